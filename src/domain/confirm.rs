@@ -1,0 +1,175 @@
+//! Pending confirmations: one a chat and person, answered once, within a time, by the one who asked.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::Millis;
+use super::access::{ChatId, UserId};
+use super::request::Request;
+
+/// How many settled confirmations are remembered, to say what became of them.
+const REMEMBERED: usize = 1_000;
+
+/// What a confirmation waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pending {
+    /// The random name that its buttons carry.
+    pub nonce: String,
+    /// What was asked for.
+    pub request: Request,
+    /// The digest of the plan that was shown.
+    pub digest: String,
+    /// The message that shows the plan.
+    pub message: i32,
+    /// When it ends.
+    pub expires: Millis,
+}
+
+/// What became of a confirmation that waits no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It was confirmed.
+    Confirmed,
+    /// It was called off.
+    Cancelled,
+    /// A newer request of the same person took its place.
+    Replaced,
+    /// Its time was over.
+    Expired,
+}
+
+/// What an answer came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// Go: this is what runs. It is confirmed now and never again.
+    Confirmed(Pending),
+    /// Called off.
+    Cancelled(Pending),
+    /// Too late: this one just ended.
+    Expired(Pending),
+    /// Somebody else's: nothing changed.
+    NotYours,
+    /// Settled before.
+    Settled(Settled),
+    /// Not known here (any more): it ended with the program, or it was forged.
+    Unknown,
+    /// This person waits for nothing in this chat.
+    Nothing,
+}
+
+/// The pending confirmations.
+#[derive(Debug, Default)]
+pub struct Confirmations {
+    pending: HashMap<(ChatId, UserId), Pending>,
+    settled: VecDeque<(String, Settled)>,
+}
+
+impl Confirmations {
+    /// Keeps a new one; returns the one of the same person and chat that it takes the place of.
+    pub fn ask(&mut self, chat: ChatId, user: UserId, pending: Pending) -> Option<Pending> {
+        let replaced = self.pending.insert((chat, user), pending);
+        if let Some(old) = &replaced {
+            self.settle(old.nonce.clone(), Settled::Replaced);
+        }
+        replaced
+    }
+
+    /// Ends the one of this person and chat because of a newer request, if there is one.
+    pub fn replace(&mut self, chat: ChatId, user: UserId) -> Option<Pending> {
+        let old = self.pending.remove(&(chat, user))?;
+        self.settle(old.nonce.clone(), Settled::Replaced);
+        Some(old)
+    }
+
+    /// Takes a press of a button.
+    pub fn press(&mut self, chat: ChatId, user: UserId, nonce: &str, yes: bool, now: Millis) -> Answer {
+        if self.pending.get(&(chat, user)).is_some_and(|p| p.nonce == nonce) {
+            return self.take(chat, user, yes, now);
+        }
+        if self.pending.iter().any(|((c, _), p)| *c == chat && p.nonce == nonce) {
+            return Answer::NotYours;
+        }
+        match self.settled.iter().rev().find(|(n, _)| n == nonce) {
+            Some((_, how)) => Answer::Settled(*how),
+            None => Answer::Unknown,
+        }
+    }
+
+    /// Takes a typed word. `reply_to` is the message that it replies to: where it is given it must be the one that
+    /// shows the plan.
+    pub fn word(&mut self, chat: ChatId, user: UserId, reply_to: Option<i32>, yes: bool, now: Millis) -> Answer {
+        match self.pending.get(&(chat, user)) {
+            Some(p) if reply_to.is_none_or(|m| m == p.message) => self.take(chat, user, yes, now),
+            _ if reply_to.is_some_and(|m| self.pending.iter().any(|((c, _), p)| *c == chat && p.message == m)) => Answer::NotYours,
+            _ => Answer::Nothing,
+        }
+    }
+
+    /// Takes out everything whose time is over, with whom it belongs to.
+    pub fn expire(&mut self, now: Millis) -> Vec<(ChatId, UserId, Pending)> {
+        let over: Vec<_> = self.pending.iter().filter(|(_, p)| p.expires <= now).map(|(key, _)| *key).collect();
+        let mut ended = Vec::with_capacity(over.len());
+        for key in over {
+            if let Some(p) = self.pending.remove(&key) {
+                self.settle(p.nonce.clone(), Settled::Expired);
+                ended.push((key.0, key.1, p));
+            }
+        }
+        ended
+    }
+
+    fn take(&mut self, chat: ChatId, user: UserId, yes: bool, now: Millis) -> Answer {
+        let Some(pending) = self.pending.remove(&(chat, user)) else { return Answer::Nothing };
+        let (how, answer): (_, fn(Pending) -> Answer) = match (yes, pending.expires <= now) {
+            (_, true) => (Settled::Expired, Answer::Expired),
+            (true, false) => (Settled::Confirmed, Answer::Confirmed),
+            (false, false) => (Settled::Cancelled, Answer::Cancelled),
+        };
+        self.settle(pending.nonce.clone(), how);
+        answer(pending)
+    }
+
+    fn settle(&mut self, nonce: String, how: Settled) {
+        if self.settled.len() == REMEMBERED {
+            self.settled.pop_front();
+        }
+        self.settled.push_back((nonce, how));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::project::ProjectName;
+    use crate::domain::request::Target;
+
+    fn pending(nonce: &str, message: i32) -> Pending {
+        let target = Target { project: ProjectName::new("shop").unwrap(), service: None };
+        Pending { nonce: nonce.into(), request: Request::Start(target), digest: "d".into(), message, expires: 60_000 }
+    }
+
+    #[test]
+    fn it_is_confirmed_once_by_the_one_who_asked_in_time() {
+        let mut all = Confirmations::default();
+        all.ask(-5, 1, pending("n", 10));
+        assert_eq!(all.press(-5, 2, "n", true, 0), Answer::NotYours);
+        assert_eq!(all.press(-6, 1, "n", true, 0), Answer::Unknown, "another chat");
+        assert_eq!(all.word(-5, 1, Some(11), true, 0), Answer::Nothing, "a reply to something else");
+        assert!(matches!(all.press(-5, 1, "n", true, 59_999), Answer::Confirmed(_)));
+        assert_eq!(all.press(-5, 1, "n", true, 59_999), Answer::Settled(Settled::Confirmed));
+        assert_eq!(all.word(-5, 1, None, true, 59_999), Answer::Nothing);
+    }
+
+    #[test]
+    fn a_late_answer_and_a_replaced_question_change_nothing() {
+        let mut all = Confirmations::default();
+        all.ask(1, 1, pending("a", 10));
+        assert!(all.ask(1, 1, pending("b", 11)).is_some());
+        assert_eq!(all.press(1, 1, "a", true, 0), Answer::Settled(Settled::Replaced));
+        assert!(matches!(all.word(1, 1, None, true, 60_000), Answer::Expired(_)));
+        assert_eq!(all.press(1, 1, "b", true, 0), Answer::Settled(Settled::Expired));
+        all.ask(1, 1, pending("c", 12));
+        assert_eq!(all.expire(60_000).len(), 1);
+        assert!(all.expire(60_000).is_empty());
+        assert_eq!(all.press(1, 1, "forged", true, 0), Answer::Unknown);
+    }
+}

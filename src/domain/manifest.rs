@@ -1,0 +1,254 @@
+//! A tree of files as path, mode and content; what differs between two; a digest that stands for one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A path below the root of a tree, as bytes: file names need not be text. Never starts with `/`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct TreePath(Vec<u8>);
+
+impl TreePath {
+    /// A path from its bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether it is `root` itself or below it. An empty root is above everything.
+    pub fn is_within(&self, root: &TreePath) -> bool {
+        root.0.is_empty() || self.0 == root.0 || (self.0.starts_with(&root.0) && self.0.get(root.0.len()) == Some(&b'/'))
+    }
+
+    /// The last part of the path.
+    pub fn file_name(&self) -> &[u8] {
+        self.0.rsplit(|b| *b == b'/').next().unwrap_or(&self.0)
+    }
+}
+
+impl From<&str> for TreePath {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+/// Printable and reversible: a backslash, control characters and what is not UTF-8 become `\xNN`.
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c == '\\' || c.is_control() {
+                    let mut buffer = [0; 4];
+                    for byte in c.encode_utf8(&mut buffer).bytes() {
+                        write!(f, "\\x{byte:02x}")?;
+                    }
+                } else {
+                    write!(f, "{c}")?;
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<TreePath> for String {
+    fn from(path: TreePath) -> String {
+        path.to_string()
+    }
+}
+
+impl From<String> for TreePath {
+    /// The reverse of `Display`; what is no escape stands for itself.
+    fn from(text: String) -> Self {
+        let bytes = text.as_bytes();
+        let mut path = Vec::with_capacity(bytes.len());
+        let mut at = 0;
+        while at < bytes.len() {
+            let escaped = bytes[at..].strip_prefix(b"\\x").and_then(|rest| rest.get(..2));
+            let value = escaped.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            match value {
+                Some(byte) => {
+                    path.push(byte);
+                    at += 4;
+                }
+                None => {
+                    path.push(bytes[at]);
+                    at += 1;
+                }
+            }
+        }
+        Self(path)
+    }
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Node {
+    /// A file, by the BLAKE3 hash of its content.
+    File {
+        /// The hash, in hexadecimal.
+        hash: String,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// A symbolic link, by its target.
+    Link(TreePath),
+    /// A directory.
+    Directory,
+}
+
+/// What stands at a path, and its permission bits (`0o7777`; 0 for links, which have none of their own).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What it is.
+    #[serde(flatten)]
+    pub node: Node,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+impl Entry {
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        self.node == Node::Directory
+    }
+}
+
+/// A tree: what stands at each path, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest(pub BTreeMap<TreePath, Entry>);
+
+impl Manifest {
+    /// How many files and links it holds; directories do not count.
+    pub fn files(&self) -> usize {
+        self.0.values().filter(|e| !e.is_directory()).count()
+    }
+
+    /// The bytes of all its files.
+    pub fn bytes(&self) -> u64 {
+        self.0.values().map(|e| if let Node::File { size, .. } = e.node { size } else { 0 }).sum()
+    }
+
+    /// Feeds everything that makes this tree this tree to `feed`: equal trees feed equal bytes, and lengths keep
+    /// neighbouring fields apart.
+    pub fn feed(&self, feed: &mut dyn FnMut(&[u8])) {
+        for (path, entry) in &self.0 {
+            let (kind, content): (&[u8], &[u8]) = match &entry.node {
+                Node::File { hash, .. } => (b"f", hash.as_bytes()),
+                Node::Link(target) => (b"l", target.bytes()),
+                Node::Directory => (b"d", b""),
+            };
+            for field in [kind, path.bytes(), &entry.mode.to_le_bytes(), content] {
+                feed(&(field.len() as u64).to_le_bytes());
+                feed(field);
+            }
+        }
+    }
+
+    /// The part at or below a path.
+    pub fn below(&self, root: &TreePath) -> Manifest {
+        Manifest(self.0.iter().filter(|(p, _)| p.is_within(root)).map(|(p, e)| (p.clone(), e.clone())).collect())
+    }
+}
+
+/// What bringing one tree into the place of another changes. Directories are listed only where their mode changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// In the new tree only.
+    pub added: Vec<TreePath>,
+    /// In both, with other content or mode.
+    pub changed: Vec<TreePath>,
+    /// Put there by the last release and no longer in the new tree.
+    pub deleted: Vec<TreePath>,
+    /// In the old tree only, and not ours: kept.
+    pub kept: Vec<TreePath>,
+    /// Among the changed and deleted: edited by hand since the last release.
+    pub edited: Vec<TreePath>,
+}
+
+impl Changes {
+    /// Compares `new` with `old`; `owned` is what the last release put there, where there was one.
+    pub fn between(old: &Manifest, new: &Manifest, owned: Option<&Manifest>) -> Self {
+        let mut changes = Self::default();
+        let ours = |path: &TreePath| owned.and_then(|o| o.0.get(path));
+        for (path, entry) in &new.0 {
+            match old.0.get(path) {
+                None if !entry.is_directory() => changes.added.push(path.clone()),
+                Some(there) if there != entry => {
+                    if owned.is_some() && ours(path) != Some(there) && !there.is_directory() {
+                        changes.edited.push(path.clone());
+                    }
+                    changes.changed.push(path.clone());
+                }
+                _ => {}
+            }
+        }
+        for (path, there) in old.0.iter().filter(|(path, e)| !e.is_directory() && !new.0.contains_key(path)) {
+            match ours(path) {
+                Some(put) => {
+                    if put != there {
+                        changes.edited.push(path.clone());
+                    }
+                    changes.deleted.push(path.clone());
+                }
+                None => changes.kept.push(path.clone()),
+            }
+        }
+        changes
+    }
+
+    /// Whether nothing would change.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.deleted.is_empty()
+    }
+
+    /// Every path that would change, in no particular order.
+    pub fn touched(&self) -> impl Iterator<Item = &TreePath> {
+        self.added.iter().chain(&self.changed).chain(&self.deleted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tree(files: &[(&str, &str)]) -> Manifest {
+        let entry = |hash: &str| Entry { node: Node::File { hash: hash.into(), size: 1 }, mode: 0o644 };
+        Manifest(files.iter().map(|(p, h)| (TreePath::from(*p), entry(h))).collect())
+    }
+
+    #[test]
+    fn only_what_a_release_put_there_is_deleted() {
+        let owned = tree(&[("a", "1"), ("gone", "1"), ("edited", "1")]);
+        let old = tree(&[("a", "1"), ("gone", "1"), ("edited", "2"), ("data.db", "9")]);
+        let new = tree(&[("a", "2"), ("b", "1")]);
+        let changes = Changes::between(&old, &new, Some(&owned));
+        assert_eq!(changes.added, ["b".into()]);
+        assert_eq!(changes.changed, ["a".into()]);
+        assert_eq!(changes.deleted, ["edited".into(), "gone".into()]);
+        assert_eq!(changes.kept, ["data.db".into()]);
+        assert_eq!(changes.edited, ["edited".into()]);
+        let first = Changes::between(&old, &new, None);
+        assert!(first.deleted.is_empty(), "the first deploy owns nothing");
+    }
+
+    proptest! {
+        #[test]
+        fn paths_survive_being_written_down(bytes in proptest::collection::vec(1u8.., 1..40)) {
+            let path = TreePath::new(bytes);
+            prop_assert_eq!(TreePath::from(path.to_string()), path.clone());
+            prop_assert!(!path.to_string().chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The product's words and decisions. Pure: no runtime, no clock, no files, no engine, no chat.
+//!
+//! Facts come in as arguments, decisions go out as values. Time is always an argument, in whole
+//! milliseconds since the Unix epoch ([`Millis`]).
+
+pub mod access;
+pub mod confirm;
+pub mod container;
+pub mod event;
+pub mod failure;
+pub mod manifest;
+pub mod names;
+pub mod notice;
+pub mod outcome;
+pub mod plan;
+pub mod project;
+pub mod redact;
+pub mod request;
+pub mod status;
+pub mod text;
+pub mod view;
+
+/// Milliseconds since the Unix epoch.
+pub type Millis = i64;

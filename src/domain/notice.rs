@@ -1,0 +1,34 @@
+//! What a chat must be told though it did not ask just now: outcomes, recovery.
+
+use serde::{Deserialize, Serialize};
+
+use super::access::ChatId;
+
+/// Where an answer belongs: the chat, and the message that asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The chat.
+    pub chat: ChatId,
+    /// The topic of a forum, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<i32>,
+    /// The message that shows the operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<i32>,
+}
+
+/// What a chat must be told. Kept until it was delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+pub enum Notice {
+    /// An operation ended.
+    Outcome {
+        /// Its number, as history counts.
+        operation: i64,
+    },
+    /// dockmaster ended while it answered a message.
+    Unanswered {
+        /// What the message said.
+        text: String,
+    },
+}

@@ -1,0 +1,284 @@
+//! The plan for a deploy: which files, which images, which services, and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Action, Plan, ServicePlan, Step, digest, layers};
+use crate::domain::container::Container;
+use crate::domain::failure::Failure;
+use crate::domain::manifest::{Changes, Manifest, TreePath};
+use crate::domain::project::{Project, ServiceName};
+use crate::domain::request::Request;
+use crate::domain::text::{count, listing};
+
+/// File names whose change is worth naming as a reason for a rebuild.
+const DEPENDENCY_FILES: [&str; 18] = [
+    "requirements.txt",
+    "pyproject.toml",
+    "poetry.lock",
+    "Pipfile",
+    "Pipfile.lock",
+    "uv.lock",
+    "package.json",
+    "package-lock.json",
+    "yarn.lock",
+    "pnpm-lock.yaml",
+    "Cargo.toml",
+    "Cargo.lock",
+    "go.mod",
+    "go.sum",
+    "Gemfile",
+    "Gemfile.lock",
+    "composer.json",
+    "composer.lock",
+];
+
+/// What the plan for a deploy needs to know.
+#[derive(Debug)]
+pub struct DeployFacts<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// The files of the workspace that a deploy copies.
+    pub workspace: &'a Manifest,
+    /// The files of production that a deploy may touch.
+    pub production: &'a Manifest,
+    /// What the last release put into production, where there was one.
+    pub owned: Option<&'a Manifest>,
+    /// The services as the workspace's compose files declare them.
+    pub services: &'a [ServiceFacts],
+    /// The project's containers.
+    pub containers: &'a [Container],
+    /// A hash of the whole resolved configuration.
+    pub configuration: &'a str,
+    /// Variables that the compose files use and nothing sets.
+    pub unset: &'a [String],
+    /// Paths below writable bind mounts, and who mounts them: neither copied nor deleted.
+    pub written: &'a [(TreePath, ServiceName)],
+    /// Bytes free where production and the staged copy live, the smaller of the two.
+    pub free: Option<u64>,
+}
+
+/// A service as the workspace's compose files declare it.
+#[derive(Debug, Clone)]
+pub struct ServiceFacts {
+    /// Its name.
+    pub name: ServiceName,
+    /// The hash that Compose would label its containers with.
+    pub config_hash: String,
+    /// How its image is built, where it is.
+    pub build: Option<BuildFacts>,
+    /// The id of the image that its image name means here, where the engine has it.
+    pub image_id: Option<String>,
+    /// Its image's name.
+    pub image: String,
+    /// The services that it needs.
+    pub depends_on: BTreeSet<ServiceName>,
+    /// The sources of its read-only bind mounts, below production.
+    pub reads: Vec<TreePath>,
+    /// What it newly asks for that reaches beyond its container, a few words each.
+    pub asks: Vec<String>,
+}
+
+/// How a service's image is built.
+#[derive(Debug, Clone)]
+pub struct BuildFacts {
+    /// A hash of everything that goes into it.
+    pub inputs: String,
+    /// Its context, below the workspace; empty for the workspace itself.
+    pub context: TreePath,
+    /// Its Dockerfile, below the workspace; none where it stands in the compose file.
+    pub dockerfile: Option<TreePath>,
+    /// The inputs of the image that the running container was made from, where they are known.
+    pub running: Option<String>,
+}
+
+/// Plans a deploy.
+///
+/// # Errors
+/// What must not be deployed: an empty workspace, an unset variable, too many deletions, too little room, a writable
+/// bind mount over all of production, an unknown name after `with=`.
+pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<ServiceName>) -> Result<Plan, Failure> {
+    let files = Changes::between(facts.production, facts.workspace, facts.owned);
+    refuse(facts, &files, with)?;
+    let mut services: Vec<ServicePlan> = facts.services.iter().map(|s| service_plan(facts, s, &files, with)).collect();
+    let depends: BTreeMap<&ServiceName, &BTreeSet<ServiceName>> = facts.services.iter().map(|s| (&s.name, &s.depends_on)).collect();
+    let all: BTreeSet<ServiceName> = services.iter().map(|s| s.service.clone()).collect();
+    let order: Vec<Vec<ServiceName>> = layers(&all, |s| depends.get(s).map(|d| (*d).clone()).unwrap_or_default());
+    let rank = |name: &ServiceName| order.iter().position(|layer| layer.contains(name));
+    services.sort_by_key(|s| (rank(&s.service), s.service.clone()));
+    let steps = steps(facts, &files, &services);
+    let warnings = warnings(facts, &services, &files);
+    let digest = digest(request, &steps, &services, |feed| {
+        facts.workspace.feed(feed);
+        for path in files.touched().chain(&files.edited) {
+            feed(path.bytes());
+        }
+        feed(facts.configuration.as_bytes());
+    });
+    let not_copied = facts.written.iter().map(|(path, by)| (path.clone(), format!("{by} writes there"))).collect();
+    Ok(Plan { request: request.clone(), strategy: None, steps, services, files: Some(files), not_copied, warnings, digest })
+}
+
+fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>) -> Result<(), Failure> {
+    let project = &facts.project.name;
+    let what = format!("{project} cannot be deployed.");
+    let fail = |why: String, next: String| Err(Failure::new(what.clone(), why, next));
+    let everything = TreePath::new("");
+    if let Some((_, by)) = facts.written.iter().find(|(path, _)| *path == everything) {
+        return fail(
+            format!("{by} mounts all of production writable, so nothing could be copied there safely."),
+            format!("Mount it read-only (\":ro\"), or mount only the directories that {by} writes to."),
+        );
+    }
+    if facts.workspace.files() == 0 {
+        return fail("The workspace is empty.".into(), "Put the code there, or correct \"workspace\" in projects.json.".into());
+    }
+    if !facts.unset.is_empty() {
+        return fail(
+            format!("The compose file uses {}, which nothing sets.", listing(facts.unset, 5)),
+            "Set it in production's .env, or give it a default in the compose file: ${NAME:-default}.".into(),
+        );
+    }
+    let most = facts.project.deploy.max_delete;
+    if files.deleted.len() > most {
+        return fail(
+            format!("It would delete {}, more than the {most} that are allowed.", count(files.deleted.len(), "file")),
+            "Check the workspace; if this is meant, raise \"deploy.max_delete\".".into(),
+        );
+    }
+    if let Some(stranger) = with.iter().find(|w| !facts.services.iter().any(|s| s.name == **w)) {
+        return fail(
+            format!("It has no service “{stranger}”."),
+            format!("It has {}.", listing(facts.services.iter().map(|s| &s.name), 10)),
+        );
+    }
+    // Staged once whole, and every changed file once more beside the old one while it is promoted.
+    let needed = facts.workspace.bytes().saturating_mul(2);
+    match facts.free {
+        Some(free) if free < needed => fail(
+            format!("It needs {} MB of disk and {} MB are free.", needed.div_ceil(1_000_000), free / 1_000_000),
+            "Make room and ask again.".into(),
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, with: &BTreeSet<ServiceName>) -> ServicePlan {
+    let containers: Vec<&Container> = facts.containers.iter().filter(|c| c.service == service.name).collect();
+    let stateful = facts.project.stateful.contains(&service.name);
+    let why_build = service.build.as_ref().and_then(|b| why_build(b, files, containers.is_empty()));
+    let build = why_build.is_some();
+    let mut reasons: Vec<String> = why_build.into_iter().collect();
+    let mut action = if build { Action::Recreate } else { Action::Stay };
+    if containers.is_empty() {
+        action = Action::Create;
+        reasons.push("new".to_owned());
+    } else {
+        if containers.iter().any(|c| c.config_hash() != Some(service.config_hash.as_str())) {
+            action = Action::Recreate;
+            reasons.push("configuration changed".to_owned());
+        }
+        let moved = service.image_id.as_ref().is_some_and(|id| containers.iter().any(|c| c.image_id != *id));
+        if moved && !build {
+            action = Action::Recreate;
+            reasons.push(format!("{} means another image now", service.image));
+        }
+        let read: Vec<&TreePath> = files.touched().filter(|p| service.reads.iter().any(|r| p.is_within(r))).collect();
+        if !read.is_empty() {
+            if action == Action::Stay {
+                action = Action::Restart;
+            }
+            reasons.push(format!("mounted files changed: {}", listing(read, 3)));
+        }
+    }
+    if stateful && !containers.is_empty() && !with.contains(&service.name) && action != Action::Stay {
+        reasons.insert(0, "keeps data, so it stays; pending".to_owned());
+        return ServicePlan { service: service.name.clone(), action: Action::Stay, build: false, reasons, stateful, ails: None };
+    }
+    ServicePlan { service: service.name.clone(), action, build, reasons, stateful, ails: None }
+}
+
+fn why_build(build: &BuildFacts, files: &Changes, first: bool) -> Option<String> {
+    if build.running.as_deref() == Some(build.inputs.as_str()) {
+        return None;
+    }
+    if first {
+        return Some("image to be built".to_owned());
+    }
+    let within: Vec<&TreePath> = files.touched().filter(|p| p.is_within(&build.context)).collect();
+    if build.dockerfile.as_ref().is_some_and(|d| files.touched().any(|p| p == d)) {
+        return Some("Dockerfile changed".to_owned());
+    }
+    let dependency = within.iter().find(|p| DEPENDENCY_FILES.iter().any(|d| d.as_bytes() == p.file_name()));
+    if let Some(file) = dependency {
+        return Some(format!("{file} changed"));
+    }
+    Some(match within.len() {
+        0 if build.running.is_none() => "its image was not built by dockmaster yet".to_owned(),
+        0 => "build configuration changed".to_owned(),
+        1..=3 => format!("{} changed", listing(within, 3)),
+        n => format!("{n} files of its build context changed"),
+    })
+}
+
+fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> Vec<Step> {
+    let having =
+        |wanted: &dyn Fn(&ServicePlan) -> bool| services.iter().filter(|s| wanted(s)).map(|s| s.service.clone()).collect::<Vec<_>>();
+    let built = having(&|s| s.build);
+    let up = having(&|s| matches!(s.action, Action::Recreate | Action::Create));
+    let restarted = having(&|s| s.action == Action::Restart);
+    let pulled: Vec<ServiceName> = facts
+        .services
+        .iter()
+        .filter(|s| s.build.is_none() && s.image_id.is_none() && up.contains(&s.name))
+        .map(|s| s.name.clone())
+        .collect();
+    let touched = having(&|s| s.action != Action::Stay);
+    if files.is_empty() && touched.is_empty() {
+        return Vec::new();
+    }
+    let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
+    let steps = [
+        Some(Step::Stage),
+        some(pulled, |services| Step::Pull { services }),
+        some(built, |services| Step::Build { services }),
+        (!files.is_empty()).then_some(Step::Promote),
+        some(up, |services| Step::Up { services }),
+        some(restarted, |services| Step::Restart { services }),
+        some(touched, |services| Step::Verify { services }),
+        Some(Step::Record),
+    ];
+    steps.into_iter().flatten().collect()
+}
+
+fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for service in facts.services.iter().filter(|s| !s.asks.is_empty()) {
+        warnings.push(format!("{} newly asks for {}.", service.name, service.asks.join(", ")));
+    }
+    if !files.edited.is_empty() {
+        let edited = &files.edited;
+        warnings.push(format!("Edited by hand in production and overwritten: {}.", listing(edited, 5)));
+    }
+    let gone: BTreeSet<&ServiceName> =
+        facts.containers.iter().map(|c| &c.service).filter(|s| !facts.services.iter().any(|f| f.name == **s)).collect();
+    if !gone.is_empty() {
+        warnings.push(format!("No longer in the compose file, and left running: {}.", listing(gone, 5)));
+    }
+    let idle: BTreeSet<&ServiceName> = services
+        .iter()
+        .filter(|s| s.action == Action::Stay)
+        .filter(|s| facts.containers.iter().any(|c| c.service == s.service && !c.is_up() && !c.is_done()))
+        .map(|s| &s.service)
+        .collect();
+    if !idle.is_empty() {
+        warnings.push(format!("Not up already, and left as it is: {}.", listing(idle, 5)));
+    }
+    let stopping: Vec<&ServiceName> =
+        services.iter().filter(|s| s.stateful && !matches!(s.action, Action::Stay | Action::Create)).map(|s| &s.service).collect();
+    for name in stopping {
+        let dependants: Vec<&ServiceName> = facts.services.iter().filter(|s| s.depends_on.contains(name)).map(|s| &s.name).collect();
+        let also = if dependants.is_empty() { String::new() } else { format!("; {} depends on it", listing(dependants, 4)) };
+        warnings.push(format!("{name} keeps data and is stopped for this{also}."));
+    }
+    warnings
+}

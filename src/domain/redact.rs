@@ -1,0 +1,89 @@
+//! Secrets and control characters out of text that goes to people or to the log.
+
+/// The longest line that is shown, in characters; the rest is cut with a mark.
+pub const LINE_MAX: usize = 2_000;
+
+/// Makes a line from outside fit to show: escape sequences and control characters go, bytes that are no text become
+/// `\u{fffd}`, and what is longer than [`LINE_MAX`] characters is cut with how much is missing.
+pub fn clean_line(bytes: &[u8]) -> String {
+    // A megabyte of line is cut before it is decoded: four bytes a character at most.
+    let bounded = &bytes[..bytes.len().min(LINE_MAX * 4)];
+    let text = String::from_utf8_lossy(bounded);
+    let mut line = String::with_capacity(text.len().min(LINE_MAX));
+    let mut chars = text.chars().peekable();
+    let mut count = 0;
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            skip_escape(&mut chars);
+        } else if c == '\t' {
+            line.push_str("    ");
+            count += 4;
+        } else if !c.is_control() && !is_direction_mark(c) {
+            line.push(c);
+            count += 1;
+        }
+        if count >= LINE_MAX {
+            let rest = bytes.len().saturating_sub(line.len());
+            if rest > 0 {
+                line.push_str(&format!(" … ({rest} more bytes)"));
+            }
+            return line;
+        }
+    }
+    line
+}
+
+/// Characters that turn the direction of text and can make a line read as something else.
+fn is_direction_mark(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    match chars.next() {
+        // CSI: parameters, then one final byte from @ to ~.
+        Some('[') => while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
+        // OSC: up to BEL or ESC \.
+        Some(']') => {
+            while let Some(c) = chars.next() {
+                if c == '\u{7}' {
+                    break;
+                }
+                if c == '\u{1b}' {
+                    chars.next();
+                    break;
+                }
+            }
+        }
+        // Character sets: one more byte.
+        Some('(' | ')' | '*' | '+') => {
+            chars.next();
+        }
+        _ => {}
+    }
+}
+
+/// Takes the secrets that are given out of a text. Short ones (under 8 characters) are left: they would take the text apart.
+pub fn redact(text: &str, secrets: &[&str]) -> String {
+    secrets.iter().filter(|s| s.len() >= 8).fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_from_outside_are_made_fit_to_show() {
+        assert_eq!(clean_line(b"\x1b[31mred\x1b[0m plain"), "red plain");
+        assert_eq!(clean_line(b"\x1b]0;title\x07text\r"), "text");
+        assert_eq!(clean_line(b"bin\x00ary \xff\xfe"), "binary \u{fffd}\u{fffd}");
+        assert_eq!(clean_line("a\u{202e}b".as_bytes()), "ab");
+        assert_eq!(clean_line(b"\x1b["), "");
+        let long = clean_line(&vec![b'x'; 1_000_000]);
+        assert!(long.ends_with("(998000 more bytes)") && long.len() < 2_100, "{}", &long[1_990..]);
+    }
+
+    #[test]
+    fn secrets_go() {
+        assert_eq!(redact("GET /bot123:abcdef/x", &["123:abcdef"]), "GET /bot[secret]/x");
+    }
+}

@@ -1,0 +1,127 @@
+//! What somebody asks for that would change the world, after parsing and before planning.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::access::Role;
+use super::project::{ProjectName, ServiceName, Strategy};
+
+/// A project, or one service of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The project.
+    pub project: ProjectName,
+    /// The one service that is meant; none means all that may be touched unasked.
+    pub service: Option<ServiceName>,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.service {
+            Some(service) => write!(f, "{}/{service}", self.project),
+            None => write!(f, "{}", self.project),
+        }
+    }
+}
+
+/// An operation that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "lowercase")]
+pub enum Request {
+    /// Start what is stopped.
+    Start(Target),
+    /// Stop what runs (`compose stop`, never `down`).
+    Stop(Target),
+    /// Restart.
+    Restart {
+        /// What.
+        target: Target,
+        /// In which order; none means the project's own strategy.
+        strategy: Option<Strategy>,
+    },
+    /// Bring the workspace into production.
+    Deploy {
+        /// Which project.
+        project: ProjectName,
+        /// Stateful services that take part.
+        with: BTreeSet<ServiceName>,
+    },
+}
+
+/// The kinds of operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Start.
+    Start,
+    /// Stop.
+    Stop,
+    /// Restart.
+    Restart,
+    /// Deploy.
+    Deploy,
+}
+
+impl Kind {
+    /// The verb as a button and a heading show it.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "Start",
+            Self::Stop => "Stop",
+            Self::Restart => "Restart",
+            Self::Deploy => "Deploy",
+        }
+    }
+
+    /// The word that history keeps.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Deploy => "deploy",
+        }
+    }
+
+    /// The role that it takes.
+    pub fn needs(self) -> Role {
+        match self {
+            Self::Start | Self::Stop | Self::Restart => Role::Operator,
+            Self::Deploy => Role::Admin,
+        }
+    }
+
+    /// The command that asks for it.
+    pub fn command(self) -> String {
+        format!("/docker_{}", self.word())
+    }
+}
+
+impl Request {
+    /// What kind of operation it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Start(_) => Kind::Start,
+            Self::Stop(_) => Kind::Stop,
+            Self::Restart { .. } => Kind::Restart,
+            Self::Deploy { .. } => Kind::Deploy,
+        }
+    }
+
+    /// The project that it is about.
+    pub fn project(&self) -> &ProjectName {
+        match self {
+            Self::Start(target) | Self::Stop(target) | Self::Restart { target, .. } => &target.project,
+            Self::Deploy { project, .. } => project,
+        }
+    }
+
+    /// The one service that it names, where it names one.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Start(target) | Self::Stop(target) | Self::Restart { target, .. } => target.service.as_ref(),
+            Self::Deploy { .. } => None,
+        }
+    }
+}

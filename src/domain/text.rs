@@ -1,0 +1,134 @@
+//! Text with a little form, which every front end draws in its own way: HTML for a chat, plain for a terminal.
+
+/// A run of text in one form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Span {
+    /// As it is.
+    Plain(String),
+    /// Emphasised.
+    Bold(String),
+    /// A name or a value, monospaced.
+    Code(String),
+    /// A block of log lines, monospaced; stands on lines of its own.
+    Block(String),
+}
+
+impl Span {
+    /// The bare text.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Plain(t) | Self::Bold(t) | Self::Code(t) | Self::Block(t) => t,
+        }
+    }
+}
+
+/// A message's text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Text(pub Vec<Span>);
+
+impl Text {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds plain text.
+    #[must_use]
+    pub fn plain(mut self, text: impl Into<String>) -> Self {
+        self.push(Span::Plain(text.into()));
+        self
+    }
+
+    /// Adds emphasised text.
+    #[must_use]
+    pub fn bold(mut self, text: impl Into<String>) -> Self {
+        self.push(Span::Bold(text.into()));
+        self
+    }
+
+    /// Adds a name or a value.
+    #[must_use]
+    pub fn code(mut self, text: impl Into<String>) -> Self {
+        self.push(Span::Code(text.into()));
+        self
+    }
+
+    /// Adds a block of log lines; nothing for no lines.
+    #[must_use]
+    pub fn block(mut self, lines: impl Into<String>) -> Self {
+        let lines = lines.into();
+        if !lines.is_empty() {
+            self.push(Span::Block(lines));
+        }
+        self
+    }
+
+    /// Ends a line.
+    #[must_use]
+    pub fn line(self) -> Self {
+        self.plain("\n")
+    }
+
+    /// Adds another text.
+    #[must_use]
+    pub fn then(mut self, other: Self) -> Self {
+        for span in other.0 {
+            self.push(span);
+        }
+        self
+    }
+
+    /// Adds a run.
+    pub fn push(&mut self, span: Span) {
+        match (self.0.last_mut(), span) {
+            (Some(Span::Plain(last)), Span::Plain(more)) => last.push_str(&more),
+            (_, span) => self.0.push(span),
+        }
+    }
+
+    /// The bare text, as a terminal shows it.
+    pub fn to_plain(&self) -> String {
+        self.0.iter().map(Span::text).collect()
+    }
+}
+
+/// A duration for people: `950 ms`, `12 s`, `3 min 5 s`, `2 h 15 min`, `4 d 3 h`.
+pub fn duration(ms: i64) -> String {
+    let ms = ms.max(0);
+    let (s, min, h, d) = (ms / 1_000, ms / 60_000, ms / 3_600_000, ms / 86_400_000);
+    let two = |big: i64, unit: &str, small: i64, of: &str| {
+        if small == 0 { format!("{big} {unit}") } else { format!("{big} {unit} {small} {of}") }
+    };
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        ..60_000 => format!("{s} s"),
+        ..3_600_000 => two(min, "min", s % 60, "s"),
+        ..86_400_000 => two(h, "h", min % 60, "min"),
+        _ => two(d, "d", h % 24, "h"),
+    }
+}
+
+/// A count with its noun: `1 file`, `3 files`.
+pub fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+/// Names in a row: `a, b and 3 more`.
+pub fn listing<T: std::fmt::Display>(items: impl IntoIterator<Item = T>, most: usize) -> String {
+    let all: Vec<String> = items.into_iter().map(|i| i.to_string()).collect();
+    match all.len().checked_sub(most) {
+        Some(more) if more > 0 => format!("{} and {more} more", all[..most].join(", ")),
+        _ => all.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let shown: Vec<String> = [-5, 950, 12_000, 60_000, 185_000, 8_100_000, 356_400_000].map(duration).into();
+        assert_eq!(shown, ["0 ms", "950 ms", "12 s", "1 min", "3 min 5 s", "2 h 15 min", "4 d 3 h"]);
+    }
+}

@@ -1,0 +1,120 @@
+//! The one thing that every front end draws: a fold over the events of an operation.
+
+use std::collections::VecDeque;
+
+use super::Millis;
+use super::event::{Event, Progress};
+use super::outcome::Outcome;
+use super::plan::Plan;
+use super::request::Kind;
+
+/// How many of the last lines a view keeps.
+pub const TAIL_LINES: usize = 5;
+
+/// An operation as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperationView {
+    /// Its number, as history counts.
+    pub id: i64,
+    /// What kind it is.
+    pub kind: Kind,
+    /// What it is about: `shop` or `shop/backend`.
+    pub target: String,
+    /// Who asked.
+    pub actor: String,
+    /// When it began.
+    pub started: Millis,
+    /// Its steps.
+    pub steps: Vec<StepView>,
+    /// The services that take part, in the order in which they came up.
+    pub services: Vec<ServiceView>,
+    /// The last lines that the running step printed.
+    pub tail: VecDeque<String>,
+    /// How it ended, once it has, and when.
+    pub ended: Option<(Millis, Outcome)>,
+}
+
+/// A step as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepView {
+    /// What it does: `Build backend`.
+    pub label: String,
+    /// Where it stands.
+    pub progress: Progress,
+    /// When it began.
+    pub started: Option<Millis>,
+    /// When it ended.
+    pub ended: Option<Millis>,
+    /// What it came to.
+    pub note: Option<String>,
+}
+
+/// A service as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceView {
+    /// Its name.
+    pub service: String,
+    /// Where it stands.
+    pub progress: Progress,
+    /// What is seen.
+    pub seen: String,
+}
+
+impl OperationView {
+    /// An operation that has just begun.
+    pub fn new(id: i64, plan: &Plan, actor: String, now: Millis) -> Self {
+        let step = |label| StepView { label, progress: Progress::Waiting, started: None, ended: None, note: None };
+        Self {
+            id,
+            kind: plan.kind(),
+            target: plan.target(),
+            actor,
+            started: now,
+            steps: plan.steps.iter().map(|s| step(s.label())).collect(),
+            services: Vec::new(),
+            tail: VecDeque::new(),
+            ended: None,
+        }
+    }
+
+    /// Takes in an event. An event about a step that the plan does not have changes nothing.
+    pub fn apply(&mut self, event: &Event, now: Millis) {
+        match event {
+            Event::StepStarted { step } => {
+                self.tail.clear();
+                if let Some(view) = self.steps.get_mut(*step) {
+                    view.progress = Progress::Working;
+                    view.started = Some(now);
+                }
+            }
+            Event::Line { text } => {
+                if self.tail.len() == TAIL_LINES {
+                    self.tail.pop_front();
+                }
+                self.tail.push_back(text.clone());
+            }
+            Event::Service { service, progress, seen } => {
+                let view = ServiceView { service: service.clone(), progress: *progress, seen: seen.clone() };
+                match self.services.iter_mut().find(|s| s.service == *service) {
+                    Some(known) => *known = view,
+                    None => self.services.push(view),
+                }
+            }
+            Event::StepDone { step, note } => self.end_step(*step, Progress::Done, note.clone(), now),
+            Event::StepFailed { step } => self.end_step(*step, Progress::Failed, None, now),
+            Event::Ended { outcome } => {
+                self.tail.clear();
+                self.ended = Some((now, outcome.clone()));
+            }
+        }
+    }
+
+    fn end_step(&mut self, step: usize, progress: Progress, note: Option<String>, now: Millis) {
+        self.tail.clear();
+        if let Some(view) = self.steps.get_mut(step) {
+            view.progress = progress;
+            view.ended = Some(now);
+            view.note = note;
+        }
+    }
+}
