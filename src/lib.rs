@@ -3,9 +3,24 @@
 //! The map of the house (arrows are imports; a test holds them):
 //!
 //! ```text
-//! domain <- {config, engine, files, history, process} <- operations <- {telegram, console} <- app
+//! domain <- {config, engine, files, history, process} <- operations <- {telegram, console} <- app <- trial
 //! ```
 //!
-//! `sandbox` stands beside the front ends and talks to the bot over HTTP only.
+//! `sandbox` stands beside the front ends and talks to the bot over HTTP only; `trial` puts it and the app together.
+//! The one way through: a front end turns input into a `Request` with an `Actor`; an operation gathers facts; a pure
+//! function makes a `Plan` of them; confirming shows it; running it emits `Event`s; a fold makes the `OperationView`
+//! that each front end draws at its own pace.
 
+pub mod app;
+pub mod config;
+pub mod console;
 pub mod domain;
+pub mod engine;
+pub mod files;
+pub mod history;
+pub mod operations;
+pub mod process;
+pub mod sandbox;
+pub mod settings;
+pub mod telegram;
+pub mod trial;

@@ -1,2 +1,110 @@
-//! The program.
-fn main() {}
+//! The program: arguments, logging, wiring; nothing else.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use dockmaster::app::{self, AppError, Parts};
+use dockmaster::settings::{Arguments, Command, RunArguments, TryArguments, token};
+use dockmaster::trial::{self, Trial};
+use dockmaster::{config, console, sandbox, telegram};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ended(Err(AppError::Failed(format!("No threads can be had: {error}.")))),
+    };
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Run(arguments) => ended(run(arguments).await),
+            Command::Try(arguments) => ended(try_it(arguments).await),
+            Command::Check(arguments) => match console::check::check(&arguments.config, arguments.json, &mut std::io::stdout()) {
+                Ok(code) => ExitCode::from(code),
+                Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
+            },
+            Command::Schema => {
+                let printed = writeln!(std::io::stdout(), "{}", config::schema::schema());
+                ended(printed.map_err(|e| AppError::Failed(format!("Nothing can be printed: {e}."))))
+            }
+            Command::SampleService { role } => {
+                let served = sandbox::service::run(&role).await;
+                ended(served.map_err(|e| AppError::Failed(format!("The sample's service ended: {e}."))))
+            }
+        }
+    })
+}
+
+/// The exit code, and the one sentence on standard error where it is not 0.
+fn ended(result: Result<(), AppError>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    // Standard error may be closed; there is nobody left to tell then.
+    let _ = writeln!(std::io::stderr(), "dockmaster: {error}");
+    ExitCode::from(if matches!(error, AppError::Setting(_)) { 2 } else { 1 })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+/// `DOCKMASTER_LOG` (`text`, `json`) says in which form, `RUST_LOG` how much.
+fn start_logging(default: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if variable("DOCKMASTER_LOG").as_deref() == Some("json") {
+        builder.json().init();
+    } else {
+        builder.with_target(false).init();
+    }
+}
+
+/// Cancelled by SIGTERM or SIGINT.
+fn shutdown_on_signals() -> Result<CancellationToken, AppError> {
+    let failed = |e| AppError::Failed(format!("Signals cannot be heard: {e}."));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to stop");
+        token.cancel();
+    });
+    Ok(shutdown)
+}
+
+async fn run(arguments: RunArguments) -> Result<(), AppError> {
+    start_logging("info");
+    let token = token(variable).map_err(|e| AppError::Setting(e.to_string()))?;
+    let checked = config::read(&arguments.config).map_err(|e| {
+        AppError::Setting(format!("{e}; write one after projects.example.json and name it with --config or DOCKMASTER_CONFIG."))
+    })?;
+    for warning in &checked.warnings {
+        tracing::warn!("{}: {warning}", arguments.config.display());
+    }
+    let Some(configuration) = checked.configuration else {
+        let problems = checked.problems.iter().map(|p| format!("\n  {p}")).collect::<String>();
+        return Err(AppError::Setting(format!("{} has problems:{problems}", arguments.config.display())));
+    };
+    let parts = Parts {
+        configuration,
+        token,
+        api_url: variable("TELOXIDE_API_URL"),
+        docker_host: variable("DOCKER_HOST"),
+        data: arguments.data,
+        shutdown: shutdown_on_signals()?,
+        activity: telegram::Activity::default(),
+    };
+    app::run(parts).await
+}
+
+async fn try_it(arguments: TryArguments) -> Result<(), AppError> {
+    start_logging("warn");
+    let trial = Trial { data: arguments.data, port: arguments.port, send: arguments.send, docker_host: variable("DOCKER_HOST") };
+    trial::run(trial, &mut std::io::stdout(), shutdown_on_signals()?).await
+}

@@ -1,1 +1,6 @@
-//! To come.
+//! Containers: the engine's API and the Compose program.
+
+pub mod compose;
+pub mod docker;
+mod inspect;
+mod loglines;

@@ -1,16 +1,35 @@
 //! What must outlive the program: SQLite in the data directory.
+//!
+//! Every commit is on the disk before it is reported as done (WAL with `synchronous=FULL`), so that a kill or a power cut
+//! loses nothing that somebody was told. One connection behind a lock: a commit takes under a millisecond, and nothing
+//! here is asked often enough to need more.
 
 pub mod inbox;
+pub mod lock;
+mod migrations;
 pub mod notices;
 pub mod operations;
+mod prune;
+pub mod releases;
 
-use std::sync::{Arc, Mutex};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How long is waited while another process (a backup, somebody's `sqlite3`) holds the database.
+const BUSY: Duration = Duration::from_secs(5);
+/// How many prepared statements are kept: there are about twenty.
+const STATEMENTS: usize = 32;
 
 /// A handle on the history; clones share one connection.
 #[derive(Debug, Clone)]
 pub struct History {
-    #[expect(dead_code, reason = "stub")]
-    connection: Arc<Mutex<rusqlite::Connection>>,
+    connection: Arc<Mutex<Connection>>,
 }
 
 /// What went wrong with the history.
@@ -25,4 +44,98 @@ pub enum HistoryError {
     /// The worker that asked SQLite died.
     #[error("the history's worker died: {0}")]
     Worker(#[from] tokio::task::JoinError),
+    /// The file could not be opened as a history.
+    #[error("the history {} could not be opened: {why}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A newer dockmaster wrote it.
+    #[error(
+        "the history {} was written by a newer dockmaster (its format is {found}, this one knows {known}): run that one, or give another \
+         data directory",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that is known here.
+        known: usize,
+    },
+    /// There is no such operation.
+    #[error("the history has no operation {0}")]
+    NoOperation(i64),
 }
+
+impl History {
+    /// Opens the history, makes it where there is none, and brings an older one up to date.
+    ///
+    /// # Errors
+    /// It cannot be read or written, is no history, or was written by a newer dockmaster.
+    pub fn open(path: &Path) -> Result<Self, HistoryError> {
+        let failed = |why: String| HistoryError::Open { path: path.to_owned(), why };
+        // It holds what people wrote: for our eyes only. The files that SQLite puts beside it take over its mode.
+        std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| failed(e.to_string()))?;
+        let mut connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE,
+        )
+        .map_err(|e| failed(e.to_string()))?;
+        configure(&connection).map_err(|e| failed(e.to_string()))?;
+        migrations::migrate(&mut connection, path)?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// The one way to the connection: on a thread that may block, in one transaction that is rolled back on an error.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        let connection = Arc::clone(&self.connection);
+        tokio::task::spawn_blocking(move || {
+            // A panic rolled its transaction back on the way out: the connection is as good as before.
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        })
+        .await?
+    }
+}
+
+fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(())
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, HistoryError> {
+    Ok(serde_json::to_string(value)?)
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, HistoryError> {
+    Ok(serde_json::from_str(text)?)
+}
+
+/// A count as SQLite takes it.
+fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

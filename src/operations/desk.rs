@@ -1,19 +1,33 @@
 //! The desk: authorisation, digest check and the project's lock in one place, never in front ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
 
-use super::logs::{LogLine, LogQuery, Logs};
-use crate::domain::access::{Actor, Denied};
+use super::deploy;
+use super::insight::Insights;
+use super::logs::{self, LogLine, LogQuery, Logs};
+use super::recorder::{Recorder, history_failure};
+use super::registry::{Hold, Registry};
+use super::runner::{self, Job};
+use super::status;
+use super::tools::Tools;
+use crate::domain::access::{Actor, Denied, Role, allow};
+use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::notice::Origin;
-use crate::domain::plan::Plan;
-use crate::domain::project::{Configuration, ProjectName};
-use crate::domain::request::Request;
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::plan::{LifecycleFacts, Plan, plan_lifecycle};
+use crate::domain::project::{Configuration, Project, ProjectName};
+use crate::domain::request::{Kind, Request};
 use crate::domain::status::{Busy, ProjectStatus};
 use crate::domain::view::OperationView;
-use crate::history::operations::OperationRecord;
+use crate::history::operations::{NewOperation, OperationRecord};
+
+/// How many operations a history shows.
+const HISTORY_SHOWN: usize = 10;
 
 /// Why the desk did not do what was asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +46,12 @@ pub enum Refusal {
     Failed(Failure),
 }
 
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// An operation that was accepted.
 #[derive(Debug)]
 pub struct Running {
@@ -43,52 +63,107 @@ pub struct Running {
 
 /// The desk.
 #[derive(Debug)]
-pub struct Desk {}
+pub struct Desk {
+    configuration: watch::Receiver<Arc<Configuration>>,
+    tools: Tools,
+    registry: Registry,
+    insights: Insights,
+    running: TaskTracker,
+}
 
 impl Desk {
+    /// A desk that follows the configuration.
+    pub fn new(configuration: watch::Receiver<Arc<Configuration>>, tools: Tools) -> Self {
+        Self { configuration, tools, registry: Registry::default(), insights: Insights::new(), running: TaskTracker::new() }
+    }
+
     /// The configuration in force.
     pub fn configuration(&self) -> Arc<Configuration> {
-        unimplemented!()
+        self.configuration.borrow().clone()
+    }
+
+    /// Waits until every running operation ended. Call it after the tools' `stopping` was cancelled.
+    pub async fn finish(&self) {
+        self.running.close();
+        self.running.wait().await;
+    }
+
+    fn project(&self, actor: &Actor, name: &ProjectName, needs: Role) -> Result<Project, Refusal> {
+        let configuration = self.configuration();
+        allow(&configuration, actor, Some(name), needs).map_err(Refusal::Denied)?;
+        let project = configuration.projects.get(name).filter(|p| p.enabled);
+        project.cloned().ok_or_else(|| Refusal::NoProject(name.clone()))
     }
 
     /// How a project stands.
     ///
     /// # Errors
     /// Not allowed, no such project, or the engine could not be asked.
-    pub async fn status(&self, _actor: &Actor, _project: &ProjectName) -> Result<ProjectStatus, Refusal> {
-        unimplemented!()
+    pub async fn status(&self, actor: &Actor, name: &ProjectName) -> Result<ProjectStatus, Refusal> {
+        let project = self.project(actor, name, Role::Viewer)?;
+        let what = format!("The status of {name} is not known.");
+        let containers = self.tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
+        let insight = self.insights.of(&self.tools, &project);
+        let release = self.tools.history.release_last(name.clone()).await.map_err(|e| history_failure(&*what, &e))?;
+        let release = release.map(|r| (r.number, r.at));
+        Ok(status::status(&project, containers, insight, release, self.registry.holder(name)))
     }
 
     /// The last lines of a log.
     ///
     /// # Errors
     /// Not allowed, no such project or service, or the engine could not be asked.
-    pub async fn logs(&self, _actor: &Actor, _query: &LogQuery) -> Result<Logs, Refusal> {
-        unimplemented!()
+    pub async fn logs(&self, actor: &Actor, query: &LogQuery) -> Result<Logs, Refusal> {
+        let project = self.project(actor, &query.project, Role::Viewer)?;
+        Ok(logs::read(&self.tools, &project, query).await?)
     }
 
     /// A log as it is written, from its last `query.lines` on. Ends when the receiver is dropped or the container ends.
     ///
     /// # Errors
     /// As for [`Desk::logs`].
-    pub async fn follow(&self, _actor: &Actor, _query: &LogQuery) -> Result<mpsc::Receiver<LogLine>, Refusal> {
-        unimplemented!()
+    pub async fn follow(&self, actor: &Actor, query: &LogQuery) -> Result<mpsc::Receiver<LogLine>, Refusal> {
+        let project = self.project(actor, &query.project, Role::Viewer)?;
+        Ok(logs::follow(&self.tools, &project, query).await?)
     }
 
     /// The last operations on a project, newest first.
     ///
     /// # Errors
     /// Not allowed, no such project, or the history could not be read.
-    pub async fn history(&self, _actor: &Actor, _project: &ProjectName) -> Result<Vec<OperationRecord>, Refusal> {
-        unimplemented!()
+    pub async fn history(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<OperationRecord>, Refusal> {
+        self.project(actor, name, Role::Viewer)?;
+        let read = self.tools.history.operations_of(name.clone(), HISTORY_SHOWN).await;
+        Ok(read.map_err(|e| history_failure("The history cannot be read.", &e))?)
     }
 
     /// What an operation would do. Changes nothing.
     ///
     /// # Errors
-    /// Not allowed, or it must not or cannot be done.
-    pub async fn plan(&self, _actor: &Actor, _request: &Request) -> Result<Plan, Refusal> {
-        unimplemented!()
+    /// Not allowed, or it must not or cannot be done; busy where another operation holds the project.
+    pub async fn plan(&self, actor: &Actor, request: &Request) -> Result<Plan, Refusal> {
+        let project = self.project(actor, request.project(), request.kind().needs())?;
+        if let Some(busy) = self.registry.holder(&project.name) {
+            return Err(Refusal::Busy(project.name, busy));
+        }
+        Ok(self.planned(&project, request).await?.0)
+    }
+
+    async fn planned(&self, project: &Project, request: &Request) -> Result<(Plan, Option<deploy::Facts>), Failure> {
+        if let Request::Deploy { with, .. } = request {
+            let facts = deploy::gather(&self.tools, project).await?;
+            return Ok((facts.plan(project, request, with)?, Some(facts)));
+        }
+        let what = format!("{} could not be planned.", request.kind().verb());
+        let containers = self.tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
+        // Only a start can do anything about services without a container.
+        let declared = match request.kind() {
+            Kind::Start => deploy::production_config(&self.tools, project).await?.map(|c| c.hashes.into_keys().collect()),
+            _ => None,
+        };
+        let request = with_known_case(request, &containers);
+        let facts = LifecycleFacts { project, containers: &containers, declared: &declared.unwrap_or_else(BTreeSet::new) };
+        Ok((plan_lifecycle(&facts, &request)?, None))
     }
 
     /// Runs what was confirmed: takes the project's lock, plans again, compares the digests, and starts.
@@ -96,7 +171,87 @@ impl Desk {
     ///
     /// # Errors
     /// Not allowed, busy, no longer the confirmed plan, or it cannot be done. Nothing was done then.
-    pub async fn submit(&self, _actor: &Actor, _request: &Request, _digest: &str, _origin: Option<Origin>) -> Result<Running, Refusal> {
-        unimplemented!()
+    pub async fn submit(&self, actor: &Actor, request: &Request, digest: &str, origin: Option<Origin>) -> Result<Running, Refusal> {
+        if self.tools.stopping.is_cancelled() {
+            return Err(Refusal::Stopping);
+        }
+        let project = self.project(actor, request.project(), request.kind().needs())?;
+        let now = (self.tools.clock)();
+        let busy = Busy { what: request.kind().word().to_owned(), who: actor.label(), since: now };
+        let hold = self.registry.hold(&project.name, busy).map_err(|busy| Refusal::Busy(project.name.clone(), busy))?;
+        let (plan, facts) = self.planned(&project, request).await?;
+        if plan.digest != digest {
+            return Err(Refusal::Changed(Box::new(plan)));
+        }
+        let what = format!("The {} was not begun.", request.kind().word());
+        let mark = mark().map_err(|e| Failure::new(&*what, format!("There is no randomness to be had: {e}."), "Ask again."))?;
+        let new = NewOperation { mark: mark.clone(), actor: actor.clone(), origin, plan: plan.clone() };
+        let begun = self.tools.history.operation_begin(new, now).await;
+        let id = begun.map_err(|e| history_failure(what, &e))?;
+        let (sender, view) = watch::channel(OperationView::new(id, &plan, actor.label(), now));
+        let recorder = Recorder::new(id, self.tools.history.clone(), self.tools.clock, sender);
+        let job = Job::new(self.tools.clone(), project, plan, recorder, mark, id, facts);
+        tracing::info!(operation = id, kind = request.kind().word(), project = %request.project(), actor = actor.label(), "begins");
+        self.running.spawn(supervise(job, hold, self.insights.clone()));
+        Ok(Running { id, view })
+    }
+}
+
+/// Services are matched in any case; the engine's own spelling is what runs.
+fn with_known_case(request: &Request, containers: &[crate::domain::container::Container]) -> Request {
+    let mut request = request.clone();
+    if let Request::Start(target) | Request::Stop(target) | Request::Restart { target, .. } = &mut request
+        && let Some(typed) = &target.service
+        && let Some(known) = containers.iter().find(|c| c.service.as_str().eq_ignore_ascii_case(typed.as_str()))
+        && !containers.iter().any(|c| c.service == *typed)
+    {
+        target.service = Some(known.service.clone());
+    }
+    request
+}
+
+/// A random name for an operation.
+fn mark() -> std::io::Result<String> {
+    let mut bytes = [0u8; 16];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Runs an operation in a task of its own, so that a panic becomes an outcome; keeps the outcome; lets the project go.
+async fn supervise(job: Job, hold: Hold, insights: Insights) {
+    let job = Arc::new(job);
+    let worker = tokio::spawn({
+        let job = job.clone();
+        async move { runner::run(&job).await }
+    });
+    let outcome = worker.await.unwrap_or_else(|died| {
+        tracing::error!(operation = job.operation, %died, "an operation died");
+        let failure = Failure::new(
+            format!("The {} broke off.", job.plan.kind().word()),
+            "dockmaster made a mistake of its own; its log has the details.",
+            "Look at /docker_status, and report this as a bug.",
+        );
+        Outcome {
+            verdict: Verdict::Failed,
+            now: format!("It is not certain how {} stands.", job.project.name),
+            failure: Some(failure),
+            services: Vec::new(),
+        }
+    });
+    tracing::info!(operation = job.operation, verdict = outcome.verdict.word(), "ended");
+    insights.forget(&job.project.name);
+    keep(&job, &outcome).await;
+    drop(hold);
+    job.recorder.show(&Event::Ended { outcome });
+}
+
+/// Keeps an outcome. A full disk may be a passing thing, so it is tried for a while; the view has the outcome in any case.
+async fn keep(job: &Job, outcome: &Outcome) {
+    for wait in [0u64, 1, 2, 4, 8] {
+        tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
+        match job.tools.history.operation_end(job.operation, outcome.clone(), (job.tools.clock)()).await {
+            Ok(()) => return,
+            Err(error) => tracing::error!(operation = job.operation, %error, "the outcome could not be kept"),
+        }
     }
 }

@@ -1,12 +1,30 @@
 //! Logs of a service: the last lines, or as they come.
 
-use crate::domain::Millis;
-use crate::domain::project::{ProjectName, ServiceName};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+
+use super::tools::Tools;
+use crate::domain::container::Container;
+use crate::domain::failure::Failure;
+use crate::domain::names::{Match, find};
+use crate::domain::project::{Project, ProjectName, ServiceName};
+use crate::domain::text::listing;
+pub use crate::engine::docker::RawLine as LogLine;
+use crate::engine::docker::EngineError;
 
 /// How many lines are shown unless told otherwise.
 pub const LINES_DEFAULT: usize = 50;
 /// How many lines can be asked for.
 pub const LINES_MAX: usize = 1_000;
+/// How many lines are searched for a text.
+const SEARCHED: usize = 20_000;
+/// How long reading a log may take.
+const READ_LIMIT: Duration = Duration::from_secs(20);
+/// How many lines of a followed log wait for their reader; what comes faster waits in the engine.
+const FOLLOW_QUEUE: usize = 256;
 
 /// What somebody wants to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,16 +38,7 @@ pub struct LogQuery {
     /// Only lines that contain this text, without regard to case.
     pub grep: Option<String>,
     /// Only lines since this long ago.
-    pub since: Option<std::time::Duration>,
-}
-
-/// One line of a log, fit to show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLine {
-    /// When it was written, as the engine noted it.
-    pub at: Option<Millis>,
-    /// The line, without escape codes and control characters, bounded in length.
-    pub text: String,
+    pub since: Option<Duration>,
 }
 
 /// The last lines of a service's log.
@@ -39,6 +48,106 @@ pub struct Logs {
     pub service: ServiceName,
     /// Oldest first.
     pub lines: Vec<LogLine>,
-    /// Whether older lines were read that did not fit the bound (only with `grep`: not everything was searched).
+    /// Whether older lines were left out of a search because there are too many.
     pub cut: bool,
+}
+
+/// The container whose log is meant: of the named service, else of the primary, else of the only one.
+pub(super) async fn container(tools: &Tools, project: &Project, wanted: Option<&ServiceName>) -> Result<Container, Failure> {
+    let what = "The log cannot be read.";
+    let containers = tools.docker.containers(&project.source).await.map_err(|e| e.failure(what))?;
+    let mut names: Vec<&ServiceName> = containers.iter().map(|c| &c.service).collect();
+    names.sort();
+    names.dedup();
+    let known = || names.iter().map(|n| n.as_str());
+    let name = match wanted.or(project.primary.as_ref()) {
+        Some(name) => match find(name.as_str(), known()) {
+            Match::Found(name) => name,
+            Match::Unknown(_) if names.is_empty() => return Err(nothing(what, project)),
+            Match::Unknown(_) => {
+                let why = format!("{} has no container of a service “{name}”.", project.name);
+                return Err(Failure::new(what, why, format!("It has {}.", listing(known(), 10))));
+            }
+        },
+        None => match names.as_slice() {
+            [only] => only.as_str(),
+            [] => return Err(nothing(what, project)),
+            _ => {
+                let why = format!("{} has several services and no primary one.", project.name);
+                let next = format!("Name one, as in /docker_logs {}/{}; there are {}.", project.name, names[0], listing(known(), 10));
+                return Err(Failure::new(what, why, next));
+            }
+        },
+    };
+    let found = containers.iter().filter(|c| c.service.as_str() == name).max_by_key(|c| (c.is_up(), c.started)).cloned();
+    found.ok_or_else(|| nothing(what, project))
+}
+
+fn nothing(what: &str, project: &Project) -> Failure {
+    Failure::new(what, format!("{} has no containers.", project.name), format!("Bring it up with /docker_start {} first.", project.name))
+}
+
+/// Reads the last lines.
+pub(super) async fn read(tools: &Tools, project: &Project, query: &LogQuery) -> Result<Logs, Failure> {
+    let container = container(tools, project, query.service.as_ref()).await?;
+    let what = "The log cannot be read.";
+    let wanted = query.lines.clamp(1, LINES_MAX);
+    let asked = if query.grep.is_some() { SEARCHED } else { wanted };
+    let stream = tools.docker.logs(&container, asked, since(tools, query), false);
+    match tokio::time::timeout(READ_LIMIT, last(stream, wanted, query.grep.as_deref())).await {
+        Ok(Ok((lines, seen))) => Ok(Logs { service: container.service, lines, cut: query.grep.is_some() && seen >= SEARCHED }),
+        Ok(Err(error)) => Err(error.failure(what)),
+        Err(_) => Err(EngineError::Away("it took too long".to_owned()).failure(what)),
+    }
+}
+
+fn since(tools: &Tools, query: &LogQuery) -> Option<i64> {
+    let ago = i64::try_from(query.since?.as_millis()).unwrap_or(i64::MAX);
+    Some((tools.clock)().saturating_sub(ago).max(0) / 1_000)
+}
+
+/// The last lines that hold a text, and how many were read.
+async fn last(
+    stream: impl Stream<Item = Result<LogLine, EngineError>>,
+    wanted: usize,
+    grep: Option<&str>,
+) -> Result<(Vec<LogLine>, usize), EngineError> {
+    let grep = grep.map(str::to_lowercase);
+    let mut kept: VecDeque<LogLine> = VecDeque::with_capacity(wanted);
+    let mut seen = 0;
+    let mut stream = std::pin::pin!(stream);
+    while let Some(line) = stream.next().await {
+        let line = line?;
+        seen += 1;
+        if grep.as_ref().is_some_and(|g| !line.text.to_lowercase().contains(g)) {
+            continue;
+        }
+        if kept.len() == wanted {
+            kept.pop_front();
+        }
+        kept.push_back(line);
+    }
+    Ok((kept.into(), seen))
+}
+
+/// Follows a log until its reader goes away or the container ends.
+pub(super) async fn follow(tools: &Tools, project: &Project, query: &LogQuery) -> Result<mpsc::Receiver<LogLine>, Failure> {
+    let container = container(tools, project, query.service.as_ref()).await?;
+    let stream = tools.docker.logs(&container, query.lines.clamp(1, LINES_MAX), since(tools, query), true);
+    let grep = query.grep.as_ref().map(|g| g.to_lowercase());
+    let (sender, receiver) = mpsc::channel(FOLLOW_QUEUE);
+    tokio::spawn(async move {
+        let mut stream = std::pin::pin!(stream);
+        loop {
+            let next = tokio::select! {
+                next = stream.next() => next,
+                () = sender.closed() => break,
+            };
+            let Some(Ok(line)) = next else { break };
+            if grep.as_ref().is_none_or(|g| line.text.to_lowercase().contains(g)) && sender.send(line).await.is_err() {
+                break;
+            }
+        }
+    });
+    Ok(receiver)
 }

@@ -1,6 +1,19 @@
 //! Everything that a front end can ask for, behind one desk.
 
+mod deploy;
 mod desk;
+mod insight;
+mod lifecycle;
 pub mod logs;
+mod probe;
+mod recorder;
+mod recovery;
+mod registry;
+mod runner;
+mod status;
+mod tools;
+mod verify;
 
 pub use desk::{Desk, Refusal, Running};
+pub use recovery::recover;
+pub use tools::{Clock, Tools};

@@ -1,0 +1,109 @@
+//! Everything assembled once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use teloxide::Bot;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::Millis;
+use crate::domain::project::Configuration;
+use crate::engine::compose::Compose;
+use crate::engine::docker::Docker;
+use crate::history::History;
+use crate::history::lock::DataLock;
+use crate::operations::{Desk, Tools, recover};
+use crate::telegram::{self, Activity};
+
+/// How long a running step may take to end when dockmaster is asked to stop.
+const FINISH_LIMIT: Duration = Duration::from_secs(60);
+
+/// What an app is assembled from.
+#[derive(Debug)]
+pub struct Parts {
+    /// What `projects.json` says.
+    pub configuration: Configuration,
+    /// The bot's token.
+    pub token: SecretString,
+    /// Where the Bot API is; Telegram's own unless told.
+    pub api_url: Option<String>,
+    /// Where the engine is (`DOCKER_HOST`); the usual socket unless told.
+    pub docker_host: Option<String>,
+    /// The data directory.
+    pub data: PathBuf,
+    /// Cancelled to end it all.
+    pub shutdown: CancellationToken,
+    /// What is going on in the chats.
+    pub activity: Activity,
+}
+
+/// Why dockmaster cannot run: one sentence for whoever started it.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A setting is missing or wrong: exit code 2.
+    #[error("{0}")]
+    Setting(String),
+    /// Anything else: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The time of the machine, in milliseconds. The one place that reads it.
+#[expect(clippy::disallowed_methods, reason = "this is where the wall clock comes from")]
+pub fn now() -> Millis {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// The engine, asked whether it is there.
+///
+/// # Errors
+/// It is not, with how to get it.
+pub async fn engine(host: Option<&str>) -> Result<Docker, AppError> {
+    let docker = Docker::at(host).map_err(|e| no_engine(host, &e))?;
+    docker.ping().await.map_err(|e| no_engine(host, &e))?;
+    Ok(docker)
+}
+
+fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> AppError {
+    let place = host.unwrap_or("unix:///var/run/docker.sock");
+    AppError::Setting(format!(
+        "No Docker engine answers at {place} ({error}): install one (Debian: apt install docker.io), start it, and see that this user may use its socket, or name another with DOCKER_HOST."
+    ))
+}
+
+/// Runs until `shutdown` is cancelled, then ends cleanly: nothing new begins, what runs finishes its step, the chats are told.
+///
+/// # Errors
+/// It cannot start, or Telegram refuses the token.
+pub async fn run(parts: Parts) -> Result<(), AppError> {
+    let lock = DataLock::take(&parts.data).map_err(|e| AppError::Setting(format!("{e}.")))?;
+    let history = History::open(&parts.data.join("dockmaster.db"));
+    let history = history.map_err(|e| AppError::Failed(format!("{} cannot be used: {e}.", parts.data.display())))?;
+    let docker = engine(parts.docker_host.as_deref()).await?;
+    let stopping = parts.shutdown.clone();
+    let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default());
+    if compose.is_none() {
+        tracing::warn!("Docker Compose is not installed: projects can be watched and restarted, not deployed");
+    }
+    let data = parts.data.canonicalize().unwrap_or(parts.data);
+    let tools = Tools { docker, compose, history: history.clone(), clock: now, data, stopping };
+    recover(&tools).await.map_err(|e| AppError::Failed(format!("What an earlier run left cannot be put in order: {e}.")))?;
+    history.prune(now()).await.map_err(|e| AppError::Failed(format!("{e}.")))?;
+    // The sender is kept: whoever reloads the configuration will send through it.
+    let (_configuration, receiver) = watch::channel(Arc::new(parts.configuration));
+    let desk = Arc::new(Desk::new(receiver, tools));
+    let mut bot = Bot::new(parts.token.expose_secret());
+    if let Some(url) = &parts.api_url {
+        let url = url.parse().map_err(|e| AppError::Setting(format!("TELOXIDE_API_URL is no address: {e}.")))?;
+        bot = bot.set_api_url(url);
+    }
+    let ran = telegram::run(bot, parts.token, desk.clone(), history, now, parts.shutdown, parts.activity).await;
+    if tokio::time::timeout(FINISH_LIMIT, desk.finish()).await.is_err() {
+        tracing::error!("an operation did not end in time; the next start says how far it came");
+    }
+    drop(lock);
+    ran.map_err(|e| AppError::Failed(e.to_string()))
+}

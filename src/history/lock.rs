@@ -1,0 +1,114 @@
+//! One dockmaster to a data directory.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+/// The most that is read of a lock file.
+const PID_MAX: u64 = 32;
+
+/// Holds a data directory. The lock is the kernel's: it ends with this value or with the process, however it ends.
+#[derive(Debug)]
+pub struct DataLock {
+    file: File,
+}
+
+/// Why a data directory could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else has it.
+    #[error("another dockmaster{} uses this data directory ({})", pid.map(|p| format!(" (pid {p})")).unwrap_or_default(), dir.display())]
+    Taken {
+        /// The directory.
+        dir: PathBuf,
+        /// Their process, where they have written it down yet.
+        pid: Option<u32>,
+    },
+    /// It could not be made or locked.
+    #[error("the data directory {} cannot be used: {source}", dir.display())]
+    Io {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl DataLock {
+    /// Takes a data directory, and makes it (for our eyes only) where there is none.
+    ///
+    /// # Errors
+    /// Another dockmaster has it, or it cannot be made or written.
+    pub fn take(dir: &Path) -> Result<Self, LockError> {
+        let failed = |source| LockError::Io { dir: dir.to_owned(), source };
+        if let Some(parent) = dir.parent() {
+            std::fs::create_dir_all(parent).map_err(failed)?;
+        }
+        match DirBuilder::new().mode(0o700).create(dir) {
+            Err(error) if !dir.is_dir() => return Err(failed(error)),
+            _ => {}
+        }
+        // Closed on exec, as all our files are: a process that outlives us does not keep the lock.
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(dir.join("lock")).map_err(failed)?;
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    let mut written = String::new();
+                    let read = (&file).take(PID_MAX).read_to_string(&mut written);
+                    let pid = read.ok().and_then(|_| written.trim().parse().ok());
+                    return Err(LockError::Taken { dir: dir.to_owned(), pid });
+                }
+                Err(error) => return Err(failed(error.into())),
+            }
+        }
+        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DataLock {
+    fn drop(&mut self) {
+        // So that nobody is told of a process that is gone. What a kill leaves is overwritten by the next one.
+        let _ = self.file.set_len(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn one_at_a_time() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("deep/data");
+        let first = DataLock::take(&dir).unwrap();
+        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+        let refused = DataLock::take(&dir).unwrap_err().to_string();
+        let expected = format!("another dockmaster (pid {}) uses this data directory ({})", std::process::id(), dir.display());
+        assert_eq!(refused, expected);
+        assert!(rustix::io::fcntl_getfd(&first.file).unwrap().contains(rustix::io::FdFlags::CLOEXEC), "no child keeps it");
+        drop(first);
+        // A longer number that somebody left must not shine through.
+        std::fs::write(dir.join("lock"), "99999999999999\n").unwrap();
+        let _again = DataLock::take(&dir).unwrap();
+        assert_eq!(std::fs::read_to_string(dir.join("lock")).unwrap(), format!("{}\n", std::process::id()));
+    }
+
+    #[test]
+    fn what_is_no_directory_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let refused = DataLock::take(&file).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("the data directory {} cannot be used: ", file.display())), "{refused}");
+    }
+}

@@ -1,0 +1,89 @@
+//! The format of the history, step by step. A step that was released is never edited: a new one is added.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::HistoryError;
+
+/// Each step brings the format from its place in this list to the next one.
+pub(super) const STEPS: &[&str] = &[
+    // 1: the beginning. Times are milliseconds since the Unix epoch; plans, outcomes and the like are JSON.
+    "CREATE TABLE inbox (
+        update_id INTEGER PRIMARY KEY,
+        body TEXT NOT NULL,
+        kept INTEGER NOT NULL,
+        begun INTEGER NOT NULL DEFAULT 0,
+        done INTEGER
+     ) STRICT;
+     CREATE INDEX inbox_by_done ON inbox (done);
+
+     CREATE TABLE operations (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        mark TEXT NOT NULL UNIQUE,
+        project TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        origin TEXT,
+        plan TEXT NOT NULL,
+        started INTEGER NOT NULL,
+        ended INTEGER,
+        outcome TEXT,
+        CHECK ((ended IS NULL) = (outcome IS NULL))
+     ) STRICT;
+     CREATE INDEX operations_by_project ON operations (project, id);
+     CREATE INDEX operations_by_end ON operations (ended);
+
+     CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        operation INTEGER NOT NULL REFERENCES operations (id) ON DELETE CASCADE,
+        at INTEGER NOT NULL,
+        event TEXT NOT NULL
+     ) STRICT;
+     CREATE INDEX events_by_operation ON events (operation, id);
+
+     CREATE TABLE notices (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        origin TEXT NOT NULL,
+        notice TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        settled INTEGER,
+        why_not TEXT
+     ) STRICT;
+     CREATE INDEX notices_by_settled ON notices (settled, id);
+
+     -- No reference to operations: a release outlives the record of the operation that made it.
+     CREATE TABLE releases (
+        project TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        operation INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        manifest TEXT,
+        compose TEXT,
+        PRIMARY KEY (project, number)
+     ) STRICT, WITHOUT ROWID;
+
+     CREATE TABLE builds (
+        project TEXT NOT NULL,
+        image_id TEXT NOT NULL,
+        inputs TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (project, image_id)
+     ) STRICT, WITHOUT ROWID;",
+];
+
+/// Brings a database up to the format that is known here.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), HistoryError> {
+    loop {
+        // Read again within each transaction: another dockmaster may be at the same.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let known = STEPS.len();
+        let Some(step) = STEPS.get(found as usize) else {
+            let path = path.to_owned();
+            return if found as usize == known { Ok(()) } else { Err(HistoryError::Newer { path, found, known }) };
+        };
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", found + 1)?;
+        transaction.commit()?;
+    }
+}

@@ -1,0 +1,323 @@
+use std::path::Path;
+
+use super::notices::Waiting;
+use super::operations::{NewOperation, OperationRecord, ReleaseRecord};
+use super::*;
+use crate::domain::Millis;
+use crate::domain::access::Actor;
+use crate::domain::event::{Event, Progress};
+use crate::domain::failure::Failure;
+use crate::domain::manifest::{Entry, Manifest, Node, TreePath};
+use crate::domain::notice::{Notice, Origin};
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::plan::{Plan, Step};
+use crate::domain::project::{ProjectName, ServiceName};
+use crate::domain::request::{Request, Target};
+
+const DAY: Millis = 24 * 60 * 60 * 1_000;
+
+fn fresh() -> (tempfile::TempDir, History) {
+    let dir = tempfile::tempdir().unwrap();
+    let history = History::open(&dir.path().join("history.db")).unwrap();
+    (dir, history)
+}
+
+fn name(name: &str) -> ProjectName {
+    ProjectName::new(name).unwrap()
+}
+
+fn plan(project: &str) -> Plan {
+    let target = Target { project: name(project), service: None };
+    let steps = vec![Step::Stop { services: vec![ServiceName::new("web").unwrap()] }, Step::Record];
+    let (services, warnings) = (Vec::new(), vec!["<b> & ü".to_owned()]);
+    Plan {
+        request: Request::Stop(target),
+        strategy: None,
+        steps,
+        services,
+        files: None,
+        not_copied: Vec::new(),
+        warnings,
+        digest: "d".into(),
+    }
+}
+
+fn operation(mark: &str, origin: Option<Origin>) -> NewOperation {
+    let actor = Actor::Telegram { user: 7, name: "Ada".into(), chat: -100 };
+    NewOperation { mark: mark.into(), actor, origin, plan: plan("shop") }
+}
+
+fn outcome(verdict: Verdict) -> Outcome {
+    let failure = (verdict != Verdict::Succeeded).then(|| Failure::new("It failed.", "So.", "Look."));
+    Outcome { verdict, now: "shop is stopped.".into(), failure, services: Vec::new() }
+}
+
+const ORIGIN: Origin = Origin { chat: -100, thread: Some(3), message: Some(9) };
+
+fn release(operation: i64, content: &str) -> ReleaseRecord {
+    let entry = Entry { node: Node::File { hash: content.into(), size: 1 }, mode: 0o644 };
+    let manifest = Manifest([(TreePath::new(*b"odd\n\xff"), entry)].into());
+    ReleaseRecord { number: 0, operation, at: 5, manifest, compose: vec![("docker-compose.yml".into(), "services: {}\n".into())] }
+}
+
+/// What a `kill -9` leaves: the files as they are while the database is open.
+fn as_killed(from: &Path, to: &Path) -> History {
+    for file in ["history.db", "history.db-wal"] {
+        std::fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    History::open(&to.join("history.db")).unwrap()
+}
+
+#[tokio::test]
+async fn updates_are_kept_once_and_forgotten_late() {
+    let (_dir, history) = fresh();
+    let update = |id: i64| (id, format!("{{\"update_id\":{id}}}"));
+    assert_eq!(history.inbox_keep(vec![update(5), update(6)], 0).await.unwrap(), [5, 6]);
+    assert_eq!(history.inbox_keep(vec![update(6), update(7), update(7)], 0).await.unwrap(), [7], "Telegram sends again what it may");
+    history.inbox_begin(6).await.unwrap();
+    history.inbox_done(5, 10).await.unwrap();
+    let kept: Vec<(i64, bool)> = history.inbox_unfinished().await.unwrap().iter().map(|k| (k.update_id, k.begun)).collect();
+    assert_eq!(kept, [(6, true), (7, false)]);
+    assert_eq!(history.inbox_unfinished().await.unwrap()[0].body, "{\"update_id\":6}");
+    assert_eq!(history.inbox_keep(vec![update(5)], 20).await.unwrap(), Vec::<i64>::new(), "it was dealt with");
+    history.inbox_done(5, 2 * DAY).await.unwrap();
+    history.inbox_done(6, 10 + 2 * DAY).await.unwrap();
+    assert_eq!(history.inbox_keep(vec![update(5)], 20).await.unwrap(), Vec::<i64>::new(), "not older than two days");
+    history.inbox_done(7, 11 + 2 * DAY).await.unwrap();
+    assert_eq!(history.inbox_keep(vec![update(5)], 20).await.unwrap(), [5], "forgotten, with no one to send it again");
+    assert_eq!(history.inbox_unfinished().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_operation_is_told_as_it_was() {
+    let (_dir, history) = fresh();
+    let new = operation("m1", Some(ORIGIN));
+    let id = history.operation_begin(new.clone(), 100).await.unwrap();
+    let NewOperation { mark, actor, origin, plan } = new;
+    let mut expected = OperationRecord { id, mark, actor, origin, plan, started: 100, ended: None, step: None };
+    assert_eq!(history.operation(id).await.unwrap(), Some(expected.clone()));
+    assert_eq!(history.operation(id + 1).await.unwrap(), None);
+
+    let happened = [
+        (Event::StepStarted { step: 0 }, Some((0, false))),
+        (Event::Line { text: "not kept".into() }, Some((0, false))),
+        (Event::Service { service: "web".into(), progress: Progress::Done, seen: "stopped".into() }, Some((0, false))),
+        (Event::StepDone { step: 0, note: Some("1 container".into()) }, Some((0, true))),
+        (Event::StepStarted { step: 1 }, Some((1, false))),
+        (Event::StepFailed { step: 1 }, Some((1, false))),
+    ];
+    for (at, (event, step)) in (101..).zip(happened.clone()) {
+        history.operation_event(id, event, at).await.unwrap();
+        assert_eq!(history.operation(id).await.unwrap().unwrap().step, step);
+    }
+    assert_eq!(history.operations_unfinished().await.unwrap().len(), 1);
+    history.operation_event(id, Event::Ended { outcome: outcome(Verdict::Failed) }, 110).await.unwrap();
+    history.operation_end(id, outcome(Verdict::Failed), 110).await.unwrap();
+    (expected.ended, expected.step) = (Some((110, outcome(Verdict::Failed))), Some((1, false)));
+    assert_eq!(history.operation(id).await.unwrap(), Some(expected));
+    assert_eq!(history.operations_unfinished().await.unwrap(), []);
+    let events = history.operation_events(id).await.unwrap();
+    assert_eq!(events.len(), happened.len(), "all but the line, and the end");
+    assert_eq!(events[0], (101, Event::StepStarted { step: 0 }));
+
+    let unknown = history.operation_event(99, Event::StepStarted { step: 0 }, 1).await.unwrap_err();
+    assert_eq!(unknown.to_string(), "the history has no operation 99");
+    assert!(matches!(history.operation_end(99, outcome(Verdict::Failed), 1).await, Err(HistoryError::NoOperation(99))));
+    assert!(history.operation_begin(operation("m1", None), 1).await.is_err(), "a mark is given once");
+}
+
+#[tokio::test]
+async fn an_end_is_kept_once_with_its_notice() {
+    let (_dir, history) = fresh();
+    let told = history.operation_begin(operation("a", Some(ORIGIN)), 1).await.unwrap();
+    let silent = history.operation_begin(operation("b", None), 2).await.unwrap();
+    for id in [told, silent] {
+        history.operation_end(id, outcome(Verdict::Succeeded), 10).await.unwrap();
+        history.operation_end(id, outcome(Verdict::Interrupted), 20).await.unwrap();
+        assert_eq!(history.operation(id).await.unwrap().unwrap().ended, Some((10, outcome(Verdict::Succeeded))));
+    }
+    let unanswered = Notice::Unanswered { text: "/docker_status".into() };
+    let other = Origin { chat: 5, thread: None, message: None };
+    let second = history.notice_post(other, unanswered.clone(), 30).await.unwrap();
+    let waiting = history.notices_waiting().await.unwrap();
+    let first = Waiting { id: waiting[0].id, origin: ORIGIN, notice: Notice::Outcome { operation: told }, since: 10 };
+    assert_eq!(waiting, [first, Waiting { id: second, origin: other, notice: unanswered, since: 30 }]);
+    history.notice_settled(waiting[0].id, 40, None).await.unwrap();
+    history.notice_settled(second, 40, Some("the bot was removed from the chat".into())).await.unwrap();
+    assert_eq!(history.notices_waiting().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_last_operations_of_a_project_come_newest_first() {
+    let (_dir, history) = fresh();
+    let mut ids = Vec::new();
+    for mark in ["a", "b", "c"] {
+        ids.push(history.operation_begin(operation(mark, None), 1).await.unwrap());
+    }
+    let other = NewOperation { plan: plan("blog"), ..operation("d", None) };
+    history.operation_begin(other, 1).await.unwrap();
+    let listed = |records: Vec<OperationRecord>| records.iter().map(|r| r.id).collect::<Vec<_>>();
+    assert_eq!(listed(history.operations_of(name("shop"), 2).await.unwrap()), [ids[2], ids[1]]);
+    assert_eq!(listed(history.operations_of(name("shop"), usize::MAX).await.unwrap()).len(), 3);
+    assert_eq!(listed(history.operations_of(name("none"), 2).await.unwrap()), Vec::<i64>::new());
+    let unfinished = listed(history.operations_unfinished().await.unwrap());
+    assert!(unfinished.is_sorted() && unfinished.len() == 4, "oldest first");
+}
+
+#[tokio::test]
+async fn releases_are_numbered_and_lose_their_manifests_in_time() {
+    let (_dir, history) = fresh();
+    assert_eq!(history.release_last(name("shop")).await.unwrap(), None);
+    for number in 1..=12 {
+        assert_eq!(history.release_record(name("shop"), release(number, "x")).await.unwrap(), number);
+    }
+    assert_eq!(history.release_record(name("blog"), release(1, "y")).await.unwrap(), 1, "each project counts for itself");
+    let last = history.release_last(name("shop")).await.unwrap().unwrap();
+    assert_eq!(last, ReleaseRecord { number: 12, ..release(12, "x") });
+    let count = |history: &History| {
+        let connection = history.connection.lock().unwrap();
+        connection.query_row("SELECT count(*), count(manifest) FROM releases WHERE project = 'shop'", [], |r| Ok((r.get(0)?, r.get(1)?)))
+    };
+    assert_eq!(count(&history).unwrap(), (12_i64, 10_i64));
+
+    history.build_record(name("shop"), "sha256:1".into(), "a".into(), 1).await.unwrap();
+    history.build_record(name("shop"), "sha256:1".into(), "b".into(), 2).await.unwrap();
+    assert_eq!(history.build_inputs(name("shop"), "sha256:1".into()).await.unwrap().as_deref(), Some("b"));
+    assert_eq!(history.build_inputs(name("blog"), "sha256:1".into()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_old_and_done_with_is_forgotten() {
+    let (_dir, history) = fresh();
+    let ended = history.operation_begin(operation("ended", Some(ORIGIN)), 0).await.unwrap();
+    history.operation_event(ended, Event::StepStarted { step: 0 }, 0).await.unwrap();
+    history.operation_end(ended, outcome(Verdict::Succeeded), 1).await.unwrap();
+    let unfinished = history.operation_begin(operation("unfinished", None), 0).await.unwrap();
+    history.release_record(name("shop"), release(ended, "x")).await.unwrap();
+    history.inbox_keep(vec![(1, "done".into()), (2, "waiting".into())], 0).await.unwrap();
+    history.inbox_done(1, 0).await.unwrap();
+    let settled = history.notices_waiting().await.unwrap()[0].id;
+    history.notice_settled(settled, 0, None).await.unwrap();
+    history.notice_post(ORIGIN, Notice::Unanswered { text: "x".into() }, 0).await.unwrap();
+
+    history.prune(400 * DAY).await.unwrap();
+    assert!(history.operation(ended).await.unwrap().is_some(), "not a day before");
+    history.prune(400 * DAY + 2).await.unwrap();
+    assert_eq!(history.operation(ended).await.unwrap(), None);
+    assert_eq!(history.operation_events(ended).await.unwrap(), [], "its events go with it");
+    assert!(history.operation(unfinished).await.unwrap().is_some());
+    assert!(history.release_last(name("shop")).await.unwrap().is_some(), "a release outlives its operation's record");
+    assert_eq!(history.inbox_unfinished().await.unwrap().len(), 1);
+    assert_eq!(history.notices_waiting().await.unwrap().len(), 1);
+
+    for mark in ["a", "b", "c"] {
+        let id = history.operation_begin(operation(mark, None), 0).await.unwrap();
+        history.operation_end(id, outcome(Verdict::Succeeded), 400 * DAY).await.unwrap();
+    }
+    history.with(|db| prune::prune(db, 400 * DAY, 2)).await.unwrap();
+    let left: Vec<String> = history.operations_of(name("shop"), 99).await.unwrap().into_iter().map(|r| r.mark).collect();
+    assert_eq!(left, ["c", "b", "unfinished"]);
+}
+
+#[tokio::test]
+async fn a_kill_loses_nothing_that_was_reported_as_kept() {
+    let (dir, history) = fresh();
+    let id = history.operation_begin(operation("m", Some(ORIGIN)), 1).await.unwrap();
+    history.operation_event(id, Event::StepStarted { step: 0 }, 2).await.unwrap();
+    let copies = tempfile::tempdir().unwrap();
+    let after = as_killed(dir.path(), copies.path());
+    assert_eq!(after.operations_unfinished().await.unwrap()[0].step, Some((0, false)));
+    after.operation_end(id, outcome(Verdict::Interrupted), 3).await.unwrap();
+    assert_eq!(after.notices_waiting().await.unwrap().len(), 1);
+
+    // A power cut in the middle of the next commit: the torn end of the log is not taken for one.
+    history.operation_event(id, Event::StepDone { step: 0, note: None }, 3).await.unwrap();
+    let torn = tempfile::tempdir().unwrap();
+    for file in ["history.db", "history.db-wal"] {
+        std::fs::copy(dir.path().join(file), torn.path().join(file)).unwrap();
+    }
+    let log = std::fs::OpenOptions::new().write(true).open(torn.path().join("history.db-wal")).unwrap();
+    log.set_len(log.metadata().unwrap().len() - 100).unwrap();
+    let after = History::open(&torn.path().join("history.db")).unwrap();
+    assert_eq!(after.operation(id).await.unwrap().unwrap().step, Some((0, false)));
+
+    drop(history);
+    let reopened = History::open(&dir.path().join("history.db")).unwrap();
+    assert_eq!(reopened.operation(id).await.unwrap().unwrap().step, Some((0, true)));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_all_or_nothing() {
+    let (_dir, history) = fresh();
+    history.inbox_keep(vec![(1, "before".into())], 0).await.unwrap();
+    {
+        let connection = history.connection.lock().unwrap();
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    }
+    let error = history.inbox_keep(vec![(2, "small".into()), (3, "x".repeat(100_000))], 0).await.unwrap_err();
+    assert_eq!(error.to_string(), "the history could not be read or written: database or disk is full");
+    let kept: Vec<i64> = history.inbox_unfinished().await.unwrap().iter().map(|k| k.update_id).collect();
+    assert_eq!(kept, [1], "none of them");
+    history.connection.lock().unwrap().pragma_update_and_check(None, "max_page_count", 1_000_000, |_| Ok(())).unwrap();
+    assert_eq!(history.inbox_keep(vec![(2, "small".into())], 0).await.unwrap(), [2], "it works on once there is room");
+    history.connection.lock().unwrap().pragma_update(None, "query_only", true).unwrap();
+    let error = history.inbox_begin(1).await.unwrap_err().to_string();
+    assert!(error.contains("attempt to write a readonly database"), "{error}");
+}
+
+#[tokio::test]
+async fn a_panic_leaves_the_history_usable() {
+    let (_dir, history) = fresh();
+    let broken = history
+        .with::<()>(|db| {
+            db.execute("INSERT INTO inbox (update_id, body, kept) VALUES (1, '', 0)", [])?;
+            panic!("on purpose")
+        })
+        .await;
+    assert!(matches!(broken, Err(HistoryError::Worker(_))));
+    assert_eq!(history.inbox_unfinished().await.unwrap(), [], "rolled back");
+    assert_eq!(history.inbox_keep(vec![(1, String::new())], 0).await.unwrap(), [1]);
+}
+
+#[test]
+fn what_cannot_be_opened_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("history.db");
+    drop(History::open(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 1_000).unwrap();
+    drop(connection);
+    let newer = History::open(&path).unwrap_err().to_string();
+    let known = migrations::STEPS.len();
+    let expected = format!(
+        "the history {} was written by a newer dockmaster (its format is 1000, this one knows {known}): run that one, or give another data \
+         directory",
+        path.display()
+    );
+    assert_eq!(newer, expected);
+
+    let text = dir.path().join("text");
+    std::fs::write(&text, "no database at all, only a long text that somebody put there").unwrap();
+    let error = History::open(&text).unwrap_err().to_string();
+    assert_eq!(error, format!("the history {} could not be opened: file is not a database", text.display()));
+    let nowhere = dir.path().join("no/history.db");
+    let error = History::open(&nowhere).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("the history {} could not be opened: ", nowhere.display())), "{error}");
+}
+
+#[test]
+fn it_is_durable_and_for_our_eyes_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, history) = fresh();
+    let connection = history.connection.lock().unwrap();
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+    assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+    assert_eq!(pragma("synchronous"), 2.into());
+    assert_eq!(pragma("foreign_keys"), 1.into());
+    assert_eq!(pragma("busy_timeout"), 5_000.into());
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.file_name());
+    }
+}

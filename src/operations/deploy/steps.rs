@@ -1,0 +1,172 @@
+//! The steps that bring files and images: stage, pull, build, promote, record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::recorder::history_failure;
+use super::super::runner::{Job, StepResult};
+use super::super::tools::{last_message, process_failure};
+use super::Facts;
+use crate::domain::failure::Failure;
+use crate::domain::manifest::Changes;
+use crate::domain::plan::Step;
+use crate::domain::project::ServiceName;
+use crate::domain::text::{count, listing};
+use crate::engine::compose::{Files, override_file, own_tag};
+use crate::files::scan::scan;
+use crate::files::transfer;
+use crate::history::operations::ReleaseRecord;
+use crate::process;
+
+/// How long images may take to build or to be pulled.
+const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// What planning found out. A deploy's steps without it are a mistake of ours, said rather than unwound.
+pub(super) fn facts(job: &Job) -> Result<&Facts, Box<Failure>> {
+    job.deploy.as_ref().ok_or_else(|| Box::new(Failure::new("The step could not be taken.", "It belongs to a deploy.", "Report this as a bug.")))
+}
+
+fn stage_directory(job: &Job) -> PathBuf {
+    job.tools.place(&job.project.name).join("stage")
+}
+
+fn production_environment(facts: &Facts) -> Option<PathBuf> {
+    Some(facts.production_root.join(".env")).filter(|p| p.is_file())
+}
+
+/// Copies the workspace aside, and compares the copy with what was confirmed.
+pub(in super::super) async fn stage(job: &Job, step: &Step) -> StepResult {
+    let facts = facts(job)?;
+    let stage = stage_directory(job);
+    let mut line = |line: &str| job.recorder.line(line);
+    transfer::stage(&facts.workspace_root, &stage, &facts.workspace, &job.mark, &mut line, &job.cancel_for(step)).await?;
+    let (root, rules, cancel) = (stage.clone(), facts.rules.clone(), job.cancel_for(step));
+    let scanned = tokio::task::spawn_blocking(move || scan(&root, &rules, &cancel)).await;
+    let what = "The workspace could not be copied aside.";
+    let staged = match scanned {
+        Ok(Ok(scan)) => scan.manifest,
+        Ok(Err(error)) => return Err(Failure::new(what, format!("The copy cannot be read: {error}."), "Ask again.").into()),
+        Err(died) => return Err(Failure::new(what, format!("Reading the copy failed: {died}."), "Ask again.").into()),
+    };
+    if staged != facts.workspace {
+        let changes = Changes::between(&facts.workspace, &staged, None);
+        let differing: Vec<_> = changes.touched().chain(&changes.kept).collect();
+        return Err(Failure::new(
+            "The workspace changed while it was copied.",
+            format!("What was copied is not what you confirmed: {}.", listing(differing, 5)),
+            "Ask for the deploy again when nobody writes to the workspace.",
+        )
+        .into());
+    }
+    Ok(Some(count(facts.workspace.files(), "file")))
+}
+
+/// Pulls images that are not there.
+pub(in super::super) async fn pull(job: &Job, step: &Step, services: &[ServiceName]) -> StepResult {
+    let facts = facts(job)?;
+    let stage = stage_directory(job);
+    let environment = production_environment(facts);
+    let files = Files {
+        name: &facts.compose.name,
+        root: &stage,
+        files: &facts.compose.files,
+        directory: &stage,
+        environment: environment.as_deref(),
+    };
+    images(job, step, "The images could not be pulled.", files.pull(services)).await?;
+    Ok(None)
+}
+
+/// Builds images under the release's own tags, so that the tags which production uses stay where they are.
+pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceName]) -> StepResult {
+    let facts = facts(job)?;
+    let what = "The images could not be built.";
+    let stage = stage_directory(job);
+    let tags: BTreeMap<ServiceName, String> =
+        services.iter().map(|s| (s.clone(), own_tag(&job.project.name, s, facts.release))).collect();
+    let override_path = job.tools.place(&job.project.name).join("build.json");
+    std::fs::write(&override_path, override_file(&tags))
+        .map_err(|e| Failure::new(what, format!("{} cannot be written: {e}.", override_path.display()), "Make room and ask again."))?;
+    let environment = production_environment(facts);
+    let files = Files {
+        name: &facts.compose.name,
+        root: &stage,
+        files: &facts.compose.files,
+        directory: &stage,
+        environment: environment.as_deref(),
+    };
+    images(job, step, what, files.build(&override_path, services)).await?;
+    for (service, tag) in &tags {
+        let image = job.tools.docker.image_id(tag).await.map_err(|e| e.failure(what))?;
+        let image = image.ok_or_else(|| Failure::new(what, format!("Compose said that it built {service}, and {tag} is not there."), "Ask again."))?;
+        if let Some(inputs) = facts.inputs(service) {
+            let now = (job.tools.clock)();
+            let kept = job.tools.history.build_record(job.project.name.clone(), image, inputs.to_owned(), now).await;
+            kept.map_err(|e| history_failure(what, &e))?;
+        }
+    }
+    Ok(Some(count(tags.len(), "image")))
+}
+
+async fn images(job: &Job, step: &Step, what: &str, args: Vec<std::ffi::OsString>) -> Result<(), Box<Failure>> {
+    let invocation = job.tools.compose(what, args, BUILD_LIMIT, &job.mark)?;
+    let mut line = |line: &str| job.recorder.line(line);
+    let finished = process::run(&invocation, &mut line, &job.cancel_for(step)).await.map_err(|e| process_failure(what, e))?;
+    if finished.code != Some(0) {
+        let why = format!("{}.", last_message(&finished));
+        let failure = Failure::new(what, why, "Mend it in the workspace and deploy again.").with_lines(finished.tail);
+        return Err(failure.into());
+    }
+    Ok(())
+}
+
+/// Brings the staged files into production.
+pub(in super::super) async fn promote(job: &Job) -> StepResult {
+    let facts = facts(job)?;
+    let changes = job.plan.files.as_ref().ok_or_else(|| Failure::new("Nothing was promoted.", "The plan has no files.", "Report this as a bug."))?;
+    let owned = facts.last.as_ref().map(|r| &r.manifest);
+    let mut line = |line: &str| job.recorder.line(line);
+    let stage = stage_directory(job);
+    let promoted = transfer::promote(&stage, &facts.production_root, changes, &facts.workspace, owned, &job.mark, &mut line).await?;
+    Ok(Some(format!("{} copied, {} deleted", promoted.copied, promoted.deleted)))
+}
+
+/// Records the release.
+pub(in super::super) async fn record(job: &Job) -> StepResult {
+    let facts = facts(job)?;
+    let what = "The release could not be recorded.";
+    let compose = compose_files(&facts.workspace_root, &stage_directory(job), &facts.compose.files)
+        .map_err(|e| Failure::new(what, format!("Its compose files cannot be read: {e}."), "Deploy again."))?;
+    let release = ReleaseRecord {
+        number: facts.release,
+        operation: job.operation,
+        at: (job.tools.clock)(),
+        manifest: facts.workspace.clone(),
+        compose,
+    };
+    let kept = job.tools.history.release_record(job.project.name.clone(), release).await;
+    let number = kept.map_err(|e| history_failure(what, &e))?;
+    Ok(Some(format!("release {number}")))
+}
+
+/// The compose files as they were staged; as they are in the workspace where an exclude keeps them out of the stage.
+fn compose_files(workspace: &Path, stage: &Path, files: &[String]) -> std::io::Result<Vec<(String, String)>> {
+    let read = |file: &String| {
+        let staged = std::fs::read_to_string(stage.join(file));
+        Ok((file.clone(), staged.or_else(|_| std::fs::read_to_string(workspace.join(file)))?))
+    };
+    files.iter().map(read).collect()
+}
+
+impl Facts {
+    /// The hash of what a service's image is built from.
+    pub(super) fn inputs(&self, service: &ServiceName) -> Option<&str> {
+        self.build_of(service).map(|b| b.inputs.as_str())
+    }
+
+    /// The services whose images this plan builds, with their images' names in production.
+    pub(super) fn images(&self, built: &BTreeSet<ServiceName>) -> Vec<(ServiceName, String)> {
+        built.iter().filter_map(|s| Some((s.clone(), self.definitions.get(s)?.image.clone()))).collect()
+    }
+}

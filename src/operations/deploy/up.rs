@@ -1,0 +1,140 @@
+//! Bringing services up without touching those that stay.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::runner::{Job, StepResult};
+use super::super::tools::{Config, last_message, process_failure};
+use super::production_config;
+use crate::domain::container::Container;
+use crate::domain::failure::Failure;
+use crate::domain::plan::Step;
+use crate::domain::project::{ComposeSource, ServiceName, Source};
+use crate::domain::text::count;
+use crate::engine::compose::{Files, own_tag};
+use crate::process;
+
+/// How much longer than services may take to become healthy `up` may take: making and stopping containers.
+const UP_GRACE: Duration = Duration::from_secs(120);
+
+/// Makes or remakes the containers of some services.
+///
+/// Compose remakes whatever a service needs, too, where that differs from the files. For a service that stays, the
+/// definition which it runs with is handed to Compose in its place; where that cannot be had, Compose is told to leave
+/// what a service needs alone altogether.
+pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepResult {
+    let what = "The services were not brought up.";
+    let (Source::Compose(compose), Some(production)) = (&job.project.source, &job.project.production) else {
+        return Err(Failure::new(what, "Only a compose project can be brought up.", "Start its containers by hand.").into());
+    };
+    let production = production.canonicalize().unwrap_or_else(|_| production.clone());
+    tag_images(job, what).await?;
+    let config = production_config(&job.tools, &job.project).await?;
+    let mut config = config.ok_or_else(|| Failure::new(what, "Production has no compose file.", "Deploy first: /docker_deploy."))?;
+    let containers = job.tools.docker.containers(&job.project.source).await.map_err(|e| e.failure(what))?;
+    let staying = staying(&config, &containers, services);
+    let substituted = !staying.is_empty() && substitute(job, compose, &production, &staying, &containers, &mut config).await;
+    let without_dependencies = !staying.is_empty() && !substituted;
+    let environment = Some(production.join(".env")).filter(|p| p.is_file());
+    let files =
+        Files { name: &compose.name, root: &production, files: &compose.files, directory: &production, environment: environment.as_deref() };
+    let limit = job.project.deploy.health_timeout + UP_GRACE;
+    let mut invocation = job.tools.compose(what, files.up(substituted, without_dependencies, services), limit, &job.mark)?;
+    if substituted {
+        invocation = invocation.stdin(config.resolved.to_bytes());
+    }
+    let mut line = |line: &str| job.recorder.line(line);
+    // Never cancelled: killed in the middle of remaking a container, Compose leaves the old one stopped and the new one half made.
+    let finished = process::run(&invocation, &mut line, &tokio_util::sync::CancellationToken::new()).await.map_err(|e| process_failure(what, e))?;
+    if finished.code != Some(0) {
+        return Err(explain(job, services, last_message(&finished), finished.tail).await.into());
+    }
+    Ok(Some(count(services.len(), "service")))
+}
+
+/// Gives the images that this operation built the names that production uses.
+async fn tag_images(job: &Job, what: &str) -> Result<(), Failure> {
+    let Some(facts) = &job.deploy else { return Ok(()) };
+    let built: BTreeSet<ServiceName> = job
+        .plan
+        .steps
+        .iter()
+        .filter_map(|s| if let Step::Build { services } = s { Some(services) } else { None })
+        .flatten()
+        .cloned()
+        .collect();
+    for (service, image) in facts.images(&built) {
+        let own = own_tag(&job.project.name, &service, facts.release);
+        job.tools.docker.tag(&own, &image).await.map_err(|e| e.failure(what))?;
+    }
+    Ok(())
+}
+
+/// The services that have containers, differ from the files, and are not meant.
+fn staying(config: &Config, containers: &[Container], services: &[ServiceName]) -> BTreeSet<ServiceName> {
+    let differs = |c: &&Container| config.hashes.get(&c.service).is_some_and(|hash| c.config_hash() != Some(hash.as_str()));
+    containers.iter().filter(|c| !services.contains(&c.service)).filter(differs).map(|c| c.service.clone()).collect()
+}
+
+/// Puts the definitions of the last release in the place of those of services that stay; false where one of them does not
+/// reproduce what runs, so that nothing was gained.
+async fn substitute(
+    job: &Job,
+    compose: &ComposeSource,
+    production: &std::path::Path,
+    staying: &BTreeSet<ServiceName>,
+    containers: &[Container],
+    config: &mut Config,
+) -> bool {
+    let last = match job.tools.history.release_last(job.project.name.clone()).await {
+        Ok(Some(last)) => last,
+        Ok(None) => return false,
+        Err(error) => {
+            tracing::warn!(%error, "the last release could not be read; what stays is left out of the dependencies instead");
+            return false;
+        }
+    };
+    let root = job.tools.place(&job.project.name).join("running");
+    if let Err(error) = write_files(&root, &last.compose) {
+        tracing::warn!(%error, "the last release's compose files could not be written; what stays is left out of the dependencies instead");
+        return false;
+    }
+    let names: Vec<String> = last.compose.iter().map(|(name, _)| name.clone()).collect();
+    let environment = Some(production.join(".env")).filter(|p| p.is_file());
+    let files = Files { name: &compose.name, root: &root, files: &names, directory: production, environment: environment.as_deref() };
+    let Ok(before) = job.tools.resolve("The last release cannot be read.", &files).await else { return false };
+    let reproduces = |service: &ServiceName| {
+        let running = containers.iter().filter(|c| c.service == *service);
+        before.hashes.get(service).is_some_and(|hash| running.map(Container::config_hash).all(|label| label == Some(hash.as_str())))
+    };
+    if !staying.iter().all(reproduces) {
+        return false;
+    }
+    for service in staying {
+        config.resolved.substitute(service, &before.resolved);
+    }
+    true
+}
+
+fn write_files(root: &std::path::Path, files: &[(String, String)]) -> std::io::Result<()> {
+    for (name, text) in files {
+        let path: PathBuf = root.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(path, text)?;
+    }
+    Ok(())
+}
+
+/// Compose says only which container failed; its log says why.
+async fn explain(job: &Job, services: &[ServiceName], message: String, tail: Vec<String>) -> Failure {
+    let plain = Failure::new("The services were not brought up.", format!("{message}."), "Mend it and deploy again.").with_lines(tail);
+    let Ok(containers) = job.tools.docker.containers(&job.project.source).await else { return plain };
+    let named = containers.iter().find(|c| services.contains(&c.service) && !c.is_up() && !c.is_done() && message.contains(c.name.as_str()));
+    match named {
+        Some(container) => super::super::verify::failure_of(&job.tools, container, &message).await,
+        None => plain,
+    }
+}

@@ -1,0 +1,99 @@
+//! What status shows that takes longer to find out than status may take: measured in the background, shown with its age.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::deploy;
+use super::tools::Tools;
+use crate::domain::Millis;
+use crate::domain::project::{Project, ProjectName, ServiceName, Source};
+use crate::domain::request::Request;
+use crate::domain::status::Ahead;
+
+/// How old a measure may be before another is made, in milliseconds.
+const FRESH: Millis = 20_000;
+
+/// What was measured.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Insight {
+    pub(super) ahead: Option<Ahead>,
+    /// Services that production's compose files declare.
+    pub(super) declared: BTreeSet<ServiceName>,
+    /// The hash that each of them would have.
+    pub(super) hashes: std::collections::BTreeMap<ServiceName, String>,
+    /// Why it could not be measured.
+    pub(super) trouble: Option<String>,
+    measured: Millis,
+}
+
+/// The measures by project. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct Insights {
+    known: Arc<DashMap<ProjectName, Insight>>,
+    busy: Arc<DashMap<ProjectName, ()>>,
+    /// One at a time: a measure reads whole trees, and nobody waits for it.
+    turn: Arc<tokio::sync::Semaphore>,
+}
+
+impl Insights {
+    pub(super) fn new() -> Self {
+        Self { known: Arc::default(), busy: Arc::default(), turn: Arc::new(tokio::sync::Semaphore::new(1)) }
+    }
+
+    /// What is known of a project now. A measure that is old is renewed in the background.
+    pub(super) fn of(&self, tools: &Tools, project: &Project) -> Option<Insight> {
+        let known = self.known.get(&project.name).map(|i| i.clone());
+        if known.as_ref().is_none_or(|i| (tools.clock)() - i.measured > FRESH) {
+            self.measure(tools.clone(), project.clone());
+        }
+        known
+    }
+
+    /// Forgets what was measured: it is no longer so.
+    pub(super) fn forget(&self, project: &ProjectName) {
+        self.known.remove(project);
+    }
+
+    fn measure(&self, tools: Tools, project: Project) {
+        if !matches!(project.source, Source::Compose(_)) || self.busy.insert(project.name.clone(), ()).is_some() {
+            return;
+        }
+        let insights = self.clone();
+        tokio::spawn(async move {
+            let _turn = insights.turn.acquire().await;
+            let insight = measure(&tools, &project).await;
+            insights.known.insert(project.name.clone(), insight);
+            insights.busy.remove(&project.name);
+        });
+    }
+}
+
+async fn measure(tools: &Tools, project: &Project) -> Insight {
+    let mut insight = Insight::default();
+    match deploy::production_config(tools, project).await {
+        Ok(Some(config)) => {
+            insight.declared = config.hashes.keys().cloned().collect();
+            insight.hashes = config.hashes;
+        }
+        Ok(None) => {}
+        Err(failure) => insight.trouble = Some(failure.to_string()),
+    }
+    if project.workspace.is_some() {
+        match deploy::gather(tools, project).await {
+            Ok(facts) => {
+                let request = Request::Deploy { project: project.name.clone(), with: BTreeSet::new() };
+                let measured = (tools.clock)();
+                // What a plan refuses (an unset variable, say) is told when a deploy is asked for; the count stands all the same.
+                insight.ahead = facts.plan(project, &request, &BTreeSet::new()).ok().and_then(|plan| {
+                    let files = plan.files.as_ref()?.touched().count();
+                    Some(Ahead { files, measured })
+                });
+            }
+            Err(failure) => insight.trouble = insight.trouble.or(Some(failure.to_string())),
+        }
+    }
+    insight.measured = (tools.clock)();
+    insight
+}

@@ -1,0 +1,120 @@
+//! Starting, stopping and restarting containers, each step verified.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+
+use super::runner::{Job, StepResult};
+use super::verify::verify;
+use crate::domain::container::{Container, State};
+use crate::domain::event::Progress;
+use crate::domain::failure::Failure;
+use crate::domain::outcome::ServiceOutcome;
+use crate::domain::project::ServiceName;
+use crate::domain::text::duration;
+use crate::engine::docker::EngineError;
+
+/// What is done to a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Act {
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Start => "starting",
+            Self::Stop => "stopping",
+            Self::Restart => "restarting",
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+}
+
+/// Acts on the containers of some services, all at the same time, and watches what must be up after it.
+pub(super) async fn act(job: &Job, act: Act, services: &[ServiceName]) -> StepResult {
+    let what = format!("{} could not {} everything.", job.project.name, act.verb());
+    let containers = job.tools.docker.containers(&job.project.source).await.map_err(|e| e.failure(&*what))?;
+    let meant: Vec<Container> = containers.into_iter().filter(|c| services.contains(&c.service)).collect();
+    if let Some(gone) = services.iter().find(|s| !meant.iter().any(|c| c.service == **s)) {
+        return Err(Failure::new(what, format!("{gone} has no container any more."), "Look at /docker_status and ask again.").into());
+    }
+    for container in &meant {
+        job.recorder.service(&container.name, Progress::Working, act.doing());
+    }
+    let results = join_all(meant.iter().map(|container| one(job, act, container))).await;
+    let mut failures = meant.iter().zip(results).filter_map(|(container, result)| {
+        let error = result.err()?;
+        job.recorder.service(&container.name, Progress::Failed, format!("did not {}", act.verb()));
+        Some(error.failure(format!("{} did not {}.", container.service, act.verb())))
+    });
+    if let Some(first) = failures.next() {
+        // The others were tried all the same; their lines say what became of them.
+        failures.for_each(drop);
+        return Err(first.into());
+    }
+    if act == Act::Stop {
+        return stopped(job, &meant).await;
+    }
+    let services: BTreeSet<ServiceName> = services.iter().cloned().collect();
+    watch(job, &services).await
+}
+
+async fn one(job: &Job, act: Act, container: &Container) -> Result<(), EngineError> {
+    let within = job.project.restart.stop_timeout;
+    match act {
+        // A frozen container runs for the engine, and only thaws.
+        Act::Start => job.tools.docker.start(&container.id).await,
+        Act::Stop => job.tools.docker.stop(&container.id, within).await,
+        Act::Restart => job.tools.docker.restart(&container.id, within).await,
+    }
+}
+
+/// What was stopped, as the engine sees it afterwards.
+async fn stopped(job: &Job, meant: &[Container]) -> StepResult {
+    let mut lines = Vec::new();
+    for container in meant {
+        let now = job.tools.docker.container(&container.id).await.map_err(|e| e.failure("It is not known whether everything stopped."))?;
+        let (good, seen) = match now {
+            None => (true, "stopped and removed".to_owned()),
+            Some(now) if matches!(now.state, State::Running | State::Restarting) => (false, "runs again".to_owned()),
+            Some(now) if now.exit_code == 137 => {
+                let within = i64::try_from(job.project.restart.stop_timeout.as_millis()).unwrap_or(i64::MAX);
+                (true, format!("stopped (killed: it did not end within {})", duration(within)))
+            }
+            Some(_) => (true, "stopped".to_owned()),
+        };
+        job.recorder.service(&container.name, if good { Progress::Done } else { Progress::Failed }, seen.clone());
+        lines.push(ServiceOutcome { service: container.name.clone(), good, seen });
+    }
+    let again = lines.iter().find(|l| !l.good).map(|l| l.service.clone());
+    job.note(lines);
+    match again {
+        Some(name) => Err(Failure::new(
+            format!("{name} did not stay stopped."),
+            "Something starts it again.",
+            "See who starts it (a timer, another operator), and ask again.",
+        )
+        .into()),
+        None => Ok(None),
+    }
+}
+
+/// Watches services come up; their lines go into the outcome.
+pub(super) async fn watch(job: &Job, services: &BTreeSet<ServiceName>) -> StepResult {
+    let verified = verify(&job.tools, &job.project, services, &job.recorder).await;
+    job.note(verified.services);
+    match verified.failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,47 @@
+//! The probe: an address that must answer once the services are up.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::recorder::Recorder;
+use super::tools::Tools;
+use crate::domain::event::Progress;
+use crate::domain::failure::Failure;
+use crate::domain::outcome::ServiceOutcome;
+use crate::domain::project::Project;
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// How long is waited between attempts.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long the probe is tried; the services are up already.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Asks the project's probe, where it has one, until it answers with a status below 400.
+pub(super) async fn probe(tools: &Tools, project: &Project, recorder: &Recorder) -> Result<Option<ServiceOutcome>, Failure> {
+    let Some(address) = &project.deploy.probe else { return Ok(None) };
+    let what = "The services are up, and the probe does not answer.";
+    let next = format!("Open {address} yourself and read the log; correct \"deploy.probe\" if it is the address that is wrong.");
+    let client = reqwest::Client::builder().timeout(ATTEMPT).redirect(reqwest::redirect::Policy::none()).build();
+    let client = client.map_err(|e| Failure::new(what, format!("It could not be asked: {e}."), next.clone()))?;
+    let deadline = Instant::now() + PATIENCE;
+    recorder.service("probe", Progress::Working, format!("asking {address}"));
+    loop {
+        let seen = match client.get(address).send().await {
+            Ok(answer) if answer.status().as_u16() < 400 => {
+                let seen = format!("answers with {}", answer.status().as_u16());
+                recorder.service("probe", Progress::Done, seen.clone());
+                return Ok(Some(ServiceOutcome { service: "probe".to_owned(), good: true, seen }));
+            }
+            Ok(answer) => format!("{address} answers with {}", answer.status()),
+            Err(error) if error.is_timeout() => format!("{address} does not answer within {} s", ATTEMPT.as_secs()),
+            Err(error) => format!("{address} cannot be reached{}", if error.is_connect() { ": nothing listens there" } else { "" }),
+        };
+        if Instant::now() >= deadline || tools.stopping.is_cancelled() {
+            recorder.service("probe", Progress::Failed, seen.clone());
+            return Err(Failure::new(what, format!("{seen}."), next));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

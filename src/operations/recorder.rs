@@ -1,0 +1,75 @@
+//! Where an operation's events go: into the history, and folded into the view that front ends draw.
+
+use tokio::sync::watch;
+
+use super::tools::Clock;
+use crate::domain::event::{Event, Progress};
+use crate::domain::failure::Failure;
+use crate::domain::view::OperationView;
+use crate::history::{History, HistoryError};
+
+/// Records the events of one operation.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    operation: i64,
+    history: History,
+    clock: Clock,
+    view: watch::Sender<OperationView>,
+}
+
+/// What it means that the history cannot be written.
+pub(super) fn history_failure(what: impl Into<String>, error: &HistoryError) -> Failure {
+    Failure::new(what, format!("{}.", capital(&error.to_string())), "Make room for dockmaster's data directory (df -h), then ask again.")
+}
+
+/// A sentence begins with a capital letter.
+pub(super) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+impl Recorder {
+    pub(super) fn new(operation: i64, history: History, clock: Clock, view: watch::Sender<OperationView>) -> Self {
+        Self { operation, history, clock, view }
+    }
+
+    /// Keeps that a step begins. A step whose beginning cannot be kept must not begin: after a crash nobody would know.
+    pub(super) async fn begin(&self, step: usize) -> Result<(), Failure> {
+        let event = Event::StepStarted { step };
+        self.history
+            .operation_event(self.operation, event.clone(), (self.clock)())
+            .await
+            .map_err(|e| history_failure("The next step was not begun.", &e))?;
+        self.show(&event);
+        Ok(())
+    }
+
+    /// Keeps and shows what happened. It happened already, so a history that cannot be written does not undo it.
+    pub(super) async fn report(&self, event: Event) {
+        if let Err(error) = self.history.operation_event(self.operation, event.clone(), (self.clock)()).await {
+            tracing::error!(operation = self.operation, %error, "an event could not be kept");
+        }
+        self.show(&event);
+    }
+
+    /// Shows how a service advances.
+    pub(super) fn service(&self, service: &str, progress: Progress, seen: impl Into<String>) {
+        let event = Event::Service { service: service.to_owned(), progress, seen: seen.into() };
+        let now = (self.clock)();
+        self.view.send_if_modified(|view| {
+            let before = view.services.clone();
+            view.apply(&event, now);
+            view.services != before
+        });
+    }
+
+    /// Shows a line that a step's program printed.
+    pub(super) fn line(&self, line: &str) {
+        self.show(&Event::Line { text: line.to_owned() });
+    }
+
+    pub(super) fn show(&self, event: &Event) {
+        let now = (self.clock)();
+        self.view.send_modify(|view| view.apply(event, now));
+    }
+}

@@ -1,0 +1,61 @@
+//! Which project is held by which operation.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+
+use crate::domain::project::ProjectName;
+use crate::domain::status::Busy;
+
+/// The projects that are held. Clones share one registry.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Registry(Arc<DashMap<ProjectName, Busy>>);
+
+impl Registry {
+    /// Takes a project, or says who has it.
+    pub(super) fn hold(&self, project: &ProjectName, busy: Busy) -> Result<Hold, Busy> {
+        match self.0.entry(project.clone()) {
+            Entry::Occupied(held) => Err(held.get().clone()),
+            Entry::Vacant(free) => {
+                free.insert(busy);
+                Ok(Hold { registry: self.clone(), project: project.clone() })
+            }
+        }
+    }
+
+    /// Who has a project.
+    pub(super) fn holder(&self, project: &ProjectName) -> Option<Busy> {
+        self.0.get(project).map(|busy| busy.clone())
+    }
+}
+
+/// A project that is held; dropping it lets go, whatever happened, a panic too.
+#[derive(Debug)]
+pub(super) struct Hold {
+    registry: Registry,
+    project: ProjectName,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.registry.0.remove(&self.project);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_held_once_and_let_go_by_dropping() {
+        let registry = Registry::default();
+        let busy = |who: &str| Busy { what: "deploy".into(), who: who.into(), since: 5 };
+        let (shop, edge) = (ProjectName::new("shop").unwrap(), ProjectName::new("edge").unwrap());
+        let hold = registry.hold(&shop, busy("Ann")).unwrap();
+        assert_eq!(registry.hold(&shop, busy("Bob")).unwrap_err().who, "Ann");
+        assert!(registry.hold(&edge, busy("Bob")).is_ok(), "another project is free");
+        drop(hold);
+        assert!(registry.holder(&shop).is_none() && registry.hold(&shop, busy("Bob")).is_ok());
+    }
+}

@@ -1,0 +1,84 @@
+//! How a project stands: what the engine says now, and what was measured in the background.
+
+use super::insight::Insight;
+use crate::domain::container::{Container, Health, State};
+use crate::domain::project::{Project, ServiceName};
+use crate::domain::status::{Busy, ProjectStatus, ServiceStatus};
+
+/// Puts the status of a project together.
+pub(super) fn status(
+    project: &Project,
+    containers: Vec<Container>,
+    insight: Option<Insight>,
+    release: Option<(i64, crate::domain::Millis)>,
+    busy: Option<Busy>,
+) -> ProjectStatus {
+    let insight = insight.unwrap_or_default();
+    let primary = |service: &ServiceName| project.primary.as_ref() == Some(service);
+    let mut services: Vec<ServiceStatus> = containers
+        .into_iter()
+        .map(|c| ServiceStatus {
+            primary: primary(&c.service),
+            stateful: project.stateful.contains(&c.service),
+            pending: insight.hashes.get(&c.service).is_some_and(|hash| c.config_hash() != Some(hash.as_str())),
+            since: if c.state == State::Running { c.started } else { c.finished },
+            exit_code: matches!(c.state, State::Exited | State::Dead | State::Restarting).then_some(c.exit_code),
+            service: c.service,
+            container: Some(c.name),
+            state: c.state,
+            health: c.health,
+            ports: c.ports,
+            image: c.image,
+            restarts: c.restarts,
+        })
+        .collect();
+    for service in insight.declared.iter().chain(&named(project)) {
+        if !services.iter().any(|s| s.service == *service) {
+            services.push(missing(project, service, primary(service)));
+        }
+    }
+    services.sort_by(|a, b| (!a.primary, &a.service, &a.container).cmp(&(!b.primary, &b.service, &b.container)));
+    let shown = |path: &Option<std::path::PathBuf>| path.as_ref().map(|p| p.display().to_string());
+    ProjectStatus {
+        project: project.name.clone(),
+        description: project.description.clone(),
+        services,
+        workspace: shown(&project.workspace),
+        production: shown(&project.production),
+        release,
+        ahead: insight.ahead,
+        busy,
+        unknown: insight.trouble.into_iter().collect(),
+    }
+}
+
+/// Containers that the configuration names one by one: one that is gone is shown as missing.
+fn named(project: &Project) -> Vec<ServiceName> {
+    match &project.source {
+        crate::domain::project::Source::Compose(_) => Vec::new(),
+        crate::domain::project::Source::Containers(selectors) => selectors
+            .iter()
+            .filter_map(|s| match s {
+                crate::domain::project::ContainerSelector::Name(name) => Some(name.clone()),
+                crate::domain::project::ContainerSelector::Label(_) => None,
+            })
+            .collect(),
+    }
+}
+
+fn missing(project: &Project, service: &ServiceName, primary: bool) -> ServiceStatus {
+    ServiceStatus {
+        service: service.clone(),
+        container: None,
+        state: State::Missing,
+        health: Health::None,
+        since: None,
+        exit_code: None,
+        ports: Vec::new(),
+        image: String::new(),
+        restarts: 0,
+        primary,
+        stateful: project.stateful.contains(service),
+        pending: false,
+    }
+}

@@ -1,0 +1,120 @@
+//! What operations work with.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::Millis;
+use crate::domain::failure::Failure;
+use crate::domain::project::{ProjectName, ServiceName};
+use crate::engine::compose::{self, Compose, Files, Resolved};
+use crate::engine::docker::Docker;
+use crate::history::History;
+use crate::process::{self, Finished, Invocation, ProcessError};
+
+/// What tells the time.
+pub type Clock = fn() -> Millis;
+
+/// How long Compose may take to resolve files.
+const CONFIG_LIMIT: Duration = Duration::from_secs(30);
+
+/// What operations work with. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// The engine.
+    pub docker: Docker,
+    /// The Compose program, where there is one.
+    pub compose: Option<Compose>,
+    /// The history.
+    pub history: History,
+    /// The time.
+    pub clock: Clock,
+    /// The data directory.
+    pub data: PathBuf,
+    /// Cancelled when dockmaster stops.
+    pub stopping: CancellationToken,
+}
+
+/// A configuration as Compose resolved it, with what it says about it.
+#[derive(Clone)]
+pub(super) struct Config {
+    pub(super) resolved: Resolved,
+    pub(super) hashes: std::collections::BTreeMap<ServiceName, String>,
+    pub(super) unset: Vec<String>,
+}
+
+impl Tools {
+    /// Where what belongs to a project is kept.
+    pub(super) fn place(&self, project: &ProjectName) -> PathBuf {
+        self.data.join("projects").join(project.as_str())
+    }
+
+    /// Starts Compose with arguments; `mark` names the operation that it works for.
+    pub(super) fn compose(&self, what: &str, args: Vec<std::ffi::OsString>, limit: Duration, mark: &str) -> Result<Invocation, Failure> {
+        let compose = self.compose.as_ref().ok_or_else(|| {
+            Failure::new(
+                what,
+                "Docker Compose is not installed on this machine.",
+                "Install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2) and restart dockmaster.",
+            )
+        })?;
+        Ok(Invocation::new(&compose.program).args(compose.prefix.iter().cloned()).args(args).environment(process::MARK, mark).limit(limit))
+    }
+
+    /// Resolves a project's compose files and asks for the hashes of its services.
+    pub(super) async fn resolve(&self, what: &str, files: &Files<'_>) -> Result<Config, Failure> {
+        let mut said: Vec<String> = Vec::new();
+        let mut note = |line: &str| said.push(line.to_owned());
+        let invocation = self.compose(what, files.config(), CONFIG_LIMIT, "")?;
+        let finished = process::run(&invocation, &mut note, &self.stopping).await.map_err(|e| secretive(what, e))?;
+        let mut unset: Vec<String> = said.iter().filter_map(|line| compose::unset_variable(line)).collect();
+        unset.sort();
+        unset.dedup();
+        let broken = |why: String| Failure::new(what, why, "Mend the compose file (docker compose config shows the same) and ask again.");
+        if finished.code != Some(0) {
+            // Only what it wrote to standard error: the other output holds the values of `.env`.
+            let last = said.iter().rev().find(|l| !l.trim().is_empty()).map_or_else(String::new, |l| compose::message(l));
+            return Err(broken(format!("Compose cannot read its files: {}.", last.trim_end_matches('.'))));
+        }
+        let resolved = Resolved::parse(&finished.stdout).map_err(|why| broken(format!("{why}.")))?;
+        let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, "")?.stdin(resolved.to_bytes());
+        let hashed = process::run(&invocation, &mut |_| {}, &self.stopping).await.map_err(|e| secretive(what, e))?;
+        if hashed.code != Some(0) {
+            return Err(broken(format!("Compose cannot hash its configuration: {}.", last_message(&hashed))));
+        }
+        Ok(Config { resolved, hashes: compose::parse_hashes(&String::from_utf8_lossy(&hashed.stdout)), unset })
+    }
+}
+
+/// As [`process_failure`], without what was printed: it may hold the values of `.env`.
+fn secretive(what: &str, error: ProcessError) -> Failure {
+    let mut failure = process_failure(what, error);
+    failure.lines.clear();
+    failure
+}
+
+/// The last line that a program printed, as a sentence's end.
+pub(super) fn last_message(finished: &Finished) -> String {
+    let last = finished.tail.iter().rev().find(|l| !l.trim().is_empty());
+    let message = last.map_or_else(|| format!("it ended with code {:?} and no word", finished.code), |l| compose::message(l));
+    message.trim_end_matches('.').to_owned()
+}
+
+/// What a process that could not be run means.
+pub(super) fn process_failure(what: &str, error: ProcessError) -> Failure {
+    match error {
+        ProcessError::TimedOut { program, limit, tail } => Failure::new(
+            what,
+            format!("{} took longer than {} and was ended.", program, crate::domain::text::duration(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX))),
+            "See what holds it up and ask again.",
+        )
+        .with_lines(tail),
+        ProcessError::Cancelled { .. } => Failure::new(what, "dockmaster was stopped meanwhile.", "Ask again when it is back."),
+        ProcessError::NotFound { program } => {
+            Failure::new(what, format!("{} is not installed on this machine.", program), "Install it and ask again.")
+        }
+        other => Failure::new(what, format!("{}.", super::recorder::capital(&other.to_string())), "See dockmaster's log, and ask again."),
+    }
+}
+

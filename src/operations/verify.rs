@@ -1,0 +1,230 @@
+//! Watching services come up: healthy, or running without a restart for the window. Nothing is believed that was not seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::recorder::Recorder;
+use super::tools::Tools;
+use crate::domain::container::{Container, Health, State};
+use crate::domain::event::Progress;
+use crate::domain::failure::{Failure, LINES_MAX};
+use crate::domain::outcome::ServiceOutcome;
+use crate::domain::project::{Project, ServiceName};
+use crate::domain::text::duration;
+use futures_util::StreamExt;
+
+/// How often is looked.
+const EVERY: Duration = Duration::from_millis(300);
+/// How many looks in a row must be good for a service with a health check.
+const GOOD_LOOKS: u32 = 2;
+/// How often a service with a health check may be restarted by the engine while it comes up.
+const RESTARTS_ALLOWED: i64 = 2;
+/// How long the engine may be away while we look.
+const AWAY_LIMIT: Duration = Duration::from_secs(20);
+
+/// How the services came up.
+#[derive(Debug)]
+pub(super) struct Verified {
+    /// A line for each container.
+    pub(super) services: Vec<ServiceOutcome>,
+    /// Why not, where one did not.
+    pub(super) failure: Option<Failure>,
+}
+
+/// What is known of one container while it is watched.
+#[derive(Debug)]
+struct Watched {
+    id: String,
+    restarts: i64,
+    started: Option<i64>,
+    /// Since when it has been running without a restart.
+    steady: Option<Instant>,
+    good: u32,
+    settled: Option<(bool, String)>,
+}
+
+/// Watches the containers of services until each is up or has failed. The first failure ends it: it will not get better,
+/// and people want to know.
+pub(super) async fn verify(tools: &Tools, project: &Project, services: &BTreeSet<ServiceName>, recorder: &Recorder) -> Verified {
+    let began = Instant::now();
+    let deadline = began + project.deploy.health_timeout.max(project.deploy.stability + Duration::from_secs(5));
+    let mut watched: BTreeMap<String, Watched> = BTreeMap::new();
+    let mut away: Option<Instant> = None;
+    loop {
+        let containers = match tools.docker.containers(&project.source).await {
+            Ok(all) => {
+                away = None;
+                all.into_iter().filter(|c| services.contains(&c.service)).collect::<Vec<_>>()
+            }
+            Err(error) if away.get_or_insert_with(Instant::now).elapsed() > AWAY_LIMIT => {
+                return done(watched, Some(error.failure("It is not known whether the services came up.")));
+            }
+            Err(_) => {
+                tokio::time::sleep(EVERY).await;
+                continue;
+            }
+        };
+        let mut failed: Option<&Container> = None;
+        for container in &containers {
+            look(project, container, &mut watched, began, recorder);
+            if watched.get(&container.name).and_then(|w| w.settled.as_ref()).is_some_and(|(good, _)| !good) {
+                failed = failed.or(Some(container));
+            }
+        }
+        if let Some(container) = failed {
+            let seen = watched.get(&container.name).and_then(|w| w.settled.clone()).map_or_else(String::new, |(_, seen)| seen);
+            let failure = failure_of(tools, container, &seen).await;
+            return done(watched, Some(failure));
+        }
+        let missing = services.iter().find(|s| !containers.iter().any(|c| c.service == **s));
+        let all_settled = containers.iter().all(|c| watched.get(&c.name).is_some_and(|w| w.settled.is_some()));
+        if missing.is_none() && all_settled {
+            return done(watched, None);
+        }
+        if Instant::now() >= deadline {
+            let late = containers.iter().find(|c| watched.get(&c.name).is_some_and(|w| w.settled.is_none()));
+            let waited = duration(millis(began.elapsed()));
+            let failure = match (late, missing) {
+                (Some(container), _) => failure_of(tools, container, &format!("not up after {waited}")).await,
+                (None, service) => {
+                    let name = service.map_or("A service", ServiceName::as_str);
+                    Failure::new(format!("{name} did not come up."), format!("It has no container after {waited}."), "Look at /docker_status.")
+                }
+            };
+            return done(watched, Some(failure));
+        }
+        if tools.stopping.is_cancelled() {
+            let failure = Failure::new(
+                "It was not verified to the end.",
+                "dockmaster was stopped while it watched the services come up.",
+                "Look at /docker_status when it is back.",
+            );
+            return done(watched, Some(failure));
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn done(watched: BTreeMap<String, Watched>, failure: Option<Failure>) -> Verified {
+    let line = |(service, w): (String, Watched)| {
+        let (good, seen) = w.settled.unwrap_or((false, "not up yet".to_owned()));
+        ServiceOutcome { service, good, seen }
+    };
+    Verified { services: watched.into_iter().map(line).collect(), failure }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Takes one look at one container.
+fn look(project: &Project, container: &Container, watched: &mut BTreeMap<String, Watched>, began: Instant, recorder: &Recorder) {
+    let fresh = || Watched {
+        id: container.id.clone(),
+        restarts: container.restarts,
+        started: container.started,
+        steady: None,
+        good: 0,
+        settled: None,
+    };
+    let seen = watched.entry(container.name.clone()).or_insert_with(fresh);
+    if seen.id != container.id {
+        *seen = fresh();
+    }
+    if seen.settled.as_ref().is_some_and(|(good, _)| !good) {
+        return;
+    }
+    let took = duration(millis(began.elapsed()));
+    let restarted = container.restarts - seen.restarts;
+    let verdict = match (container.state, container.health) {
+        (_, Health::Unhealthy) if container.state == State::Running => Some((false, "unhealthy".to_owned())),
+        (State::Running, Health::None) if restarted > 0 => Some((false, crash_loop(container, restarted))),
+        (State::Running, Health::None) => steady(project, container, seen),
+        (State::Running, Health::Healthy) if restarted <= RESTARTS_ALLOWED => {
+            seen.good += 1;
+            (seen.good >= GOOD_LOOKS).then(|| (true, format!("healthy after {took}")))
+        }
+        (State::Exited, _) if container.is_done() => Some((true, "done (ended with code 0)".to_owned())),
+        (State::Exited | State::Dead, _) if !container.restarts_itself => Some((false, ended(container))),
+        (State::Restarting, Health::None) => Some((false, crash_loop(container, restarted.max(1)))),
+        _ if restarted > RESTARTS_ALLOWED => Some((false, crash_loop(container, restarted))),
+        _ => {
+            seen.good = 0;
+            None
+        }
+    };
+    match verdict {
+        // A service that was good before must be good at every later look, too: others may still be coming up.
+        Some((good, words)) => {
+            let words = seen.settled.as_ref().filter(|(was, _)| *was && good).map_or(words, |(_, first)| first.clone());
+            recorder.service(&container.name, if good { Progress::Done } else { Progress::Failed }, words.clone());
+            seen.settled = Some((good, words));
+        }
+        None => {
+            if let Some((_, was)) = &seen.settled {
+                let words = format!("{was}, then not");
+                recorder.service(&container.name, Progress::Failed, words.clone());
+                seen.settled = Some((false, words));
+            } else {
+                recorder.service(&container.name, Progress::Working, waiting(container));
+            }
+        }
+    }
+}
+
+/// A service without a health check: running, from one start, for the window.
+fn steady(project: &Project, container: &Container, seen: &mut Watched) -> Option<(bool, String)> {
+    if seen.started != container.started {
+        seen.started = container.started;
+        seen.steady = None;
+    }
+    let since = seen.steady.get_or_insert_with(Instant::now);
+    let window = project.deploy.stability;
+    let words = || format!("running for {} without a restart (it has no health check)", duration(millis(window)));
+    (since.elapsed() >= window || (seen.settled.is_some())).then(|| (true, words()))
+}
+
+fn waiting(container: &Container) -> String {
+    match (container.state, container.health) {
+        (State::Running, Health::Starting) => "running, health not decided yet".to_owned(),
+        (State::Running, _) => "running, watched for a while".to_owned(),
+        (State::Created, _) => "made, not started yet".to_owned(),
+        (State::Restarting, _) => "being restarted by the engine".to_owned(),
+        _ => "starting".to_owned(),
+    }
+}
+
+fn crash_loop(container: &Container, restarted: i64) -> String {
+    let times = if restarted == 1 { "once".to_owned() } else { format!("{restarted} times") };
+    format!("crash loop: it died and was restarted {times}, last code {}", container.exit_code)
+}
+
+fn ended(container: &Container) -> String {
+    let why = if container.oom_killed { " (out of memory)" } else { "" };
+    format!("ended with code {}{why}", container.exit_code)
+}
+
+/// Why a container is not up, with the lines that say so.
+pub(super) async fn failure_of(tools: &Tools, container: &Container, seen: &str) -> Failure {
+    let mut lines = Vec::new();
+    let mut log = Box::pin(tools.docker.logs(container, LINES_MAX, None, false));
+    // An engine that does not end its answer must not hold up the news.
+    let read = async {
+        while let Some(Ok(line)) = log.next().await {
+            lines.push(line.text);
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(5), read).await.is_err() {
+        tracing::warn!(container = container.name, "its log could not be read in time");
+    }
+    let why = match (&container.health_output, container.error.is_empty()) {
+        (_, false) => format!("It is {seen}; the engine says: {}.", container.error.trim_end_matches('.')),
+        (Some(output), _) if container.health == Health::Unhealthy => format!("It is {seen}; its health check says: {output}"),
+        _ if seen.starts_with("not ") || seen.starts_with("unhealthy") => format!("It is {seen}."),
+        _ => format!("{}.", super::recorder::capital(seen)),
+    };
+    let next = format!("Read its log with /docker_logs, mend it, and ask again. Service: {}.", container.service);
+    Failure::new(format!("{} did not come up.", container.service), why, next).with_lines(lines)
+}

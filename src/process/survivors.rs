@@ -1,0 +1,105 @@
+//! Processes of an operation that outlived whoever started them.
+//!
+//! Every process of an operation carries `DOCKMASTER_OPERATION=<mark>` in its environment, and so does whatever it
+//! starts. After a crash that is how they are found, and not by a process number that was written down: numbers are
+//! given out again, a process that left its group would be missed, and so would one that was started just before the
+//! number could be recorded. The mark was recorded before the first process was started.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+use tokio::time::{Instant, sleep};
+
+use super::{GONE, POLL};
+
+/// The variable that carries an operation's mark.
+pub const MARK: &str = "DOCKMASTER_OPERATION";
+
+/// The numbers of the processes that carry a mark in the environment with which they were started. Reads `/proc`, so call
+/// it where blocking is allowed.
+pub fn survivors(mark: &str) -> Vec<u32> {
+    if mark.is_empty() {
+        return Vec::new();
+    }
+    let own = std::process::id();
+    processes().filter(|pid| *pid != own && carries(*pid, mark)).collect()
+}
+
+/// Ends the processes that carry a mark: asks them, waits for at most `patience`, then kills, and waits until they are
+/// gone. Returns how many there were.
+pub async fn end_survivors(mark: &str, patience: Duration) -> usize {
+    let mut met = BTreeSet::new();
+    let asked_until = Instant::now() + patience;
+    let killed_until = asked_until + GONE;
+    loop {
+        let alive = found(mark).await;
+        let now = Instant::now();
+        if alive.is_empty() {
+            return met.len();
+        }
+        if now >= killed_until {
+            tracing::warn!(?alive, "killed processes of an operation are still there");
+            return met.len();
+        }
+        for pid in alive {
+            // Asked once; a second SIGTERM makes many programs drop what they are tidying up.
+            let new = met.insert(pid);
+            if now >= asked_until {
+                signal(pid, mark, Signal::KILL);
+            } else if new {
+                signal(pid, mark, Signal::TERM);
+            }
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn found(mark: &str) -> Vec<u32> {
+    let owned = mark.to_owned();
+    tokio::task::spawn_blocking(move || survivors(&owned)).await.unwrap_or_default()
+}
+
+/// Sends a signal to a process that carries the mark. Its descriptor is opened first and the mark read once more, so that
+/// a process which got the same number in between is never hit.
+fn signal(pid: u32, mark: &str, signal: Signal) {
+    let Some(number) = Pid::from_raw(pid.cast_signed()) else { return };
+    let opened = rustix::process::pidfd_open(number, PidfdFlags::empty());
+    if !carries(pid, mark) {
+        return;
+    }
+    let sent = match opened {
+        Ok(process) => rustix::process::pidfd_send_signal(process, signal),
+        // Before Linux 5.3 the second look has to do.
+        Err(Errno::NOSYS) => rustix::process::kill_process(number, signal),
+        Err(error) => Err(error),
+    };
+    match sent {
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(error) => tracing::warn!(pid, %error, "a process of an operation could not be ended"),
+    }
+}
+
+/// Whether anything in a process group is alive; what has ended and waits to be reaped is not.
+pub(super) fn group_is_alive(group: Pid) -> bool {
+    let group = group.as_raw_nonzero().get().to_string();
+    processes().any(|pid| {
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+        // "pid (name) state parent group ..", where the name may hold anything.
+        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let ended = fields.next().is_none_or(|state| matches!(state, "Z" | "X"));
+        !ended && fields.nth(1) == Some(&group)
+    })
+}
+
+fn carries(pid: u32, mark: &str) -> bool {
+    let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
+    let mut variables = environment.split(|b| *b == 0);
+    variables.any(|v| v.strip_prefix(MARK.as_bytes()).and_then(|v| v.strip_prefix(b"=")) == Some(mark.as_bytes()))
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}

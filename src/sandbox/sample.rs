@@ -1,0 +1,151 @@
+//! The sample project of `try`: a backend with a health check and a store that keeps data, from an image that needs no
+//! registry. The image is made of this very program and the libraries that it runs with.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The compose file, the same in workspace and production.
+const COMPOSE: &str = "services:
+  backend:
+    build: .
+    ports: [\"127.0.0.1:${SAMPLE_PORT}:8080\"]
+    environment:
+      GREETING: ${GREETING:-Hello}
+    depends_on:
+      store: { condition: service_healthy }
+    healthcheck:
+      test: [\"CMD\", \"/runtime/start\", \"--library-path\", \"/runtime\", \"/runtime/dockmaster\", \"sample-service\", \"check\"]
+      interval: 1s
+      timeout: 2s
+      retries: 3
+    restart: unless-stopped
+    stop_grace_period: 3s
+  store:
+    image: ${SAMPLE_IMAGE}
+    command: [\"sample-service\", \"store\"]
+    volumes: [\"data:/data\"]
+    healthcheck:
+      test: [\"CMD\", \"/runtime/start\", \"--library-path\", \"/runtime\", \"/runtime/dockmaster\", \"sample-service\", \"check\"]
+      interval: 1s
+      timeout: 2s
+      retries: 3
+    restart: unless-stopped
+    stop_grace_period: 3s
+volumes:
+  data:
+";
+
+const BASE: &str = "FROM scratch
+COPY . /runtime/
+ENTRYPOINT [\"/runtime/start\", \"--library-path\", \"/runtime\", \"/runtime/dockmaster\"]
+";
+
+/// Where the sample is, and what it is called.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// The compose project's name.
+    pub name: String,
+    /// The workspace.
+    pub workspace: PathBuf,
+    /// Production.
+    pub production: PathBuf,
+    /// The directory from which the base image is built.
+    pub base: PathBuf,
+    /// The base image's name.
+    pub image: String,
+    /// The port on the loopback address where the backend answers.
+    pub port: u16,
+}
+
+impl Sample {
+    /// Writes the sample below a directory; what an earlier run left there is replaced. `port` is where the backend
+    /// will answer.
+    ///
+    /// # Errors
+    /// Something could not be read or written.
+    pub fn write(root: &Path, port: u16) -> io::Result<Self> {
+        std::fs::create_dir_all(root)?;
+        let root = root.canonicalize()?;
+        // Two trials in two directories must not share containers.
+        let letters = blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..6].to_owned();
+        let sample = Self {
+            name: format!("sample-{letters}"),
+            workspace: root.join("workspace"),
+            production: root.join("production"),
+            base: root.join("base"),
+            image: format!("dockmaster-sample-{letters}"),
+            port,
+        };
+        for directory in [&sample.workspace, &sample.production, &sample.base] {
+            match std::fs::remove_dir_all(directory) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => std::fs::create_dir_all(directory)?,
+            }
+        }
+        sample.write_base()?;
+        sample.write_tree(&sample.production, "Hello from the first version.")?;
+        sample.write_tree(&sample.workspace, "Hello from the second version: deployed from a chat.")?;
+        let environment = format!("SAMPLE_PORT={port}\nSAMPLE_IMAGE={}\nGREETING=Hello\n", sample.image);
+        std::fs::write(sample.production.join(".env"), environment)?;
+        Ok(sample)
+    }
+
+    /// The sample's `projects.json`, with one person as its admin.
+    pub fn projects_json(&self, admin: i64) -> String {
+        serde_json::json!({
+            "default_project": "sample",
+            "access": { "users": { admin.to_string(): "admin" } },
+            "projects": { "sample": {
+                "description": "A small web server and a store",
+                "workspace": self.workspace,
+                "production": self.production,
+                "compose": { "files": ["docker-compose.yml"], "name": self.name },
+                "primary": "backend",
+                "stateful": ["store"],
+                "deploy": { "health_timeout": "60s", "stability": "2s", "probe": format!("http://127.0.0.1:{}/", self.port) },
+                "restart": { "stop_timeout": "5s" }
+            } }
+        })
+        .to_string()
+    }
+
+    fn write_tree(&self, root: &Path, greeting: &str) -> io::Result<()> {
+        std::fs::create_dir_all(root.join("site"))?;
+        std::fs::write(root.join("docker-compose.yml"), COMPOSE)?;
+        let dockerfile = format!("FROM {}\nCOPY site /site\nCMD [\"sample-service\", \"serve\"]\n", self.image);
+        std::fs::write(root.join("Dockerfile"), dockerfile)?;
+        let page = format!("<!doctype html>\n<title>Sample</title>\n<h1>{greeting}</h1>\n");
+        std::fs::write(root.join("site/index.html"), page)
+    }
+
+    /// This program, the libraries that it has loaded, and the loader that starts it.
+    fn write_base(&self) -> io::Result<()> {
+        std::fs::write(self.base.join("Dockerfile"), BASE)?;
+        let compose = format!("services:\n  base:\n    build: .\n    image: {}\n", self.image);
+        std::fs::write(self.base.join("docker-compose.yml"), compose)?;
+        std::fs::write(self.base.join(".dockerignore"), "Dockerfile\ndocker-compose.yml\n.dockerignore\n")?;
+        // A hard link costs nothing; across file systems, or where it is not allowed, a copy does.
+        let program = std::env::current_exe()?;
+        let copy = self.base.join("dockmaster");
+        if std::fs::hard_link(&program, &copy).is_err() {
+            std::fs::copy(&program, &copy)?;
+        }
+        let maps = std::fs::read_to_string("/proc/self/maps")?;
+        let mut libraries: Vec<&str> = maps.lines().filter_map(|l| l.split_whitespace().nth(5)).filter(|p| p.contains(".so")).collect();
+        libraries.sort_unstable();
+        libraries.dedup();
+        let mut loader = false;
+        for library in libraries {
+            let name = Path::new(library).file_name().unwrap_or_default();
+            let is_loader = name.to_string_lossy().starts_with("ld-");
+            loader |= is_loader;
+            let name = if is_loader { std::ffi::OsStr::new("start") } else { name };
+            std::fs::copy(library, self.base.join(name))?;
+        }
+        if loader {
+            return Ok(());
+        }
+        // A static program needs no loader; the same command line starts it all the same.
+        Err(io::Error::other("this program was built without a loader; try needs a dynamically linked build"))
+    }
+}

@@ -1,0 +1,154 @@
+//! `try`: the sample project, the embedded Bot API server with its chat page, and the very same bot as in production.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{self, AppError, Parts};
+use crate::config;
+use crate::domain::project::Configuration;
+use crate::engine::compose::Compose;
+use crate::process::{self, Invocation};
+use crate::sandbox::bot_api::BotApi;
+use crate::sandbox::sample::Sample;
+use crate::sandbox::transcript::{self, Seen};
+use crate::telegram::Activity;
+
+/// The token that the embedded server takes.
+const TOKEN: &str = "1000000001:try-needs-no-secret-token";
+/// Who tries it: the numeric id of the person and of their private chat.
+const PERSON: i64 = 1_000;
+/// How long the sample may take to come up the first time: two small images.
+const UP_LIMIT: Duration = Duration::from_secs(180);
+/// How long the bot may take to say all that it has to say about one text.
+const ANSWER_LIMIT: Duration = Duration::from_secs(300);
+
+/// What `try` is told.
+#[derive(Debug)]
+pub struct Trial {
+    /// Where the sample is written.
+    pub data: PathBuf,
+    /// The port of the chat page; 0 for any.
+    pub port: u16,
+    /// Texts to send; none for a chat in the browser.
+    pub send: Vec<String>,
+    /// Where the engine is.
+    pub docker_host: Option<String>,
+}
+
+/// Runs it. Prints the page's address, or the conversation. The sample's containers are taken down at the end.
+///
+/// # Errors
+/// Something is missing, or (with texts to send) an operation failed.
+pub async fn run(trial: Trial, out: &mut impl Write, shutdown: CancellationToken) -> Result<(), AppError> {
+    app::engine(trial.docker_host.as_deref()).await?;
+    let sample = prepare(&trial.data).await?;
+    let result = converse(&trial, &sample, out, shutdown).await;
+    take_down(&sample).await;
+    result
+}
+
+fn failed(what: &str, why: impl std::fmt::Display) -> AppError {
+    AppError::Failed(format!("{what}: {why}."))
+}
+
+/// Writes the sample and brings its first version up.
+async fn prepare(data: &Path) -> Result<Sample, AppError> {
+    let port = free_port().await.map_err(|e| failed("No port is free for the sample", e))?;
+    // What an earlier trial left running would hold on to files that are written anew.
+    let sample = Sample::write(&data.join("sample"), port).map_err(|e| failed("The sample cannot be written", e))?;
+    take_down(&sample).await;
+    compose(&sample.name, &sample.base, &["build", "--quiet"]).await?;
+    compose(&sample.name, &sample.production, &["up", "-d", "--build", "--wait", "--quiet-pull"]).await?;
+    Ok(sample)
+}
+
+async fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port())
+}
+
+async fn compose(name: &str, directory: &Path, args: &[&str]) -> Result<(), AppError> {
+    let program = Compose::find(&std::env::var_os("PATH").unwrap_or_default());
+    let program = program.ok_or_else(|| {
+        AppError::Setting("Docker Compose is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned())
+    })?;
+    let invocation = Invocation::new(program.program)
+        .args(program.prefix)
+        .args(["--ansi", "never", "-p", name, "--project-directory"])
+        .arg(directory)
+        .args(args)
+        .limit(UP_LIMIT);
+    match process::run(&invocation, &mut |_| {}, &CancellationToken::new()).await {
+        Ok(finished) if finished.success() => Ok(()),
+        Ok(finished) => Err(failed("The sample cannot be brought up", finished.tail.join("; "))),
+        Err(error) => Err(failed("The sample cannot be brought up", error)),
+    }
+}
+
+async fn take_down(sample: &Sample) {
+    if let Err(error) = compose(&sample.name, &sample.production, &["down", "-v", "-t", "3"]).await {
+        tracing::warn!(%error, "the sample's containers were left");
+    }
+}
+
+async fn converse(trial: &Trial, sample: &Sample, out: &mut impl Write, shutdown: CancellationToken) -> Result<(), AppError> {
+    let listener = TcpListener::bind(("127.0.0.1", trial.port)).await.map_err(|e| failed("The chat page cannot be served", e))?;
+    let api = BotApi::start(listener, TOKEN, || app::now() / 1_000).map_err(|e| failed("The chat page cannot be served", e))?;
+    api.add_user(PERSON, "You");
+    let activity = Activity::default();
+    let parts = Parts {
+        configuration: configuration(sample)?,
+        token: SecretString::from(TOKEN),
+        api_url: Some(api.url()),
+        docker_host: trial.docker_host.clone(),
+        data: trial.data.join("bot"),
+        shutdown: shutdown.clone(),
+        activity: activity.clone(),
+    };
+    let bot = tokio::spawn(app::run(parts));
+    if trial.send.is_empty() {
+        let page = api.page_url(PERSON).map_err(|e| failed("The chat page cannot be served", e))?;
+        let said = writeln!(out, "Open {page} and type /docker_status. Ctrl-C ends it and takes the sample down.").and_then(|()| out.flush());
+        said.map_err(|e| failed("Nothing can be printed", e))?;
+        return bot.await.map_err(|e| failed("The bot died", e))?;
+    }
+    let told = tell(&api, &activity, &trial.send, out, &shutdown).await;
+    shutdown.cancel();
+    bot.await.map_err(|e| failed("The bot died", e))??;
+    told
+}
+
+fn configuration(sample: &Sample) -> Result<Configuration, AppError> {
+    let checked = config::check(&sample.projects_json(PERSON), &config::on_disk);
+    let problems = checked.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    checked.configuration.ok_or_else(|| failed("The sample's configuration is refused", problems))
+}
+
+/// Sends each text, waits until the bot has nothing left to say, and prints what is new.
+async fn tell(api: &BotApi, activity: &Activity, texts: &[String], out: &mut impl Write, shutdown: &CancellationToken) -> Result<(), AppError> {
+    let mut seen = Seen::default();
+    let mut failures = 0;
+    for text in texts {
+        api.say(PERSON, PERSON, text);
+        let answered = async {
+            let heard = api.wait_acknowledged(ANSWER_LIMIT).await;
+            activity.idle().await;
+            heard
+        };
+        tokio::select! {
+            answered = tokio::time::timeout(ANSWER_LIMIT, answered) => {
+                answered.map_err(|_| failed("The bot took too long", format!("{} s for {text:?}", ANSWER_LIMIT.as_secs())))?
+                    .map_err(|e| failed("The bot does not listen", e))?;
+            }
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        let new = seen.take_new(&api.messages(PERSON));
+        failures += new.iter().filter(|m| m.from_bot && m.text.starts_with('❌')).count();
+        write!(out, "{}", transcript::render(&new)).and_then(|()| out.flush()).map_err(|e| failed("Nothing can be printed", e))?;
+    }
+    if failures > 0 { Err(failed("The conversation did not go well", format!("{failures} answers report a failure"))) } else { Ok(()) }
+}
