@@ -1,1 +1,3 @@
-//! To come.
+//! The terminal: what the program's subcommands print, and the exit code that each ends with.
+
+pub mod check;

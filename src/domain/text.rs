@@ -101,9 +101,9 @@ pub fn duration(ms: i64) -> String {
     };
     match ms {
         0..1_000 => format!("{ms} ms"),
-        ..60_000 => format!("{s} s"),
-        ..3_600_000 => two(min, "min", s % 60, "s"),
-        ..86_400_000 => two(h, "h", min % 60, "min"),
+        1_000..60_000 => format!("{s} s"),
+        60_000..3_600_000 => two(min, "min", s % 60, "s"),
+        3_600_000..86_400_000 => two(h, "h", min % 60, "min"),
         _ => two(d, "d", h % 24, "h"),
     }
 }

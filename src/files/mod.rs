@@ -1,1 +1,4 @@
-//! To come.
+//! Trees of files.
+pub mod rules;
+pub mod scan;
+pub mod transfer;

@@ -48,7 +48,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     // Never cancelled: killed in the middle of remaking a container, Compose leaves the old one stopped and the new one half made.
     let finished = process::run(&invocation, &mut line, &tokio_util::sync::CancellationToken::new()).await.map_err(|e| process_failure(what, e))?;
     if finished.code != Some(0) {
-        return Err(explain(job, services, last_message(&finished), finished.tail).await.into());
+        return Err(explain(job, last_message(&finished), finished.tail).await.into());
     }
     Ok(Some(count(services.len(), "service")))
 }
@@ -129,10 +129,11 @@ fn write_files(root: &std::path::Path, files: &[(String, String)]) -> std::io::R
 }
 
 /// Compose says only which container failed; its log says why.
-async fn explain(job: &Job, services: &[ServiceName], message: String, tail: Vec<String>) -> Failure {
+async fn explain(job: &Job, message: String, tail: Vec<String>) -> Failure {
     let plain = Failure::new("The services were not brought up.", format!("{message}."), "Mend it and deploy again.").with_lines(tail);
     let Ok(containers) = job.tools.docker.containers(&job.project.source).await else { return plain };
-    let named = containers.iter().find(|c| services.contains(&c.service) && !c.is_up() && !c.is_done() && message.contains(c.name.as_str()));
+    // It may name one that others depend on, which was not meant itself.
+    let named = containers.iter().find(|c| !c.is_up() && !c.is_done() && message.contains(c.name.as_str()));
     match named {
         Some(container) => super::super::verify::failure_of(&job.tools, container, &message).await,
         None => plain,

@@ -1,0 +1,177 @@
+//! The file as a whole: who may act, where, and the list of projects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::domain::access::{ChatId, Role, UserId};
+use crate::domain::names::{self, Match};
+use crate::domain::project::{Configuration, ProjectName};
+
+use super::OnDisk;
+use super::project::{self, Draft};
+use super::read::{At, Named, Object};
+use super::report::{Report, either, quote};
+use super::shared;
+use super::span::Node;
+use super::values::{self, Bounds};
+
+/// The most projects: more would fit neither a command menu nor an answer, and comparing them takes the square.
+pub(super) const PROJECTS_MAX: usize = 200;
+/// What the root of the file does not know yet.
+const LATER: [&str; 1] = ["reload"];
+/// How long a confirmation may wait.
+const CONFIRM: Bounds = Bounds { least: Duration::from_secs(5), most: Duration::from_secs(3600), such_as: "60s" };
+/// How long a confirmation waits unless told.
+const CONFIRM_DEFAULT: Duration = Duration::from_secs(60);
+/// What was true when a plan was shown may no longer be so after this.
+const CONFIRM_LONG: Duration = Duration::from_secs(600);
+/// Words that mean something else where a project's name may stand.
+const RESERVED: [&str; 1] = ["all"];
+
+/// Reads the whole file. What it answers is worth something only if the report holds no problem.
+pub(super) fn configuration(report: &mut Report, disk: &dyn Fn(&Path) -> OnDisk, root: &Node) -> Option<Configuration> {
+    let mut top = At::root(root).object(report, "an object with “access” and “projects”")?;
+    if let Some(schema) = top.get("$schema") {
+        schema.text(report, "the address of the schema, such as “docs/projects.schema.json”");
+    }
+    let default = top.get("default_project");
+    let (users, chats) = access(report, &mut top);
+    let confirm = top.get("confirm_timeout").and_then(|at| {
+        let given = at.duration(report, &CONFIRM)?;
+        if given > CONFIRM_LONG {
+            report.warning(&at.place(), at.shown(), "at most 10 min: what a plan says may be out of date by then");
+        }
+        Some(given)
+    });
+    let drafts = projects(report, disk, &users, &mut top);
+    let default_project = default.and_then(|at| default_project(report, &at, &drafts));
+    top.finish(report, &LATER);
+    shared::check(report, &drafts);
+    Some(Configuration {
+        default_project,
+        users,
+        chats,
+        confirm_timeout: confirm.unwrap_or(CONFIRM_DEFAULT),
+        projects: drafts.into_iter().filter_map(|d| d.project).map(|p| (p.name.clone(), p)).collect(),
+    })
+}
+
+fn access(report: &mut Report, top: &mut Object<'_>) -> (BTreeMap<UserId, Role>, BTreeSet<ChatId>) {
+    let object = top.need(report, "access", "an object that says who may act").and_then(|at| at.object(report, "an object with “users”"));
+    let Some(mut access) = object else { return Default::default() };
+    let users = access.need(report, "users", "an object with a role for each user id").map(|at| users(report, &at)).unwrap_or_default();
+    let chats = access.get("chats").map(|at| chats(report, &at, &users)).unwrap_or_default();
+    access.finish(report, &[]);
+    (users, chats)
+}
+
+fn users(report: &mut Report, at: &At<'_>) -> BTreeMap<UserId, Role> {
+    let Some(object) = at.object(report, "an object with a role for each user id, such as { \"111111111\": \"admin\" }") else {
+        return BTreeMap::new();
+    };
+    let entries: Vec<_> = object.entries().collect();
+    let (users, complete) = roles(report, &entries);
+    // A mistyped role may well have been the admin's: one problem is told, not two.
+    if complete && !users.values().any(|role| *role == Role::Admin) {
+        let found = if users.is_empty() { "nobody" } else { "no admin" };
+        report.problem(&at.place(), found, "at least one user id with the role “admin”");
+    }
+    users
+}
+
+/// The roles by user id of some entries, and whether all of them could be read. Who has a mistyped role is listed all
+/// the same, so that nobody is told of a stranger where there is none.
+pub(super) fn roles(report: &mut Report, entries: &[Named<'_>]) -> (BTreeMap<UserId, Role>, bool) {
+    let (mut roles, mut complete) = (BTreeMap::new(), true);
+    for entry in entries {
+        let id = values::user_id(entry.key);
+        if let Err(expected) = id {
+            report.problem(&entry.place, quote(entry.key), expected);
+        }
+        let role = entry.at.role(report);
+        complete &= id.is_ok() && role.is_some();
+        roles.extend(id.ok().map(|id| (id, role.unwrap_or(Role::Viewer))));
+    }
+    (roles, complete)
+}
+
+fn chats(report: &mut Report, at: &At<'_>, users: &BTreeMap<UserId, Role>) -> BTreeSet<ChatId> {
+    const EXPECTED: &str = "the numeric id of a group, which is negative (/whoami there tells it)";
+    let chats = at.distinct(report, "a list of chat ids", |item, report| item.whole(report, -values::ID_MAX..=-1, EXPECTED));
+    for (chat, place) in &chats {
+        if users.contains_key(&chat.unsigned_abs()) {
+            report.warning(place, format!("{chat}, a user's id with a minus"), "the id of a group; private chats need not be listed");
+        }
+    }
+    chats.into_iter().map(|(chat, _)| chat).collect()
+}
+
+fn projects(report: &mut Report, disk: &dyn Fn(&Path) -> OnDisk, users: &BTreeMap<UserId, Role>, top: &mut Object<'_>) -> Vec<Draft> {
+    const EXPECTED: &str = "an object with the projects by name";
+    let Some(object) = top.need(report, "projects", EXPECTED).and_then(|at| at.object(report, EXPECTED)) else { return Vec::new() };
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut lower: BTreeMap<String, &str> = BTreeMap::new();
+    for (i, entry) in object.entries().enumerate() {
+        if i == PROJECTS_MAX {
+            report.problem(&entry.place, "more projects", format!("at most {PROJECTS_MAX}"));
+            break;
+        }
+        let name = project_name(report, &entry);
+        if let Some(other) = lower.get(&entry.key.to_lowercase()) {
+            let expected = format!("a name that differs from {} in more than its case", quote(other));
+            report.problem(&entry.place, quote(entry.key), expected);
+        } else {
+            lower.insert(entry.key.to_lowercase(), entry.key);
+        }
+        drafts.push(project::read(report, disk, users, &entry, name));
+    }
+    if drafts.is_empty() {
+        report.warning(&object.place(), "no project", "at least one: there is nothing to do");
+    }
+    drafts
+}
+
+fn project_name(report: &mut Report, entry: &Named<'_>) -> Option<ProjectName> {
+    let name = match ProjectName::new(entry.key) {
+        Ok(name) => name,
+        Err(expected) => {
+            report.problem(&entry.place, quote(entry.key), expected.to_string());
+            return None;
+        }
+    };
+    if RESERVED.iter().any(|word| word.eq_ignore_ascii_case(entry.key)) {
+        report.problem(&entry.place, quote(entry.key), "another name: in commands this word means every project");
+        return None;
+    }
+    let number = entry.key.bytes().all(|b| b.is_ascii_digit());
+    if number || project::strategies().iter().any(|(word, _)| word.eq_ignore_ascii_case(entry.key)) {
+        let is = if number { "a number" } else { "a restart strategy" };
+        report.warning(&entry.place, quote(entry.key), format!("another name: in commands this can be taken for {is}"));
+    }
+    Some(name)
+}
+
+fn default_project(report: &mut Report, at: &At<'_>, drafts: &[Draft]) -> Option<ProjectName> {
+    let text = at.text(report, "the name of a project")?;
+    let Some(draft) = drafts.iter().find(|d| d.written == text) else {
+        let all = drafts.iter().map(|d| d.written.as_str());
+        let expected = match names::find(text, all.clone()) {
+            Match::Found(near) => quote(near),
+            Match::Unknown(near) if near.is_empty() => {
+                format!("the name of a project: {}", either(&all.take(5).collect::<Vec<_>>()))
+            }
+            Match::Unknown(near) => either(&near),
+        };
+        at.wrong(report, expected);
+        return None;
+    };
+    if !draft.enabled {
+        report.warning(
+            &at.place(),
+            format!("{}, which is disabled", at.shown()),
+            "an enabled project: commands without a name mean none now",
+        );
+    }
+    draft.project.as_ref().map(|p| p.name.clone())
+}

@@ -1,0 +1,105 @@
+//! What the disk has to say about a project's directories.
+
+use std::path::{Path, PathBuf};
+
+use super::OnDisk;
+use super::read::At;
+use super::report::{Place, Report, quote};
+use super::values;
+
+/// A directory that a project names.
+pub(super) struct Directory {
+    /// As written.
+    pub(super) written: PathBuf,
+    /// Without symbolic links, as far as it exists.
+    pub(super) real: PathBuf,
+    /// Where it is named.
+    pub(super) place: Place,
+    /// Whether it is there.
+    there: bool,
+}
+
+impl Directory {
+    /// Whether one lies inside the other, or they are the same.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.real.starts_with(&other.real) || other.real.starts_with(&self.real)
+    }
+
+    /// As a quotation.
+    pub(super) fn shown(&self) -> String {
+        quote(&self.written.to_string_lossy())
+    }
+}
+
+/// The disk as one project sees it.
+pub(super) struct Disk<'d> {
+    /// Tells what a path is.
+    pub(super) ask: &'d dyn Fn(&Path) -> OnDisk,
+    /// Whether what is missing is a problem, or just doubtful.
+    pub(super) strict: bool,
+}
+
+impl Disk<'_> {
+    fn tell(&self, report: &mut Report, place: &Place, found: String, expected: &str) {
+        if self.strict { report.problem(place, found, expected) } else { report.warning(place, found, expected) }
+    }
+
+    /// A directory that must be there.
+    pub(super) fn directory(&self, report: &mut Report, at: &At<'_>) -> Option<Directory> {
+        let written = at.parse(report, values::directory)?;
+        let place = at.place();
+        let state = (self.ask)(&written);
+        match &state {
+            OnDisk::Directory(_) => {}
+            OnDisk::Missing => self.tell(report, &place, format!("{}, which does not exist", at.shown()), "an existing directory"),
+            OnDisk::File => self.tell(report, &place, format!("{}, which is not a directory", at.shown()), "a directory"),
+            OnDisk::Unclear(why) => {
+                let found = format!("{}, which cannot be examined ({why})", at.shown());
+                report.warning(&place, found, "a directory that this user may read");
+            }
+        }
+        let real = if let OnDisk::Directory(real) = &state { real.clone() } else { self.real(&written) };
+        Some(Directory { written, real, place, there: matches!(state, OnDisk::Directory(_)) })
+    }
+
+    /// A path that does not exist, without the symbolic links of the part that does.
+    fn real(&self, path: &Path) -> PathBuf {
+        for ancestor in path.ancestors().skip(1) {
+            if let (OnDisk::Directory(real), Ok(rest)) = ((self.ask)(ancestor), path.strip_prefix(ancestor)) {
+                return real.join(rest);
+            }
+        }
+        path.to_owned()
+    }
+
+    /// Workspace and production must not touch: a deploy would copy one into itself.
+    pub(super) fn apart(&self, report: &mut Report, workspace: Option<&Directory>, production: Option<&Directory>) {
+        let (Some(workspace), Some(production)) = (workspace, production) else { return };
+        let relation = match () {
+            () if workspace.real == production.real => "is",
+            () if workspace.real.starts_with(&production.real) => "lies inside",
+            () if production.real.starts_with(&workspace.real) => "holds",
+            () => return,
+        };
+        let found = format!("{}, which {relation} the production directory", workspace.shown());
+        report.problem(&workspace.place, found, "a directory outside production, and production outside it");
+    }
+
+    /// A compose file must be in the workspace or in production.
+    pub(super) fn compose_file(
+        &self,
+        report: &mut Report,
+        file: &str,
+        place: &Place,
+        workspace: Option<&Directory>,
+        production: Option<&Directory>,
+    ) {
+        // A directory that is missing was told of; that its files are missing, too, is no news.
+        let there: Vec<&Directory> = [workspace, production].into_iter().flatten().filter(|d| d.there).collect();
+        let found = |d: &&Directory| matches!((self.ask)(&d.written.join(file)), OnDisk::File | OnDisk::Unclear(_));
+        if !there.is_empty() && !there.iter().any(found) {
+            let searched: Vec<String> = there.iter().map(|d| d.shown()).collect();
+            self.tell(report, place, format!("{}, which is not in {}", quote(file), searched.join(" or ")), "a compose file that is there");
+        }
+    }
+}

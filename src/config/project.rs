@@ -1,0 +1,288 @@
+//! One project.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::domain::access::{Role, UserId};
+use crate::domain::names::{self, Match};
+use crate::domain::project::{
+    ComposeSource, ContainerSelector, DeployPolicy, Project, ProjectName, RestartPolicy, ServiceName, Source, Strategy,
+};
+
+use super::OnDisk;
+use super::file::roles;
+use super::paths::{self, Directory};
+use super::read::{At, Named, Object};
+use super::report::{Place, Report, either, quote};
+use super::values::{self, Bounds};
+
+/// The most names that are told as alternatives.
+const SHOWN_MAX: usize = 10;
+/// The most files that a deploy may be allowed to delete.
+const DELETE_MAX: i64 = 1_000_000;
+/// What a project does not know yet.
+const LATER: [&str; 2] = ["services", "alerts"];
+/// What `deploy` does not know yet.
+const LATER_DEPLOY: [&str; 2] = ["auto_rollback", "keep_releases"];
+/// What is read when no compose file is named.
+const COMPOSE_FILE: &str = "docker-compose.yml";
+
+const HEALTH: Bounds = Bounds { least: Duration::from_secs(1), most: Duration::from_secs(3600), such_as: "120s" };
+const STABILITY: Bounds = Bounds { least: Duration::ZERO, most: Duration::from_secs(600), such_as: "10s" };
+const STOP: Bounds = Bounds { least: Duration::ZERO, most: Duration::from_secs(600), such_as: "10s" };
+
+/// A project with what the comparison with others needs.
+pub(super) struct Draft {
+    /// Its name as written, good or bad.
+    pub(super) written: String,
+    /// Whether it takes part.
+    pub(super) enabled: bool,
+    /// Its compose project name.
+    pub(super) compose: Option<(String, Place)>,
+    /// Its containers.
+    pub(super) containers: Vec<(ContainerSelector, Place)>,
+    /// Its production directory.
+    pub(super) production: Option<Directory>,
+    /// Its workspace.
+    pub(super) workspace: Option<Directory>,
+    /// The project itself, where its name is good and it has a source.
+    pub(super) project: Option<Project>,
+}
+
+/// The strategies by the word for them.
+pub(super) fn strategies() -> [(&'static str, Strategy); 4] {
+    Strategy::ALL.map(|s| (s.word(), s))
+}
+
+/// Reads a project.
+pub(super) fn read(
+    report: &mut Report,
+    disk: &dyn Fn(&Path) -> OnDisk,
+    users: &BTreeMap<UserId, Role>,
+    entry: &Named<'_>,
+    name: Option<ProjectName>,
+) -> Draft {
+    let written = entry.key.to_owned();
+    let mut draft = Draft { written, enabled: true, compose: None, containers: vec![], production: None, workspace: None, project: None };
+    let Some(mut object) = entry.at.object(report, "an object that describes the project") else { return draft };
+    let description = object.get("description").and_then(|at| at.text(report, "a line of text").map(str::to_owned));
+    draft.enabled = object.get("enabled").and_then(|at| at.flag(report)).unwrap_or(true);
+    // A disabled project is left alone: its directories may well be gone.
+    let disk = paths::Disk { ask: disk, strict: draft.enabled };
+    draft.workspace = object.get("workspace").and_then(|at| disk.directory(report, &at));
+    draft.production = object.get("production").and_then(|at| disk.directory(report, &at));
+    disk.apart(report, draft.workspace.as_ref(), draft.production.as_ref());
+    let source = source(report, &disk, &mut object, &mut draft);
+    let primary = object.get("primary").and_then(|at| service(report, &at, &draft.containers));
+    let stateful = stateful(report, &mut object, &draft);
+    let exclude = object.get("exclude").map(|at| exclude(report, &at)).unwrap_or_default();
+    let access = object.get("access").map(|at| access(report, &at, users)).unwrap_or_default();
+    let deploy = object.get("deploy").map(|at| deploy(report, &at)).unwrap_or_default();
+    let restart = object.get("restart").map(|at| restart(report, &at)).unwrap_or_default();
+    complete(report, &object, &draft);
+    object.finish(report, &LATER);
+    draft.project = name.zip(source).map(|(name, source)| Project {
+        name,
+        description,
+        enabled: draft.enabled,
+        source,
+        workspace: draft.workspace.as_ref().map(|d| d.written.clone()),
+        production: draft.production.as_ref().map(|d| d.written.clone()),
+        primary,
+        stateful,
+        exclude,
+        access,
+        deploy,
+        restart,
+    });
+    draft
+}
+
+fn source(report: &mut Report, disk: &paths::Disk<'_>, object: &mut Object<'_>, draft: &mut Draft) -> Option<Source> {
+    let (compose, containers) = (object.get("compose"), object.get("containers"));
+    match (&compose, &containers) {
+        (Some(_), Some(both)) => report.problem(&both.place(), "“containers” beside “compose”", "one of the two"),
+        // Told already, as a key of a later version.
+        (None, None) if object.has("services") => {}
+        (None, None) => report.problem(&object.place(), "neither “compose” nor “containers”", "one of the two"),
+        _ => {}
+    }
+    let containers = containers.map(|at| selectors(report, &at));
+    let compose = compose.and_then(|at| compose_source(report, disk, &at, draft));
+    draft.containers = containers.clone().unwrap_or_default();
+    let named = containers.map(|all| Source::Containers(all.into_iter().map(|(selector, _)| selector).collect()));
+    compose.map(Source::Compose).or(named)
+}
+
+fn compose_source(report: &mut Report, disk: &paths::Disk<'_>, at: &At<'_>, draft: &mut Draft) -> Option<ComposeSource> {
+    let mut object = at.object(report, "an object with the “files” of the compose project, or {}")?;
+    let files = match object.get("files") {
+        Some(list) => {
+            list.not_empty(report, "compose file");
+            list.distinct(report, "a list of compose files", |item, report| item.parse(report, values::compose_file))
+        }
+        None => vec![(COMPOSE_FILE.to_owned(), object.place_of("files"))],
+    };
+    for (file, place) in &files {
+        disk.compose_file(report, file, place, draft.workspace.as_ref(), draft.production.as_ref());
+    }
+    let named = object.get("name");
+    let place = named.as_ref().map_or_else(|| object.place_of("name"), At::place);
+    let name = match named {
+        Some(given) => given.parse(report, values::compose_name),
+        // Compose allows no capitals; what else a project's name may hold, a compose project's may, too.
+        None => values::compose_name(&draft.written.to_ascii_lowercase()).ok(),
+    };
+    object.finish(report, &[]);
+    draft.compose = name.clone().map(|name| (name, place));
+    Some(ComposeSource { files: files.into_iter().map(|(file, _)| file).collect(), name: name? })
+}
+
+fn selectors(report: &mut Report, at: &At<'_>) -> Vec<(ContainerSelector, Place)> {
+    let expected = "a list of container names and { \"label\": \"key=value\" }";
+    at.not_empty(report, "container name or label");
+    let keys = at.distinct(report, expected, |item, report| {
+        if item.is_text() {
+            return item.service(report).map(|name| (Some(name), None));
+        }
+        let mut object = item.object(report, "a container's name or { \"label\": \"key=value\" }")?;
+        let label = object.need(report, "label", "a label, “key=value” or “key”").and_then(|l| l.parse(report, values::label));
+        object.finish(report, &[]);
+        label.map(|label| (None, Some(label)))
+    });
+    let selector =
+        |(name, label): (Option<ServiceName>, Option<String>)| name.map(ContainerSelector::Name).or(label.map(ContainerSelector::Label));
+    keys.into_iter().filter_map(|(key, place)| Some((selector(key)?, place))).collect()
+}
+
+/// A service; where every container has a name, it must be one of them.
+fn service(report: &mut Report, at: &At<'_>, containers: &[(ContainerSelector, Place)]) -> Option<ServiceName> {
+    let name = at.service(report)?;
+    let names = containers.iter().map(|(selector, _)| match selector {
+        ContainerSelector::Name(name) => Some(name.as_str()),
+        ContainerSelector::Label(_) => None,
+    });
+    let known: Vec<&str> = names.collect::<Option<_>>().unwrap_or_default();
+    if !known.is_empty() && !known.contains(&name.as_str()) {
+        let expected = match names::find(name.as_str(), known.iter().copied()) {
+            Match::Found(near) => quote(near),
+            Match::Unknown(near) if near.is_empty() => {
+                format!("one of the containers: {}", either(&known.into_iter().take(SHOWN_MAX).collect::<Vec<_>>()))
+            }
+            Match::Unknown(near) => either(&near),
+        };
+        at.wrong(report, expected);
+        return None;
+    }
+    Some(name)
+}
+
+fn stateful(report: &mut Report, object: &mut Object<'_>, draft: &Draft) -> BTreeSet<ServiceName> {
+    let Some(at) = object.get("stateful") else {
+        if draft.compose.is_some() {
+            let expected = "“stateful” to name its databases (or to be []): a restart or a deploy takes all services along";
+            report.warning(&object.place_of("stateful"), "nothing", expected);
+        }
+        return BTreeSet::new();
+    };
+    let services = at.distinct(report, "a list of services", |item, report| service(report, item, &draft.containers));
+    services.into_iter().map(|(name, _)| name).collect()
+}
+
+fn exclude(report: &mut Report, at: &At<'_>) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for item in at.items(report, "a list of patterns in gitignore syntax") {
+        let Some(pattern) = item.parse(report, values::pattern) else { continue };
+        if pattern.starts_with('#') {
+            report.warning(
+                &item.place(),
+                format!("{}, a comment", quote(&pattern)),
+                "a pattern; a file whose name starts with # is “\\#…”",
+            );
+        }
+        patterns.push(pattern);
+    }
+    patterns
+}
+
+fn access(report: &mut Report, at: &At<'_>, users: &BTreeMap<UserId, Role>) -> BTreeMap<UserId, Role> {
+    let Some(object) = at.object(report, "an object with a role for each user id") else { return BTreeMap::new() };
+    let entries: Vec<_> = object.entries().collect();
+    let (own, _) = roles(report, &entries);
+    for entry in &entries {
+        let stranger = values::user_id(entry.key).is_ok_and(|id| !users.contains_key(&id));
+        // An empty list of users is a problem of its own, and everybody would be a stranger.
+        if stranger && !users.is_empty() {
+            report.warning(&entry.place, quote(entry.key), "a user of the general “access.users”: others may do nothing");
+        }
+    }
+    own
+}
+
+fn deploy(report: &mut Report, at: &At<'_>) -> DeployPolicy {
+    let mut policy = DeployPolicy::default();
+    let Some(mut object) = at.object(report, "an object with the settings of a deploy") else { return policy };
+    if let Some(given) = object.get("health_timeout").and_then(|at| at.duration(report, &HEALTH)) {
+        policy.health_timeout = given;
+    }
+    if let Some(given) = object.get("stability").and_then(|at| at.duration(report, &STABILITY)) {
+        policy.stability = given;
+    }
+    let expected = format!("a whole number from 0 to {DELETE_MAX}");
+    let most = object.get("max_delete").and_then(|at| at.whole(report, 0..=DELETE_MAX, &expected));
+    if let Some(given) = most.and_then(|n| usize::try_from(n).ok()) {
+        policy.max_delete = given;
+    }
+    policy.probe = object.get("probe").and_then(|at| probe(report, &at));
+    object.finish(report, &LATER_DEPLOY);
+    policy
+}
+
+fn probe(report: &mut Report, at: &At<'_>) -> Option<String> {
+    let text = at.text(report, "an http:// or https:// address")?;
+    match values::address(text) {
+        Ok(address) => Some(address),
+        Err(expected) => {
+            // What stands before an @ may be a password, and problems go to logs and chats.
+            let found = if text.contains('@') { "an address with a user name".to_owned() } else { at.shown() };
+            report.problem(&at.place(), found, expected);
+            None
+        }
+    }
+}
+
+fn restart(report: &mut Report, at: &At<'_>) -> RestartPolicy {
+    let mut policy = RestartPolicy::default();
+    let Some(mut object) = at.object(report, "an object with the settings of a restart") else { return policy };
+    if let Some(given) = object.get("strategy").and_then(|at| at.word(report, &strategies())) {
+        policy.strategy = given;
+    }
+    if let Some(given) = object.get("stop_timeout").and_then(|at| at.duration(report, &STOP)) {
+        policy.stop_timeout = given;
+    }
+    object.finish(report, &[]);
+    policy
+}
+
+/// What a kind of project needs, and what does nothing for it.
+fn complete(report: &mut Report, object: &Object<'_>, draft: &Draft) {
+    if object.has("compose") {
+        if !object.has("production") {
+            report.problem(&object.place_of("production"), "nothing", "the directory that the running containers of a compose project use");
+        }
+        if !object.has("workspace") {
+            report.warning(
+                &object.place_of("workspace"),
+                "nothing",
+                "the directory with the code: the project cannot be deployed without it",
+            );
+        }
+    } else if !draft.containers.is_empty() {
+        for key in ["workspace", "exclude", "deploy"] {
+            if object.has(key) {
+                report.warning(&object.place_of(key), "a setting of deploys", "a compose project: named containers are not deployed");
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Problems, where they stand and how they read.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The most problems, and the most warnings, that are told one by one.
+pub(super) const TOLD_MAX: usize = 200;
+/// The longest quotation, in characters.
+const QUOTE_MAX: usize = 200;
+
+/// Something in `projects.json` that is wrong, or doubtful.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The JSON path, such as `projects.shop.primary`; empty where the whole file is meant.
+    pub path: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// What stands there.
+    pub found: String,
+    /// What should stand there.
+    pub expected: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, line, column, found, expected } = self;
+        let gap = if path.is_empty() { "" } else { " " };
+        write!(f, "{line}:{column}{gap}{path}: found {found}, expected {expected}")
+    }
+}
+
+/// Where something stands: a byte and a JSON path.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// Offset of the byte.
+    pub(super) at: usize,
+    /// The JSON path.
+    pub(super) path: String,
+}
+
+/// A problem before its line and column are known.
+struct Draft {
+    place: Place,
+    found: String,
+    expected: String,
+}
+
+/// Gathers problems and warnings.
+#[derive(Default)]
+pub(super) struct Report {
+    problems: Vec<Draft>,
+    warnings: Vec<Draft>,
+}
+
+impl Report {
+    /// Tells of something that is wrong.
+    pub(super) fn problem(&mut self, place: &Place, found: impl Into<String>, expected: impl Into<String>) {
+        self.problems.push(Draft { place: place.clone(), found: found.into(), expected: expected.into() });
+    }
+
+    /// Tells of something that is doubtful.
+    pub(super) fn warning(&mut self, place: &Place, found: impl Into<String>, expected: impl Into<String>) {
+        self.warnings.push(Draft { place: place.clone(), found: found.into(), expected: expected.into() });
+    }
+
+    /// Problems and warnings, each in the order of the file.
+    pub(super) fn finish(self, text: &str) -> (Vec<Problem>, Vec<Problem>) {
+        let lines = Lines::new(text);
+        (lines.place(self.problems, "problems"), lines.place(self.warnings, "warnings"))
+    }
+}
+
+/// Finds lines and columns.
+struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    fn new(text: &'t str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { text, starts }
+    }
+
+    fn position(&self, at: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= at);
+        let start = line.checked_sub(1).and_then(|i| self.starts.get(i)).copied().unwrap_or_default();
+        let before = self.text.get(start..at).map_or(0, |t| t.chars().count());
+        (line, before + 1)
+    }
+
+    /// A file of a megabyte can hold a hundred thousand problems: the first ones say enough.
+    fn place(&self, mut drafts: Vec<Draft>, noun: &str) -> Vec<Problem> {
+        drafts.sort_by_key(|d| d.place.at);
+        let more = drafts.len().saturating_sub(TOLD_MAX);
+        if let Some(next) = drafts.get_mut(TOLD_MAX) {
+            next.place.path.clear();
+            next.found = format!("{more} more {noun} from here on");
+            next.expected = "the ones above to be mended first".to_owned();
+        }
+        let placed = drafts.into_iter().take(TOLD_MAX + 1).map(|Draft { place, found, expected }| {
+            let (line, column) = self.position(place.at);
+            Problem { path: place.path, line, column, found, expected }
+        });
+        placed.collect()
+    }
+}
+
+/// A text as a quotation: what a terminal or a chat would not show is escaped, and its length is bounded.
+pub(super) fn quote(text: &str) -> String {
+    let mut out = String::from("“");
+    for (i, c) in text.chars().enumerate() {
+        if i == QUOTE_MAX {
+            out.push('…');
+            break;
+        }
+        push_visible(&mut out, c);
+    }
+    out.push('”');
+    out
+}
+
+fn push_visible(out: &mut String, c: char) {
+    if matches!(c, '"' | '\'' | '\\') { out.push(c) } else { out.extend(c.escape_debug()) }
+}
+
+/// A path with one more key: `a.b`, or `a["../b"]` where the key is no plain word.
+pub(super) fn child(path: &str, key: &str) -> String {
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$'));
+    if plain && key.len() <= QUOTE_MAX {
+        let dot = if path.is_empty() { "" } else { "." };
+        return format!("{path}{dot}{key}");
+    }
+    let mut out = format!("{path}[\"");
+    for c in key.chars().take(QUOTE_MAX) {
+        if c == '"' { out.push_str("\\\"") } else { push_visible(&mut out, c) }
+    }
+    out.push_str(if key.chars().nth(QUOTE_MAX).is_some() { "…\"]" } else { "\"]" });
+    out
+}
+
+/// Words as alternatives: `“a”, “b” or “c”`.
+pub(super) fn either(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|w| quote(w)).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}

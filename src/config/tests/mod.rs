@@ -1,0 +1,47 @@
+//! The configuration as a whole: good files, bad files, random files, and the schema against the readers.
+
+use std::path::{Path, PathBuf};
+
+use super::{Checked, OnDisk, check};
+
+mod agreement;
+mod bad;
+mod disk;
+mod good;
+mod random;
+
+/// The example at the top of the repository.
+const EXAMPLE: &str = include_str!("../../../projects.example.json");
+
+/// A disk on which every directory exists that has no dot in its name, and every file that ends in `.yml`.
+fn plenty(path: &Path) -> OnDisk {
+    match path.extension() {
+        None => OnDisk::Directory(path.to_owned()),
+        Some(ext) if ext == "yml" => OnDisk::File,
+        Some(_) => OnDisk::Missing,
+    }
+}
+
+/// A disk with these directories, and these files.
+fn holding(directories: &[&str], files: &[&str]) -> impl Fn(&Path) -> OnDisk {
+    let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
+    let (directories, files) = (paths(directories), paths(files));
+    move |path| match () {
+        () if files.iter().any(|f| f == path) => OnDisk::File,
+        () if directories.iter().any(|d| d.starts_with(path)) => OnDisk::Directory(path.to_owned()),
+        () => OnDisk::Missing,
+    }
+}
+
+/// What a check told, a line each.
+fn told(checked: &Checked) -> String {
+    let problems = checked.problems.iter().map(|p| format!("{p}\n"));
+    problems.chain(checked.warnings.iter().map(|w| format!("warning {w}\n"))).collect()
+}
+
+/// What a text is told on a plentiful disk.
+fn answer(text: &str) -> String {
+    let checked = check(text, &plenty);
+    assert_eq!(checked.configuration.is_some(), checked.problems.is_empty());
+    told(&checked)
+}

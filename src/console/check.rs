@@ -1,0 +1,210 @@
+//! `dockmaster check`: every problem of a configuration at once.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::config::{self, Checked, Problem};
+use crate::domain::text;
+
+/// The configuration is valid.
+const VALID: u8 = 0;
+/// The configuration has problems.
+const PROBLEMS: u8 = 1;
+/// There is no configuration to read.
+const UNREADABLE: u8 = 2;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    valid: bool,
+    problems: &'a [Problem],
+    warnings: &'a [Problem],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Checks a file and writes what is wrong with it, for people or as JSON. Answers with the exit code.
+///
+/// # Errors
+/// What the writer answers.
+pub fn check(path: &Path, json: bool, out: &mut impl Write) -> io::Result<u8> {
+    let (code, answer) = match config::read(path) {
+        Ok(checked) => {
+            let code = if checked.problems.is_empty() { VALID } else { PROBLEMS };
+            if !json {
+                people(path, &checked, out)?;
+                return Ok(code);
+            }
+            (code, as_json(&checked.problems, &checked.warnings, None))
+        }
+        Err(why) => {
+            let sentence = format!("{why}; name the configuration with --config or DOCKMASTER_CONFIG.");
+            (UNREADABLE, if json { as_json(&[], &[], Some(sentence)) } else { Ok(sentence) })
+        }
+    };
+    writeln!(out, "{}", answer?)?;
+    Ok(code)
+}
+
+fn as_json(problems: &[Problem], warnings: &[Problem], error: Option<String>) -> io::Result<String> {
+    let valid = problems.is_empty() && error.is_none();
+    Ok(serde_json::to_string_pretty(&Answer { valid, problems, warnings, error })?)
+}
+
+fn people(path: &Path, checked: &Checked, out: &mut impl Write) -> io::Result<()> {
+    let Checked { problems, warnings, .. } = checked;
+    let verdict = if problems.is_empty() { " is valid" } else { "" };
+    writeln!(out, "{}{verdict}", path.display())?;
+    for problem in problems {
+        writeln!(out, "  problem {problem}")?;
+    }
+    for warning in warnings {
+        writeln!(out, "  warning {warning}")?;
+    }
+    let counts = [(problems.len(), "problem"), (warnings.len(), "warning")];
+    let told: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, noun)| text::count(*n, noun)).collect();
+    if told.is_empty() { Ok(()) } else { writeln!(out, "{}", told.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    /// Checks the text as a file called projects.json in a directory of its own, which is shown as `DIR`.
+    fn run(text: Option<&str>, json: bool, code: u8, expected: Expect) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        for sub in ["code", "live"] {
+            std::fs::create_dir(dir.path().join(sub)).unwrap();
+        }
+        std::fs::write(dir.path().join("live/docker-compose.yml"), "services: {}\n").unwrap();
+        let path = dir.path().join("projects.json");
+        if let Some(text) = text {
+            std::fs::write(&path, text.replace("DIR", root)).unwrap();
+        }
+        let mut out = Vec::new();
+        assert_eq!(check(&path, json, &mut out).unwrap(), code);
+        expected.assert_eq(&String::from_utf8(out).unwrap().replace(root, "DIR"));
+    }
+
+    const GOOD: &str = r#"{
+  "access": { "users": { "11": "admin" } },
+  "projects": {
+    "shop": { "compose": {}, "workspace": "DIR/code", "production": "DIR/live", "stateful": [] }
+  }
+}"#;
+
+    #[test]
+    fn a_good_file() {
+        run(
+            Some(GOOD),
+            false,
+            0,
+            expect![[r#"
+            DIR/projects.json is valid
+        "#]],
+        );
+        run(
+            Some(GOOD),
+            true,
+            0,
+            expect![[r#"
+            {
+              "valid": true,
+              "problems": [],
+              "warnings": []
+            }
+        "#]],
+        );
+        run(
+            Some(&GOOD.replace(", \"stateful\": []", "")),
+            false,
+            0,
+            expect![[r#"
+            DIR/projects.json is valid
+              warning 4:13 projects.shop.stateful: found nothing, expected “stateful” to name its databases (or to be []): a restart or a deploy takes all services along
+            1 warning
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_bad_file() {
+        let bad = GOOD.replace("DIR/code", "DIR/gone").replace("admin", "boss").replace(", \"stateful\": []", "");
+        run(
+            Some(&bad),
+            false,
+            1,
+            expect![[r#"
+            DIR/projects.json
+              problem 2:32 access.users.11: found “boss”, expected “viewer”, “operator” or “admin”
+              problem 4:43 projects.shop.workspace: found “DIR/gone”, which does not exist, expected an existing directory
+              warning 4:13 projects.shop.stateful: found nothing, expected “stateful” to name its databases (or to be []): a restart or a deploy takes all services along
+            2 problems, 1 warning
+        "#]],
+        );
+        run(
+            Some(&bad),
+            true,
+            1,
+            expect![[r#"
+            {
+              "valid": false,
+              "problems": [
+                {
+                  "path": "access.users.11",
+                  "line": 2,
+                  "column": 32,
+                  "found": "“boss”",
+                  "expected": "“viewer”, “operator” or “admin”"
+                },
+                {
+                  "path": "projects.shop.workspace",
+                  "line": 4,
+                  "column": 43,
+                  "found": "“DIR/gone”, which does not exist",
+                  "expected": "an existing directory"
+                }
+              ],
+              "warnings": [
+                {
+                  "path": "projects.shop.stateful",
+                  "line": 4,
+                  "column": 13,
+                  "found": "nothing",
+                  "expected": "“stateful” to name its databases (or to be []): a restart or a deploy takes all services along"
+                }
+              ]
+            }
+        "#]],
+        );
+    }
+
+    #[test]
+    fn no_file() {
+        run(
+            None,
+            false,
+            2,
+            expect![[r#"
+                DIR/projects.json does not exist; name the configuration with --config or DOCKMASTER_CONFIG.
+            "#]],
+        );
+        run(
+            None,
+            true,
+            2,
+            expect![[r#"
+                {
+                  "valid": false,
+                  "problems": [],
+                  "warnings": [],
+                  "error": "DIR/projects.json does not exist; name the configuration with --config or DOCKMASTER_CONFIG."
+                }
+            "#]],
+        );
+    }
+}

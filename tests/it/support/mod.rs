@@ -1,0 +1,21 @@
+//! What tests share: a project on the real engine, the strict Bot API server, and the bot between them.
+
+pub(crate) mod fixture;
+mod world;
+
+pub(crate) use fixture::{Fixture, image};
+pub(crate) use world::{ADMIN, Bot, OPERATOR, STRANGER, VIEWER, World};
+
+use std::time::Duration;
+
+/// How long anything may take before a test fails. Generous: the machine may be busy, and nobody waits it out when all is well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something holds.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

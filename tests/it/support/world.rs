@@ -1,0 +1,168 @@
+//! A chat with the bot: the strict Bot API server, people, and the app between it and the engine.
+
+use std::path::PathBuf;
+
+use dockmaster::app::{self, AppError, Parts};
+use dockmaster::config;
+use dockmaster::sandbox::bot_api::{BotApi, Message};
+use dockmaster::telegram::Activity;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Fixture, PATIENCE};
+
+pub(crate) const ADMIN: i64 = 111;
+pub(crate) const OPERATOR: i64 = 222;
+pub(crate) const VIEWER: i64 = 333;
+pub(crate) const STRANGER: i64 = 999;
+/// The group that is listed.
+pub(crate) const GROUP: i64 = -100_500;
+pub(crate) const TOKEN: &str = "123456789:AAE-test-token-of-the-embedded-server";
+
+/// The running app.
+pub(crate) struct Bot {
+    task: JoinHandle<Result<(), AppError>>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) activity: Activity,
+}
+
+/// A chat with the bot.
+pub(crate) struct World {
+    pub(crate) api: BotApi,
+    pub(crate) fixtures: Vec<Fixture>,
+    pub(crate) data: PathBuf,
+    /// What projects.json says beyond people and projects.
+    pub(crate) settings: Value,
+    pub(crate) bot: Option<Bot>,
+    pub(crate) docker_host: Option<String>,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    /// The bot with one project, called `shop`.
+    pub(crate) async fn start(fixture: Fixture) -> Self {
+        Self::start_with(vec![fixture], json!({ "default_project": "shop" })).await
+    }
+
+    /// The bot with several projects: `shop`, `edge`, `third`.
+    pub(crate) async fn start_with(fixtures: Vec<Fixture>, settings: Value) -> Self {
+        let mut world = Self::prepare(fixtures, settings).await;
+        world.boot();
+        world
+    }
+
+    /// Everything but the bot.
+    pub(crate) async fn prepare(fixtures: Vec<Fixture>, settings: Value) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api = BotApi::start(listener, TOKEN, || app::now() / 1_000).unwrap();
+        for (id, name) in [(ADMIN, "Ann"), (OPERATOR, "Olaf"), (VIEWER, "Vera"), (STRANGER, "Sam")] {
+            api.add_user(id, name);
+        }
+        api.add_group(GROUP, "Ops");
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let docker_host = std::env::var("DOCKER_HOST").ok();
+        Self { api, fixtures, data, settings, bot: None, docker_host, _directory: directory }
+    }
+
+    /// The text of projects.json.
+    pub(crate) fn projects_json(&self) -> String {
+        let projects: serde_json::Map<String, Value> =
+            ["shop", "edge", "third"].iter().zip(&self.fixtures).map(|(name, f)| ((*name).to_owned(), f.project_json())).collect();
+        let mut all = json!({
+            "access": { "users": { ADMIN.to_string(): "admin", OPERATOR.to_string(): "operator", VIEWER.to_string(): "viewer" }, "chats": [GROUP] },
+            "projects": projects,
+        });
+        if let (Value::Object(all), Value::Object(more)) = (&mut all, &self.settings) {
+            all.extend(more.clone());
+        }
+        all.to_string()
+    }
+
+    /// Starts the bot in this process.
+    pub(crate) fn boot(&mut self) {
+        let checked = config::check(&self.projects_json(), &config::on_disk);
+        let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
+        let configuration = checked.configuration.unwrap_or_else(|| panic!("{problems:?}"));
+        let (shutdown, activity) = (CancellationToken::new(), Activity::default());
+        let parts = Parts {
+            configuration,
+            token: SecretString::from(TOKEN),
+            api_url: Some(self.api.url()),
+            docker_host: self.docker_host.clone(),
+            data: self.data.clone(),
+            shutdown: shutdown.clone(),
+            activity: activity.clone(),
+        };
+        self.bot = Some(Bot { task: tokio::spawn(app::run(parts)), shutdown, activity });
+    }
+
+    /// Ends the bot cleanly, and says how it ended.
+    pub(crate) async fn stop(&mut self) -> Result<(), AppError> {
+        let bot = self.bot.take().expect("a bot runs");
+        bot.shutdown.cancel();
+        tokio::time::timeout(PATIENCE, bot.task).await.expect("the bot ends in time").expect("the bot does not panic")
+    }
+
+    /// The admin sends a text in their private chat.
+    pub(crate) fn say(&self, text: &str) -> i32 {
+        self.api.say(ADMIN, ADMIN, text)
+    }
+
+    /// The bot's next message in the admin's chat.
+    pub(crate) async fn next(&self) -> Message {
+        self.next_in(ADMIN).await
+    }
+
+    /// The bot's next message in a chat.
+    pub(crate) async fn next_in(&self, chat: i64) -> Message {
+        let next = self.api.next_message(chat, PATIENCE).await;
+        next.unwrap_or_else(|e| panic!("{e}; the chat so far: {:#?}", self.texts(chat)))
+    }
+
+    /// Sends a text and waits for the one answer.
+    pub(crate) async fn ask(&self, text: &str) -> Message {
+        self.say(text);
+        self.next().await
+    }
+
+    /// Confirms the plan that waits, and returns the outcome. The progress message is read on the way.
+    pub(crate) async fn confirm(&self) -> Message {
+        self.say("yes");
+        self.outcome(ADMIN).await
+    }
+
+    /// Reads up to the next message that reports an outcome.
+    pub(crate) async fn outcome(&self, chat: i64) -> Message {
+        loop {
+            let message = self.next_in(chat).await;
+            if ["✅", "❌", "⚠️"].iter().any(|mark| message.text.starts_with(mark)) {
+                return message;
+            }
+        }
+    }
+
+    /// Waits until the bot has nothing left to say.
+    pub(crate) async fn idle(&self) {
+        self.api.wait_acknowledged(PATIENCE).await.unwrap();
+        let bot = self.bot.as_ref().expect("a bot runs");
+        tokio::time::timeout(PATIENCE, bot.activity.idle()).await.expect("the bot comes to rest");
+    }
+
+    /// Every text of a chat, for when a test fails.
+    pub(crate) fn texts(&self, chat: i64) -> Vec<String> {
+        self.api.messages(chat).into_iter().map(|m| m.text).collect()
+    }
+
+    /// Ends the test: nothing unread, no press unanswered, nothing that Telegram would have refused.
+    pub(crate) async fn finish(mut self) {
+        if self.bot.is_some() {
+            self.idle().await;
+            self.stop().await.unwrap();
+        }
+        assert_eq!(self.api.leftovers(), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,128 @@
+//! The house rules that no lint knows: who may import whom, who may know which library, how long a file may be.
+
+use std::path::{Path, PathBuf};
+
+/// Files that may be longer than the rest, and why.
+const LONG: [(&str, &str); 0] = [];
+/// How many lines a source file may have, its tests not counted.
+const LINES_MAX: usize = 420;
+
+fn sources() -> Vec<(String, String)> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    walk(&root, &mut found);
+    found.sort();
+    let read = |path: &PathBuf| (path.strip_prefix(&root).unwrap().display().to_string(), std::fs::read_to_string(path).unwrap());
+    found.iter().map(read).collect()
+}
+
+/// A file without its tests and comments.
+fn code(text: &str) -> String {
+    let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+    text[..end].lines().filter(|l| !l.trim_start().starts_with("//")).map(|l| format!("{l}\n")).collect()
+}
+
+fn is_test(file: &str) -> bool {
+    file.contains("tests/") || file.ends_with("/tests.rs") || file.ends_with("_tests.rs")
+}
+
+/// The parts of the house that a part may import.
+fn may_import(part: &str) -> Option<&'static [&'static str]> {
+    Some(match part {
+        "domain" => &[],
+        "config" | "history" | "process.rs" | "process" => &["domain"],
+        "engine" | "files" => &["domain", "process"],
+        "operations" => &["domain", "engine", "files", "history", "process"],
+        "telegram" => &["domain", "history", "operations"],
+        "console" => &["domain", "config", "operations"],
+        "sandbox" | "settings.rs" => &[],
+        "app.rs" => &["domain", "config", "engine", "history", "operations", "telegram"],
+        "trial.rs" => &["app", "config", "domain", "engine", "process", "sandbox", "telegram"],
+        _ => return None,
+    })
+}
+
+#[test]
+fn imports_go_one_way() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources().iter().filter(|(file, _)| !is_test(file) && file != "lib.rs" && file != "main.rs") {
+        let part = file.split('/').next().unwrap();
+        let Some(allowed) = may_import(part) else {
+            wrong.push(format!("{file}: a part that the map does not know"));
+            continue;
+        };
+        let own = part.trim_end_matches(".rs");
+        for rest in code(text).split("crate::").skip(1) {
+            let target: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if target != own && !target.is_empty() && !allowed.contains(&target.as_str()) {
+                wrong.push(format!("{file} imports {target}"));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn libraries_have_one_place() {
+    let places: [(&str, &[&str]); 8] = [
+        ("bollard", &["engine/docker.rs", "engine/inspect.rs"]),
+        ("teloxide", &["telegram/", "app.rs"]),
+        ("axum", &["sandbox/"]),
+        ("rusqlite", &["history/"]),
+        ("tokio::process", &["process.rs", "process/"]),
+        ("std::process::Command", &[]),
+        ("clap", &["settings.rs", "main.rs"]),
+        ("reqwest", &["operations/probe.rs", "telegram/"]),
+    ];
+    let mut wrong = Vec::new();
+    for (file, text) in sources().iter().filter(|(file, _)| !is_test(file)) {
+        let code = code(text);
+        for (library, allowed) in places {
+            if code.contains(&format!("{library}::")) && !allowed.iter().any(|a| file.starts_with(a)) {
+                wrong.push(format!("{file} knows {library}"));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn the_domain_is_pure() {
+    let banned = ["std::fs", "std::net", "std::env", "std::thread", "tokio", "Instant", "SystemTime", "Timestamp::now"];
+    for (file, text) in sources().iter().filter(|(file, _)| file.starts_with("domain/") && !is_test(file)) {
+        for word in banned {
+            assert!(!code(text).contains(word), "{file} knows {word}");
+        }
+    }
+}
+
+#[test]
+fn files_are_short_and_nothing_is_waved_through() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources().iter().filter(|(file, _)| !is_test(file)) {
+        let end = text.find("#[cfg(test)]\nmod tests").or_else(|| text.find("#[cfg(test)]\npub(crate) mod tests")).unwrap_or(text.len());
+        let lines = text[..end].lines().count();
+        if lines > LINES_MAX && !LONG.iter().any(|(long, _)| long == file) {
+            wrong.push(format!("{file} has {lines} lines"));
+        }
+        for left in ["#[allow(", "#![allow(", "todo!(", "unimplemented!(", "FIXME", "XXX"] {
+            if text[..end].contains(left) {
+                wrong.push(format!("{file} holds {left}"));
+            }
+        }
+        if text[..end].contains("cfg(test)") && !text[..end].contains("#[cfg(test)]\nmod tests;") {
+            wrong.push(format!("{file} behaves otherwise under test"));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
