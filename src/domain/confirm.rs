@@ -80,6 +80,23 @@ impl Confirmations {
         Some(old)
     }
 
+    /// What this person is asked in this chat.
+    pub fn waiting(&self, chat: ChatId, user: UserId) -> Option<&Pending> {
+        self.pending.get(&(chat, user))
+    }
+
+    /// Its message has arrived, as this number: its time begins. False where it waits no longer.
+    pub fn placed(&mut self, chat: ChatId, user: UserId, nonce: &str, message: i32, expires: Millis) -> bool {
+        match self.pending.get_mut(&(chat, user)).filter(|p| p.nonce == nonce) {
+            Some(pending) => {
+                pending.message = message;
+                pending.expires = expires;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Takes a press of a button.
     pub fn press(&mut self, chat: ChatId, user: UserId, nonce: &str, yes: bool, now: Millis) -> Answer {
         if self.pending.get(&(chat, user)).is_some_and(|p| p.nonce == nonce) {

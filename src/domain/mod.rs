@@ -19,6 +19,7 @@ pub mod request;
 pub mod status;
 pub mod text;
 pub mod view;
+pub mod words;
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;

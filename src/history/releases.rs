@@ -67,6 +67,32 @@ impl History {
         .await
     }
 
+    /// The number of a project's last release, and when it was made.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub async fn release_number(&self, project: ProjectName) -> Result<Option<(i64, Millis)>, HistoryError> {
+        self.with(move |db| {
+            let mut query = db.prepare_cached("SELECT number, at FROM releases WHERE project = ?1 ORDER BY number DESC LIMIT 1")?;
+            Ok(query.query_row([project.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+        })
+        .await
+    }
+
+    /// The compose files of a project's kept releases, newest first: each a list of relative path and text.
+    ///
+    /// # Errors
+    /// They could not be read.
+    pub async fn releases_compose(&self, project: ProjectName) -> Result<Vec<Vec<(String, String)>>, HistoryError> {
+        self.with(move |db| {
+            let mut query =
+                db.prepare_cached("SELECT compose FROM releases WHERE project = ?1 AND compose NOT NULL ORDER BY number DESC")?;
+            let texts = query.query_map([project.as_str()], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+            texts.iter().map(|text| from_json(text)).collect()
+        })
+        .await
+    }
+
     /// Keeps which inputs an image was built from.
     ///
     /// # Errors

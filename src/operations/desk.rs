@@ -104,8 +104,7 @@ impl Desk {
         let what = format!("The status of {name} is not known.");
         let containers = self.tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
         let insight = self.insights.of(&self.tools, &project);
-        let release = self.tools.history.release_last(name.clone()).await.map_err(|e| history_failure(&*what, &e))?;
-        let release = release.map(|r| (r.number, r.at));
+        let release = self.tools.history.release_number(name.clone()).await.map_err(|e| history_failure(&*what, &e))?;
         Ok(status::status(&project, containers, insight, release, self.registry.holder(name)))
     }
 

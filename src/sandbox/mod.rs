@@ -5,4 +5,6 @@
 
 pub mod bot_api;
 mod page;
+pub mod sample;
+pub mod service;
 pub mod transcript;

@@ -1,1 +1,46 @@
-//! To come.
+//! Telegram as a front end. Only what is here speaks to the Bot API, and only [`outbox`] sends messages.
+//!
+//! An update is kept in the history before it is acknowledged (`listener`), read and authorised in teloxide's
+//! dispatcher (`schema`), and worked on beside it (`conversation`). Everything that people read comes from
+//! `domain::words`.
+
+mod activity;
+mod api;
+mod asked;
+mod clock;
+mod command;
+mod conversation;
+mod follow;
+mod front;
+mod inbound;
+mod limits;
+mod listener;
+mod menu;
+mod notices;
+mod operating;
+mod outbox;
+mod progress;
+mod reach;
+mod reading;
+mod render;
+mod run;
+mod schema;
+mod stale;
+mod trust;
+
+pub use activity::{Activity, Guard};
+pub use run::{TelegramError, run};
+
+/// A random name that cannot be guessed: 16 bytes in hexadecimal.
+fn nonce() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    // The keys of a `RandomState` come from the system's random numbers and are never shown; hashing hides them for good.
+    let mut hasher = blake3::Hasher::new();
+    for n in 0..4u64 {
+        hasher.update(&RandomState::new().hash_one(n).to_le_bytes());
+    }
+    hasher.finalize().to_hex().chars().take(32).collect()
+}
+
+#[cfg(test)]
+mod tests;

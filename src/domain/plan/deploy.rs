@@ -242,10 +242,12 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         some(pulled, |services| Step::Pull { services }),
         some(built, |services| Step::Build { services }),
         (!files.is_empty()).then_some(Step::Promote),
+        // From here on production holds what the release brought, however the rest goes: only what is recorded as ours can
+        // be deleted by a later one.
+        Some(Step::Record),
         some(up, |services| Step::Up { services }),
         some(restarted, |services| Step::Restart { services }),
         some(touched, |services| Step::Verify { services }),
-        Some(Step::Record),
     ];
     steps.into_iter().flatten().collect()
 }

@@ -128,7 +128,16 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     let owned = facts.last.as_ref().map(|r| &r.manifest);
     let mut line = |line: &str| job.recorder.line(line);
     let stage = stage_directory(job);
-    let promoted = transfer::promote(&stage, &facts.production_root, changes, &facts.workspace, owned, &job.mark, &mut line).await?;
+    let promotion = transfer::Promotion {
+        stage: &stage,
+        production: &facts.production_root,
+        changes,
+        new: &facts.workspace,
+        owned,
+        rules: &facts.rules,
+        mark: &job.mark,
+    };
+    let promoted = transfer::promote(&promotion, &mut line).await?;
     Ok(Some(format!("{} copied, {} deleted", promoted.copied, promoted.deleted)))
 }
 

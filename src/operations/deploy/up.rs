@@ -1,7 +1,7 @@
 //! Bringing services up without touching those that stay.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::runner::{Job, StepResult};
@@ -77,47 +77,53 @@ fn staying(config: &Config, containers: &[Container], services: &[ServiceName]) 
     containers.iter().filter(|c| !services.contains(&c.service)).filter(differs).map(|c| c.service.clone()).collect()
 }
 
-/// Puts the definitions of the last release in the place of those of services that stay; false where one of them does not
-/// reproduce what runs, so that nothing was gained.
+/// Puts the definitions that services which stay run with in the place of the new ones. They are looked for in the kept
+/// releases, newest first: a service may have stayed through several. False where one of them is not found, so that
+/// nothing was gained.
 async fn substitute(
     job: &Job,
     compose: &ComposeSource,
-    production: &std::path::Path,
+    production: &Path,
     staying: &BTreeSet<ServiceName>,
     containers: &[Container],
     config: &mut Config,
 ) -> bool {
-    let last = match job.tools.history.release_last(job.project.name.clone()).await {
-        Ok(Some(last)) => last,
-        Ok(None) => return false,
+    let kept = match job.tools.history.releases_compose(job.project.name.clone()).await {
+        Ok(kept) => kept,
         Err(error) => {
-            tracing::warn!(%error, "the last release could not be read; what stays is left out of the dependencies instead");
+            tracing::warn!(%error, "the kept releases could not be read; what stays is left out of the dependencies instead");
             return false;
         }
     };
     let root = job.tools.place(&job.project.name).join("running");
-    if let Err(error) = write_files(&root, &last.compose) {
-        tracing::warn!(%error, "the last release's compose files could not be written; what stays is left out of the dependencies instead");
-        return false;
-    }
-    let names: Vec<String> = last.compose.iter().map(|(name, _)| name.clone()).collect();
     let environment = Some(production.join(".env")).filter(|p| p.is_file());
-    let files = Files { name: &compose.name, root: &root, files: &names, directory: production, environment: environment.as_deref() };
-    let Ok(before) = job.tools.resolve("The last release cannot be read.", &files).await else { return false };
-    let reproduces = |service: &ServiceName| {
-        let running = containers.iter().filter(|c| c.service == *service);
-        before.hashes.get(service).is_some_and(|hash| running.map(Container::config_hash).all(|label| label == Some(hash.as_str())))
-    };
-    if !staying.iter().all(reproduces) {
-        return false;
+    let mut left = staying.clone();
+    for release in kept {
+        let _ = std::fs::remove_dir_all(&root);
+        if let Err(error) = write_files(&root, &release) {
+            tracing::warn!(%error, "a kept release's compose files could not be written; what stays is left out of the dependencies instead");
+            return false;
+        }
+        let names: Vec<String> = release.iter().map(|(name, _)| name.clone()).collect();
+        let files = Files { name: &compose.name, root: &root, files: &names, directory: production, environment: environment.as_deref() };
+        // One that can no longer be resolved is passed over.
+        let Ok(before) = job.tools.resolve("A kept release cannot be read.", &files).await else { continue };
+        left.retain(|service| {
+            let labels = containers.iter().filter(|c| c.service == *service).map(Container::config_hash);
+            let found = before.hashes.get(service).is_some_and(|hash| labels.into_iter().all(|label| label == Some(hash.as_str())));
+            if found {
+                config.resolved.substitute(service, &before.resolved);
+            }
+            !found
+        });
+        if left.is_empty() {
+            return true;
+        }
     }
-    for service in staying {
-        config.resolved.substitute(service, &before.resolved);
-    }
-    true
+    false
 }
 
-fn write_files(root: &std::path::Path, files: &[(String, String)]) -> std::io::Result<()> {
+fn write_files(root: &Path, files: &[(String, String)]) -> std::io::Result<()> {
     for (name, text) in files {
         let path: PathBuf = root.join(name);
         if let Some(parent) = path.parent() {

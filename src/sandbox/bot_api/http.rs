@@ -130,7 +130,7 @@ async fn handle(shared: &Shared, token: &str, name: &str, request: Request) -> O
 fn carry_out(shared: &Shared, method: Method, name: &str, chat: Option<i64>, params: &Params) -> Result<Value, ApiError> {
     shared.change(|world| {
         if let (true, Some(chat)) = (method.is_paced(), chat) {
-            world.pace(chat)?;
+            world.pace(chat, Instant::now())?;
         }
         let result = methods::call(world, method, params)?;
         world.record(name, chat, None);

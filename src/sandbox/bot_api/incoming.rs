@@ -30,7 +30,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(shared: &Arc<Shared>, from: i64, chat: i64, text: &str) -> Self {
+    pub(in crate::sandbox) fn new(shared: &Arc<Shared>, from: i64, chat: i64, text: &str) -> Self {
         Self {
             shared: Arc::clone(shared),
             from: Some(from),

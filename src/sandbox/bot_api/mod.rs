@@ -27,7 +27,7 @@ mod wire;
 mod world;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::sandbox) mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -54,8 +54,6 @@ pub(in crate::sandbox) use commands::effective as effective_commands;
 pub(in crate::sandbox) use entities::utf16_length;
 pub(in crate::sandbox) use feed::Change;
 pub(in crate::sandbox) use incoming::press;
-#[cfg(test)]
-pub(in crate::sandbox) use model::Origin;
 pub(in crate::sandbox) use shared::{Shared, lock};
 pub(in crate::sandbox) use world::World;
 
@@ -150,12 +148,20 @@ impl BotApi {
 
     /// Introduces a group by its negative id: a supergroup where that is -100 and ten digits.
     pub fn add_group(&self, id: i64, title: &str) {
-        self.shared.change(|world| world.chats.insert(id, Chat::group(id, title)));
+        self.add_chat(Chat::group(id, title));
     }
 
     /// Introduces a channel by its negative id.
     pub fn add_channel(&self, id: i64, title: &str) {
-        self.shared.change(|world| world.chats.insert(id, Chat::new(id, ChatKind::Channel, title)));
+        self.add_chat(Chat::new(id, ChatKind::Channel, title));
+    }
+
+    fn add_chat(&self, chat: Chat) {
+        self.shared.change(|world| match world.chats.get_mut(&chat.id) {
+            // What was said stays.
+            Some(known) => (known.kind, known.title) = (chat.kind, chat.title),
+            None => _ = world.chats.insert(chat.id, chat),
+        });
     }
 
     /// Turns a group into a supergroup. The old id is refused from now on with `migrate_to_chat_id`.

@@ -145,13 +145,13 @@ impl ChatKind {
 
 /// A chat and what was said in it.
 #[derive(Debug)]
-pub(super) struct Chat {
+pub(in crate::sandbox) struct Chat {
     pub(super) id: i64,
     pub(super) kind: ChatKind,
     /// Title, or the person's first name.
     pub(super) title: String,
     pub(super) migrated_to: Option<i64>,
-    pub(super) messages: BTreeMap<i32, Message>,
+    pub(in crate::sandbox) messages: BTreeMap<i32, Message>,
     /// The bot's messages that nobody has read.
     pub(super) unread: VecDeque<i32>,
     /// When the bot last sent or edited something here, for pacing.

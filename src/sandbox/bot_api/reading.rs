@@ -99,9 +99,12 @@ impl BotApi {
 
     /// Takes all unread messages of a chat without waiting.
     pub fn take_unread(&self, chat: i64) -> Vec<Message> {
-        let unread = self.unread(chat);
-        self.shared.change(|world| world.chats.get_mut(&chat).map(|chat| chat.unread.clear()));
-        unread
+        let take = |world: &mut World| {
+            let chat = world.chats.get_mut(&chat)?;
+            let unread = std::mem::take(&mut chat.unread);
+            Some(unread.iter().filter_map(|id| chat.messages.get(id)).cloned().collect())
+        };
+        self.shared.change(take).unwrap_or_default()
     }
 
     /// Presses that the bot never answered, so that the button still spins.

@@ -17,18 +17,18 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 
 const TOKEN: &str = "42:secret";
-const ANNA: i64 = 111;
+pub(in crate::sandbox) const ANNA: i64 = 111;
 const BORIS: i64 = 222;
 const GROUP: i64 = -1_001_234_567_890;
 /// Long enough that only a failing test waits for it.
-const SOON: Duration = Duration::from_secs(20);
+pub(in crate::sandbox) const SOON: Duration = Duration::from_secs(20);
 /// Short, for what must not come.
 const BRIEFLY: Duration = Duration::from_millis(30);
 const START: i64 = 1_700_000_000;
 
 static CLOCK: AtomicI64 = AtomicI64::new(START);
 
-async fn server() -> BotApi {
+pub(in crate::sandbox) async fn server() -> BotApi {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = BotApi::start(listener, TOKEN, || CLOCK.load(Ordering::Relaxed)).unwrap();
     api.add_user(ANNA, "Anna");
@@ -76,7 +76,7 @@ async fn raw(api: &BotApi, method: &str, body: Value) -> Option<Answer> {
 }
 
 /// Calls a method and gives what it answered under `result`.
-async fn ok(api: &BotApi, method: &str, body: Value) -> Value {
+pub(in crate::sandbox) async fn ok(api: &BotApi, method: &str, body: Value) -> Value {
     let answer = raw(api, method, body).await.unwrap().json();
     assert_eq!(answer["ok"], true, "{method}: {answer}");
     answer["result"].clone()
@@ -102,7 +102,7 @@ async fn waiting(api: &BotApi) -> Vec<Value> {
 }
 
 /// A multipart body of texts and one file.
-fn multipart(fields: &[(&str, &str)], file: (&str, &str, &[u8])) -> Vec<u8> {
+pub(in crate::sandbox) fn multipart(fields: &[(&str, &str)], file: (&str, &str, &[u8])) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, value) in fields {
         body.extend(format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes());
@@ -115,15 +115,36 @@ fn multipart(fields: &[(&str, &str)], file: (&str, &str, &[u8])) -> Vec<u8> {
     body
 }
 
-async fn upload(api: &BotApi, method: &str, body: &[u8]) -> Answer {
+pub(in crate::sandbox) async fn upload(api: &BotApi, method: &str, body: &[u8]) -> Answer {
     let head = format!("POST /bot{TOKEN}/{method} HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=B");
     request(api.shared.address, &head, body).await.unwrap()
 }
 
 /// The start of a PNG picture, which is all that the server looks at.
-fn png(width: u32, height: u32) -> Vec<u8> {
+pub(in crate::sandbox) fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
     bytes.extend(width.to_be_bytes());
     bytes.extend(height.to_be_bytes());
     bytes
+}
+
+/// A message as the chat holds it, by the bot or by a person.
+pub(in crate::sandbox) fn message(id: i32, from_bot: bool, text: &str) -> Message {
+    Message {
+        id,
+        chat: 5,
+        from_bot,
+        sender: if from_bot { "dockmaster" } else { "Anna" }.to_owned(),
+        date: 0,
+        text: text.to_owned(),
+        html: text.to_owned(),
+        entities: Vec::new(),
+        buttons: Vec::new(),
+        document: None,
+        photo: None,
+        reply_to: None,
+        edits: 0,
+        silent: false,
+        origin: model::Origin::default(),
+    }
 }

@@ -60,16 +60,16 @@ pub(super) struct Callback {
 
 /// The state of the server.
 pub(in crate::sandbox) struct World {
-    pub(super) bot: User,
+    pub(in crate::sandbox) bot: User,
     pub(super) users: BTreeMap<i64, User>,
-    pub(super) chats: BTreeMap<i64, Chat>,
+    pub(in crate::sandbox) chats: BTreeMap<i64, Chat>,
     pub(super) updates: Updates,
     /// By number, so that the oldest is first; the id is [`World::callback_id`] of it.
     pub(super) callbacks: BTreeMap<u64, Callback>,
     pub(super) commands: BTreeMap<String, Vec<Command>>,
     pub(super) calls: VecDeque<Call>,
     pub(super) faults: Faults,
-    pub(super) feed: Feed,
+    pub(in crate::sandbox) feed: Feed,
     /// Every connection of the bot is cut.
     pub(super) is_away: bool,
     /// Seconds that the server's clock is ahead.
@@ -114,7 +114,7 @@ impl World {
     }
 
     /// Now, in unix seconds of the server's clock.
-    pub(super) fn now(&self) -> i64 {
+    pub(in crate::sandbox) fn now(&self) -> i64 {
         (self.clock)().saturating_add(self.clock_offset)
     }
 
@@ -150,7 +150,7 @@ impl World {
     }
 
     /// The account, made up where nobody introduced it.
-    pub(super) fn user(&mut self, id: i64) -> &User {
+    pub(in crate::sandbox) fn user(&mut self, id: i64) -> &User {
         self.users.entry(id).or_insert_with(|| User { id, first_name: format!("User {id}"), username: None, is_bot: false })
     }
 
@@ -160,7 +160,7 @@ impl World {
         self.chats.entry(id).or_insert_with(|| Chat::new(id, kind_of(id), &name))
     }
 
-    pub(super) fn message(&self, chat: i64, id: i32) -> Option<&Message> {
+    pub(in crate::sandbox) fn message(&self, chat: i64, id: i32) -> Option<&Message> {
         self.chats.get(&chat)?.messages.get(&id)
     }
 
@@ -229,11 +229,10 @@ impl World {
     ///
     /// # Errors
     /// 429 where pacing is on and the chat had its share.
-    pub(super) fn pace(&mut self, chat: i64) -> Result<(), ApiError> {
+    pub(super) fn pace(&mut self, chat: i64, now: Instant) -> Result<(), ApiError> {
         let Some(limit) = self.pacing else {
             return Ok(());
         };
-        let now = Instant::now();
         let Some(chat) = self.chats.get_mut(&chat) else {
             return Ok(());
         };
@@ -263,5 +262,58 @@ impl Chat {
     /// A group by its id: a supergroup where the id is one of those.
     pub(super) fn group(id: i64, title: &str) -> Self {
         Self::new(id, kind_of(id), title)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world() -> World {
+        let bot = User { id: 1, first_name: String::new(), username: None, is_bot: true };
+        World::new(bot, Arc::new(|| 0))
+    }
+
+    #[test]
+    fn pacing_counts_a_second() {
+        let mut world = world();
+        world.chat_mut(5);
+        world.pacing = Some(2);
+        let start = Instant::now();
+        let at = |milliseconds: u64| start + Duration::from_millis(milliseconds);
+        for (milliseconds, is_let_through) in [(0, true), (400, true), (949, false), (950, true), (1_349, false), (1_350, true)] {
+            assert_eq!(world.pace(5, at(milliseconds)).is_ok(), is_let_through, "at {milliseconds} ms");
+        }
+        assert!(world.pace(6, at(1_350)).is_ok(), "a chat that is not there is refused elsewhere");
+    }
+
+    #[test]
+    fn logs_are_bounded() {
+        let mut world = world();
+        for n in 0..MAX_CALLS + 2 {
+            world.record(&n.to_string(), None, None);
+        }
+        assert_eq!((world.calls.len(), world.calls[0].method.as_str()), (MAX_CALLS, "2"));
+        for n in 0..MAX_VIOLATIONS + 2 {
+            world.violation(n.to_string());
+        }
+        assert_eq!(world.violations().last().map(String::as_str), Some("and 2 more"));
+        assert_eq!((world.forgive().len(), world.forgive().len()), (MAX_VIOLATIONS + 1, 0));
+    }
+
+    #[test]
+    fn the_content_of_the_oldest_files_goes() {
+        let mut world = world();
+        let bytes = Bytes::from(vec![0; MAX_FILE_BYTES / 2]);
+        for id in 1..=3 {
+            let mut message = super::super::tests::message(id, true, "");
+            let size = bytes.len();
+            message.document =
+                Some(Attachment { file_id: String::new(), name: String::new(), mime: "", bytes: bytes.clone(), size, pixels: (0, 0) });
+            world.insert(message);
+        }
+        let sizes = world.chats[&5].messages.values().map(|message| message.document.as_ref().map(|file| (file.bytes.len(), file.size)));
+        let half = bytes.len();
+        assert_eq!(sizes.collect::<Vec<_>>(), [Some((0, half)), Some((half, half)), Some((half, half))]);
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Fixture {
 
 /// A program as tests start it: to its end, with what it printed.
 #[expect(clippy::disallowed_methods, reason = "tests set the stage with the tools that people use")]
-fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(program)
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn image() -> &'static str {
         let root = directory.path();
         let busybox = ["/usr/bin/busybox", "/bin/busybox"].into_iter().find(|p| Path::new(p).is_file());
         std::fs::copy(busybox.expect("busybox is installed by scripts/setup"), root.join("busybox")).unwrap();
-        let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
+        let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\nRUN [\"/bin/mkdir\", \"-p\", \"/tmp\"]\n";
         std::fs::write(root.join("Dockerfile"), dockerfile).unwrap();
         std::fs::write(root.join("docker-compose.yml"), format!("services: {{ base: {{ build: ., image: {NAME} }} }}\n")).unwrap();
         let project = root.join("docker-compose.yml");

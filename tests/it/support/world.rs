@@ -56,6 +56,8 @@ impl World {
 
     /// Everything but the bot.
     pub(crate) async fn prepare(fixtures: Vec<Fixture>, settings: Value) -> Self {
+        // `RUST_LOG=debug cargo test ...` shows what the bot does; the first test of the run sets it up.
+        let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_test_writer().try_init();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = BotApi::start(listener, TOKEN, || app::now() / 1_000).unwrap();
         for (id, name) in [(ADMIN, "Ann"), (OPERATOR, "Olaf"), (VIEWER, "Vera"), (STRANGER, "Sam")] {

@@ -98,9 +98,12 @@ async fn quiet_is_when_nothing_is_left_to_come() {
     assert!(api.wait_quiet(quiet, quiet * 4).await.is_err(), "the update is not confirmed");
     let reader = api.clone();
     let waiting = tokio::spawn(async move { reader.wait_quiet(quiet, SOON).await.map(|()| reader.messages(ANNA).len()) });
-    ok(&api, "getUpdates", json!({ "offset": api.last_update() + 1 })).await;
     send(&api, ANNA, "answer").await;
+    assert!(api.wait_quiet(quiet, quiet * 2).await.is_err(), "still not");
+    let confirmed = tokio::time::Instant::now();
+    ok(&api, "getUpdates", json!({ "offset": api.last_update() + 1 })).await;
     assert_eq!(waiting.await.unwrap(), Ok(2));
+    assert!(confirmed.elapsed() >= quiet, "what the bot took it has yet to answer");
 }
 
 #[tokio::test]

@@ -1,0 +1,98 @@
+//! Everything that people read, as pure functions from facts to [`Text`]: one place for every front end.
+//!
+//! Lines are short, because they are read on a phone. Monospace is for names, values to type and log lines only.
+
+mod answers;
+mod confirm;
+mod help;
+mod history;
+mod logs;
+mod notices;
+mod outcome;
+mod plan;
+mod progress;
+mod refusal;
+mod status;
+
+pub use answers::{disabled, lines_out_of_range, no_project, unclear, unknown_command, unknown_project, which_project, wrong_service};
+pub use confirm::{
+    Late, ask, asked_again, cancelled, changed_since, confirmed, expired, late_press, not_yours, nothing_waits, replaced, superseded,
+    toast, waits_elsewhere,
+};
+pub use help::{HelpRow, help, welcome, whoami};
+pub use history::{HistoryRow, history};
+pub use logs::{FollowEnd, LogHeading, RawLine, follow, follow_over, log_caption, log_file, log_lines, logs, no_lines};
+pub use notices::{broke_down, chat_not_listed, hint, stale, stranger, unanswered};
+pub use outcome::outcome;
+pub use plan::{nothing_to_do, plan};
+pub use progress::progress;
+pub use refusal::{busy, denied, failure, gone, stopping};
+pub use status::{overview, status};
+
+use super::Millis;
+use super::text::Text;
+
+/// `14:03:22`, in UTC.
+pub(crate) fn clock(at: Millis) -> String {
+    shown(at, "%H:%M:%S")
+}
+
+/// `2025-01-31`, in UTC.
+pub(crate) fn date(at: Millis) -> String {
+    shown(at, "%Y-%m-%d")
+}
+
+/// `2025-01-31 14:03`, in UTC.
+pub(crate) fn date_time(at: Millis) -> String {
+    shown(at, "%Y-%m-%d %H:%M")
+}
+
+fn shown(at: Millis, format: &str) -> String {
+    jiff::Timestamp::from_millisecond(at).map_or_else(|_| "?".to_owned(), |t| t.strftime(format).to_string())
+}
+
+/// A warning on a line of its own.
+fn warning(text: Text, what: impl AsRef<str>) -> Text {
+    text.plain(format!("⚠️ {}\n", what.as_ref()))
+}
+
+/// Adds a block on lines of its own; nothing for no lines.
+fn with_block(text: Text, lines: String) -> Text {
+    let ends_a_line = text.0.last().is_none_or(|span| span.text().ends_with('\n'));
+    if lines.is_empty() || ends_a_line { text.block(lines) } else { text.line().block(lines) }
+}
+
+/// Takes the line end off the end of a text: messages do not end in empty lines.
+fn trimmed(mut text: Text) -> Text {
+    use super::text::Span;
+    while let Some(Span::Plain(last)) = text.0.last_mut() {
+        let kept = last.trim_end_matches('\n').len();
+        last.truncate(kept);
+        if !last.is_empty() {
+            break;
+        }
+        text.0.pop();
+    }
+    text
+}
+
+#[cfg(test)]
+mod testing {
+    use super::super::text::{Span, Text};
+    use expect_test::Expect;
+
+    /// Shows a text with its form: `*bold*`, `` `code` `` and blocks between fences.
+    pub(crate) fn drawn(text: &Text) -> String {
+        let span = |span: &Span| match span {
+            Span::Plain(t) => t.clone(),
+            Span::Bold(t) => format!("*{t}*"),
+            Span::Code(t) => format!("`{t}`"),
+            Span::Block(t) => format!("```\n{t}\n```"),
+        };
+        text.0.iter().map(span).collect()
+    }
+
+    pub(crate) fn check(text: &Text, expect: Expect) {
+        expect.assert_eq(&drawn(text));
+    }
+}

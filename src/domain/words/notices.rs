@@ -1,0 +1,97 @@
+//! What a chat is told though it did not ask just then, and the sentences for strangers.
+
+use crate::domain::text::{Text, count, duration, listing};
+
+/// How many old commands are named.
+const STALE_SHOWN: usize = 5;
+
+/// Somebody who is on no list.
+pub fn stranger() -> Text {
+    Text::new().plain("You are not on the list of people who may use me. /whoami shows the id that an admin needs to add you.")
+}
+
+/// A chat that is not listed.
+pub fn chat_not_listed() -> Text {
+    Text::new().plain("This chat is not on my list. /whoami shows the chat's id that an admin needs to add it.")
+}
+
+/// Text that is no command, in a private chat.
+pub fn hint() -> Text {
+    Text::new().plain("I understand commands only; /help lists them.")
+}
+
+/// dockmaster ended while it answered a message. Nothing is run again by itself.
+pub fn unanswered(what: &str) -> Text {
+    let text = Text::new().plain("I was stopped while I answered ").code(what);
+    text.plain(". It is not run again by itself.\nLook at /docker_history, and send it again if it is still wanted.")
+}
+
+/// An error of ours while a message was answered.
+pub fn broke_down() -> Text {
+    Text::new().plain("That failed because of an error of mine; the log has the details.\nLook at /docker_history before you ask again.")
+}
+
+/// Messages that would change something and came too late. `skew` is how far this machine's clock is off, in
+/// milliseconds (ahead is positive), where that is worth saying.
+pub fn stale(what: &[String], limit_ms: i64, skew: Option<i64>) -> Text {
+    let were = if what.len() == 1 { "was" } else { "were" };
+    let many = count(what.len(), "command");
+    let age = duration(limit_ms);
+    let text = Text::new().plain(format!(
+        "{many} {were} too old (sent more than {age} ago) and {were} not carried out: {}.\nSend again what is still wanted.",
+        listing(what, STALE_SHOWN)
+    ));
+    match skew {
+        Some(off) => {
+            let (by, way) = (duration(off.abs()), if off > 0 { "ahead" } else { "behind" });
+            text.plain(format!("\nMy machine's clock is {by} {way}; I go by Telegram's."))
+        }
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn sentences() {
+        check(
+            &stranger(),
+            expect!["You are not on the list of people who may use me. /whoami shows the id that an admin needs to add you."],
+        );
+        check(&chat_not_listed(), expect!["This chat is not on my list. /whoami shows the chat's id that an admin needs to add it."]);
+        check(&hint(), expect!["I understand commands only; /help lists them."]);
+        check(
+            &unanswered("/docker_restart <b>"),
+            expect![[r#"
+            I was stopped while I answered `/docker_restart <b>`. It is not run again by itself.
+            Look at /docker_history, and send it again if it is still wanted."#]],
+        );
+        check(
+            &broke_down(),
+            expect![[r#"
+            That failed because of an error of mine; the log has the details.
+            Look at /docker_history before you ask again."#]],
+        );
+    }
+
+    #[test]
+    fn old_commands() {
+        check(
+            &stale(&["/docker_restart".into(), "/docker_deploy".into()], 60_000, None),
+            expect![[r#"
+            2 commands were too old (sent more than 1 min ago) and were not carried out: /docker_restart, /docker_deploy.
+            Send again what is still wanted."#]],
+        );
+        check(
+            &stale(&["yes".into()], 60_000, Some(125_000)),
+            expect![[r#"
+            1 command was too old (sent more than 1 min ago) and was not carried out: yes.
+            Send again what is still wanted.
+            My machine's clock is 2 min 5 s ahead; I go by Telegram's."#]],
+        );
+    }
+}

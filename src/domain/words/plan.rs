@@ -1,0 +1,334 @@
+//! What an operation will do, before anybody confirms.
+
+use super::{trimmed, warning};
+use crate::domain::manifest::{Changes, TreePath};
+use crate::domain::plan::{Action, Plan, ServicePlan, Step};
+use crate::domain::request::Kind;
+use crate::domain::text::{Text, count, listing};
+
+/// How many paths of a kind are named.
+const PATHS_SHOWN: usize = 5;
+/// How many services get a line of their own.
+const SERVICES_SHOWN: usize = 20;
+/// How many steps are listed.
+const STEPS_SHOWN: usize = 12;
+
+/// The plan, with its reasons.
+pub fn plan(plan: &Plan) -> Text {
+    let mut text = Text::new().bold(format!("{} {}", plan.kind().verb(), plan.target())).line();
+    if let Some(files) = &plan.files {
+        text = files_lines(text, files, &plan.not_copied);
+    }
+    text = if plan.kind() == Kind::Deploy { deploy_services(text, plan) } else { lifecycle_services(text, plan) };
+    text = steps(text, plan);
+    let ails = plan.services.iter().filter_map(|s| s.ails.as_ref().map(|ails| format!("{} is {ails}.", s.service)));
+    let mut warnings: Vec<String> = ails.take(SERVICES_SHOWN).chain(plan.warnings.iter().cloned()).collect();
+    if plan.affected().any(|s| s.stateful && s.action == Action::Recreate) {
+        warnings.push("What is in volumes stays, and what a new version writes there is not undone.".to_owned());
+    }
+    if !warnings.is_empty() {
+        text = text.line();
+    }
+    trimmed(warnings.into_iter().fold(text, warning))
+}
+
+/// There is nothing to do.
+pub fn nothing_to_do(plan: &Plan) -> Text {
+    let target = plan.target();
+    let why = match plan.kind() {
+        Kind::Start => format!("Nothing to start: {target} runs already."),
+        Kind::Stop => format!("Nothing to stop: {target} does not run."),
+        Kind::Restart => format!("Nothing to restart in {target}."),
+        Kind::Deploy => format!("Nothing to deploy: production of {target} is what the workspace holds."),
+    };
+    let mut text = Text::new().plain(why).line();
+    text = stays(text, plan);
+    for sentence in &plan.warnings {
+        text = warning(text, sentence);
+    }
+    trimmed(text)
+}
+
+fn files_lines(text: Text, files: &Changes, not_copied: &[(TreePath, String)]) -> Text {
+    let mut text = text.line();
+    if files.is_empty() {
+        text = text.plain("Files: no change\n");
+    }
+    let kinds = [("New", &files.added), ("Changed", &files.changed), ("Deleted", &files.deleted)];
+    for (word, paths) in kinds.iter().filter(|(_, paths)| !paths.is_empty()) {
+        text = text.plain(format!("{word}, {}: {}\n", count(paths.len(), "file"), listing(paths.iter(), PATHS_SHOWN)));
+    }
+    if !files.kept.is_empty() {
+        let (n, names) = (count(files.kept.len(), "file"), listing(&files.kept, PATHS_SHOWN));
+        text = text.plain(format!("Only in production and kept, {n}: {names}\n"));
+    }
+    if !not_copied.is_empty() {
+        let each = not_copied.iter().map(|(path, why)| format!("{path} ({why})"));
+        text = text.plain(format!("Not copied: {}\n", listing(each, PATHS_SHOWN)));
+    }
+    text
+}
+
+fn deploy_services(text: Text, plan: &Plan) -> Text {
+    let mut text = text.line();
+    let affected: Vec<&ServicePlan> = plan.affected().collect();
+    for service in affected.iter().take(SERVICES_SHOWN) {
+        let action = if service.build { format!("build, {}", service.action.word()) } else { service.action.word().to_owned() };
+        text = text.code(service.service.as_str()).plain(format!(": {action}"));
+        if !service.reasons.is_empty() {
+            text = text.plain(format!(" ({})", service.reasons.join("; ")));
+        }
+        text = text.line();
+    }
+    if let Some(more) = affected.len().checked_sub(SERVICES_SHOWN).filter(|n| *n > 0) {
+        text = text.plain(format!("and {more} more\n"));
+    }
+    if affected.is_empty() {
+        text = text.plain("No service is touched.\n");
+    }
+    stays(text, plan)
+}
+
+fn lifecycle_services(text: Text, plan: &Plan) -> Text {
+    let mut text = text.line();
+    for action in [Action::Create, Action::Start, Action::Stop, Action::Restart, Action::Recreate] {
+        let names: Vec<&str> = plan.services.iter().filter(|s| s.action == action).map(|s| s.service.as_str()).collect();
+        if !names.is_empty() {
+            text = text.plain(format!("{}: {}\n", capital(action.word()), listing(names, SERVICES_SHOWN)));
+        }
+    }
+    stays(text, plan)
+}
+
+/// The services that stay: those with a reason one by one, the others in a row.
+fn stays(text: Text, plan: &Plan) -> Text {
+    let staying: Vec<&ServicePlan> = plan.services.iter().filter(|s| s.action == Action::Stay).collect();
+    let (with, without): (Vec<&ServicePlan>, Vec<&ServicePlan>) = staying.into_iter().partition(|s| !s.reasons.is_empty());
+    let mut text = text;
+    for service in with.iter().take(SERVICES_SHOWN) {
+        text = text.code(service.service.as_str()).plain(format!(" stays: {}\n", service.reasons.join("; ")));
+    }
+    if let Some(more) = with.len().checked_sub(SERVICES_SHOWN).filter(|n| *n > 0) {
+        text = text.plain(format!("and {more} more stay\n"));
+    }
+    if !without.is_empty() {
+        text = text.plain(format!("Stays as it is: {}\n", listing(without.iter().map(|s| &s.service), SERVICES_SHOWN)));
+    }
+    text
+}
+
+fn steps(text: Text, plan: &Plan) -> Text {
+    let mut text = text;
+    if plan.steps.len() < 2 {
+        return text;
+    }
+    let how = plan.strategy.map_or(String::new(), |s| format!(" ({})", s.word()));
+    text = text.plain(format!("\nSteps{how}:\n"));
+    for (n, label) in plan.steps.iter().map(Step::label).enumerate().take(STEPS_SHOWN) {
+        text = text.plain(format!("{}. {label}\n", n + 1));
+    }
+    if let Some(more) = plan.steps.len().checked_sub(STEPS_SHOWN).filter(|n| *n > 0) {
+        text = text.plain(format!("and {more} more\n"));
+    }
+    text
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::testing::check;
+    use super::*;
+    use crate::domain::project::{ProjectName, ServiceName, Strategy};
+    use crate::domain::request::{Request, Target};
+    use expect_test::expect;
+    use std::collections::BTreeSet;
+
+    pub(crate) fn name(name: &str) -> ServiceName {
+        ServiceName::new(name).unwrap()
+    }
+
+    pub(crate) fn service(service: &str, action: Action) -> ServicePlan {
+        ServicePlan { service: name(service), action, build: false, reasons: Vec::new(), stateful: false, ails: None }
+    }
+
+    pub(crate) fn target(service: Option<&str>) -> Target {
+        Target { project: ProjectName::new("shop").unwrap(), service: service.map(name) }
+    }
+
+    pub(crate) fn restart() -> Plan {
+        let mut api = service("api", Action::Restart);
+        api.ails = Some("unhealthy already".into());
+        let mut postgres = service("postgres", Action::Stay);
+        postgres.reasons = vec!["keeps data; name it to include it".into()];
+        postgres.stateful = true;
+        Plan {
+            request: Request::Restart { target: target(None), strategy: None },
+            strategy: Some(Strategy::Dependency),
+            steps: vec![Step::Restart { services: vec![name("api")] }, Step::Restart { services: vec![name("web")] }],
+            services: vec![api, postgres, service("web", Action::Restart)],
+            files: None,
+            not_copied: Vec::new(),
+            warnings: Vec::new(),
+            digest: "d1".into(),
+        }
+    }
+
+    pub(crate) fn deploy() -> Plan {
+        let paths = |all: &[&str]| all.iter().map(|p| TreePath::from(*p)).collect::<Vec<_>>();
+        let mut backend = service("backend", Action::Recreate);
+        backend.build = true;
+        backend.reasons = vec!["requirements.txt changed".into()];
+        let mut postgres = service("postgres", Action::Stay);
+        postgres.stateful = true;
+        postgres.reasons = vec!["keeps data, so it stays; pending".into(), "configuration changed".into()];
+        let mut web = service("web", Action::Restart);
+        web.reasons = vec!["mounted files changed: nginx.conf".into()];
+        Plan {
+            request: Request::Deploy { project: ProjectName::new("shop").unwrap(), with: BTreeSet::new() },
+            strategy: None,
+            steps: vec![
+                Step::Stage,
+                Step::Build { services: vec![name("backend")] },
+                Step::Promote,
+                Step::Up { services: vec![name("backend")] },
+                Step::Restart { services: vec![name("web")] },
+                Step::Verify { services: vec![name("backend"), name("web")] },
+                Step::Record,
+            ],
+            services: vec![postgres, backend, web, service("cache", Action::Stay)],
+            files: Some(Changes {
+                added: paths(&["a", "b", "c", "d", "e", "f", "g"]),
+                changed: paths(&["nginx.conf", "requirements.txt"]),
+                deleted: paths(&["old.py"]),
+                kept: paths(&["uploads/1.png"]),
+                edited: paths(&["nginx.conf"]),
+            }),
+            not_copied: vec![("data".into(), "postgres writes there".into())],
+            warnings: vec!["Edited by hand in production and overwritten: nginx.conf.".into()],
+            digest: "d2".into(),
+        }
+    }
+
+    #[test]
+    fn a_restart() {
+        check(
+            &plan(&restart()),
+            expect![[r#"
+                *Restart shop*
+
+                Restart: api, web
+                `postgres` stays: keeps data; name it to include it
+
+                Steps (dependency):
+                1. Restart api
+                2. Restart web
+
+                ⚠️ api is unhealthy already."#]],
+        );
+    }
+
+    #[test]
+    fn a_restart_of_one_service() {
+        let mut plan_ = restart();
+        plan_.request = Request::Restart { target: target(Some("web")), strategy: None };
+        plan_.steps.remove(0);
+        plan_.services = vec![service("api", Action::Stay), service("postgres", Action::Stay), service("web", Action::Restart)];
+        check(
+            &plan(&plan_),
+            expect![[r#"
+            *Restart shop/web*
+
+            Restart: web
+            Stays as it is: api, postgres"#]],
+        );
+    }
+
+    #[test]
+    fn a_deploy() {
+        check(
+            &plan(&deploy()),
+            expect![[r#"
+                *Deploy shop*
+
+                New, 7 files: a, b, c, d, e and 2 more
+                Changed, 2 files: nginx.conf, requirements.txt
+                Deleted, 1 file: old.py
+                Only in production and kept, 1 file: uploads/1.png
+                Not copied: data (postgres writes there)
+
+                `backend`: build, recreate (requirements.txt changed)
+                `web`: restart (mounted files changed: nginx.conf)
+                `postgres` stays: keeps data, so it stays; pending; configuration changed
+                Stays as it is: cache
+
+                Steps:
+                1. Copy the workspace aside
+                2. Build backend
+                3. Bring the files into production
+                4. Bring up backend
+                5. Restart web
+                6. Verify backend, web
+                7. Record the release
+
+                ⚠️ Edited by hand in production and overwritten: nginx.conf."#]],
+        );
+    }
+
+    #[test]
+    fn a_deploy_that_takes_a_stateful_service_along() {
+        let mut plan_ = deploy();
+        plan_.services = vec![service("postgres", Action::Recreate)];
+        plan_.services[0].stateful = true;
+        plan_.files = Some(Changes::default());
+        plan_.not_copied.clear();
+        plan_.steps = vec![Step::Stage, Step::Up { services: vec![name("postgres")] }];
+        plan_.warnings = vec!["postgres keeps data and is stopped for this; web depends on it.".into()];
+        check(
+            &plan(&plan_),
+            expect![[r#"
+                *Deploy shop*
+
+                Files: no change
+
+                `postgres`: recreate
+
+                Steps:
+                1. Copy the workspace aside
+                2. Bring up postgres
+
+                ⚠️ postgres keeps data and is stopped for this; web depends on it.
+                ⚠️ What is in volumes stays, and what a new version writes there is not undone."#]],
+        );
+    }
+
+    #[test]
+    fn two_hundred_services_fit_one_message() {
+        let mut plan_ = restart();
+        let many: Vec<ServiceName> = (0..200).map(|n| name(&format!("a-service-with-quite-a-long-name-{n}"))).collect();
+        plan_.services = many.iter().map(|s| service(s.as_str(), Action::Restart)).collect();
+        plan_.steps = many.into_iter().map(|s| Step::Restart { services: vec![s] }).collect();
+        assert!(plan(&plan_).to_plain().encode_utf16().count() < 3_500);
+    }
+
+    #[test]
+    fn nothing_to_do_says_what_stays() {
+        let mut plan_ = restart();
+        plan_.request = Request::Start(target(None));
+        plan_.services.iter_mut().for_each(|s| s.action = Action::Stay);
+        check(
+            &nothing_to_do(&plan_),
+            expect![[r#"
+            Nothing to start: shop runs already.
+            `postgres` stays: keeps data; name it to include it
+            Stays as it is: api, web"#]],
+        );
+        let mut plan_ = deploy();
+        plan_.services.clear();
+        plan_.warnings.clear();
+        check(&nothing_to_do(&plan_), expect!["Nothing to deploy: production of shop is what the workspace holds."]);
+    }
+}

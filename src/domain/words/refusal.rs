@@ -1,0 +1,82 @@
+//! Why something was not done.
+
+use crate::domain::Millis;
+use crate::domain::access::Denied;
+use crate::domain::failure::Failure;
+use crate::domain::status::Busy;
+use crate::domain::text::{Text, duration};
+
+/// What failed, why, and what to do next, with the lines that say why.
+pub fn failure(failure: &Failure) -> Text {
+    let said = [&failure.what, &failure.why, &failure.next];
+    let said: Vec<&str> = said.into_iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
+    super::with_block(Text::new().plain(said.join("\n")), failure.lines.join("\n"))
+}
+
+/// The person may not.
+pub fn denied(denied: &Denied) -> Text {
+    match denied {
+        Denied::Stranger => super::stranger(),
+        Denied::Chat => super::chat_not_listed(),
+        Denied::Role { has, needs } => Text::new().plain(format!(
+            "That takes the role {}; yours is {}. An admin can change it in projects.json.",
+            needs.word(),
+            has.word()
+        )),
+    }
+}
+
+/// Another operation holds the project.
+pub fn busy(project: &str, busy: &Busy, now: Millis) -> Text {
+    let since = duration(now.saturating_sub(busy.since));
+    Text::new().plain(format!(
+        "{project} is busy: {} by {}, for {since} now.\nNothing was done. Ask again when it has ended.",
+        busy.what, busy.who
+    ))
+}
+
+/// The project has gone from the configuration since it was named.
+pub fn gone(project: &str) -> Text {
+    Text::new().plain(format!("{project} is no longer in projects.json, or is disabled there. Nothing was done."))
+}
+
+/// dockmaster is stopping.
+pub fn stopping() -> Text {
+    Text::new().plain("I am being stopped and take nothing new. Nothing was done. Ask again when I am back.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use super::*;
+    use crate::domain::access::Role;
+    use expect_test::expect;
+
+    #[test]
+    fn refusals() {
+        check(
+            &denied(&Denied::Role { has: Role::Viewer, needs: Role::Operator }),
+            expect!["That takes the role operator; yours is viewer. An admin can change it in projects.json."],
+        );
+        let held = Busy { what: "deploy".into(), who: "Ann".into(), since: 1_000 };
+        check(
+            &busy("shop", &held, 126_000),
+            expect![[r#"
+            shop is busy: deploy by Ann, for 2 min 5 s now.
+            Nothing was done. Ask again when it has ended."#]],
+        );
+        check(&gone("shop"), expect!["shop is no longer in projects.json, or is disabled there. Nothing was done."]);
+        check(&stopping(), expect!["I am being stopped and take nothing new. Nothing was done. Ask again when I am back."]);
+        let cause = Failure::new("The engine does not answer.", "Nothing listens on its socket.", "Start it, then ask again.");
+        check(
+            &failure(&cause.with_lines(["a <b>".to_owned()])),
+            expect![[r#"
+                The engine does not answer.
+                Nothing listens on its socket.
+                Start it, then ask again.
+                ```
+                a <b>
+                ```"#]],
+        );
+    }
+}

@@ -1,0 +1,333 @@
+//! How projects stand.
+
+use super::{date_time, trimmed, warning};
+use crate::domain::Millis;
+use crate::domain::container::{Health, Port, State};
+use crate::domain::status::{ProjectStatus, ServiceStatus};
+use crate::domain::text::{Text, count, duration};
+
+/// How many ports of a service are shown.
+const PORTS_SHOWN: usize = 6;
+
+/// How a project stands: a paragraph for each service, then where its files are.
+pub fn status(status: &ProjectStatus, now: Millis) -> Text {
+    let mut text = Text::new().bold(status.project.as_str());
+    if let Some(description) = &status.description {
+        text = text.plain(format!(" · {description}"));
+    }
+    text = text.plain(format!("\n{}\n", summary(status)));
+    if let Some(busy) = &status.busy {
+        let since = duration(now.saturating_sub(busy.since));
+        text = text.plain(format!("⏳ {} by {}, for {since} now\n", busy.what, busy.who));
+    }
+    for service in &status.services {
+        let several = status.services.iter().filter(|s| s.service == service.service).count() > 1;
+        text = one_service(text.line(), service, several, now);
+    }
+    if status.workspace.is_some() || status.production.is_some() || status.release.is_some() || status.ahead.is_some() {
+        text = text.line();
+    }
+    text = files(text, status, now);
+    for sentence in &status.unknown {
+        text = warning(text, sentence);
+    }
+    trimmed(text)
+}
+
+/// A line for each of several projects, with why not where one could not be asked.
+pub fn overview(projects: &[(String, Result<ProjectStatus, String>)]) -> Text {
+    let mut text = Text::new();
+    for (name, asked) in projects {
+        match asked {
+            Ok(status) => {
+                text = text.plain(format!("{} ", light(status))).bold(name.as_str()).plain(format!(": {}", summary(status)));
+                if let Some(busy) = &status.busy {
+                    text = text.plain(format!(" · ⏳ {} by {}", busy.what, busy.who));
+                }
+                text = text.line();
+            }
+            Err(why) => text = text.plain("⚠️ ").bold(name.as_str()).plain(format!(": {why}\n")),
+        }
+    }
+    if projects.is_empty() {
+        text = text.plain("No project is enabled in projects.json.");
+    }
+    trimmed(text)
+}
+
+fn summary(status: &ProjectStatus) -> String {
+    let (good, all) = (status.services.iter().filter(|s| s.is_good()).count(), status.services.len());
+    let pending = status.services.iter().filter(|s| s.pending).count();
+    let pending = if pending > 0 { format!(", configuration pending for {pending}") } else { String::new() };
+    match all {
+        0 => "no containers here yet".to_owned(),
+        _ if good == all => format!("{} up{pending}", if all == 1 { "1 of 1".to_owned() } else { format!("all {all}") }),
+        _ => format!("{good} of {all} up{pending}"),
+    }
+}
+
+fn light(status: &ProjectStatus) -> &'static str {
+    let good = status.services.iter().filter(|s| s.is_good()).count();
+    match (good, status.services.len()) {
+        (_, 0) => "▫️",
+        (good, all) if good == all => "🟢",
+        (0, _) => "🔴",
+        _ => "🟡",
+    }
+}
+
+fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) -> Text {
+    let light = match (service.state, service.health) {
+        (State::Running, Health::Starting) | (State::Restarting | State::Paused | State::Created | State::Removing, _) => "🟡",
+        _ if service.is_good() => "🟢",
+        _ => "🔴",
+    };
+    let name = match &service.container {
+        Some(container) if several => container.as_str(),
+        _ => service.service.as_str(),
+    };
+    let mut text = text.plain(format!("{light} ")).code(name);
+    let marks: Vec<&str> = [(service.primary, "primary"), (service.stateful, "keeps data")].iter().filter(|m| m.0).map(|m| m.1).collect();
+    if !marks.is_empty() {
+        text = text.plain(format!(" ({})", marks.join(", ")));
+    }
+    text = text.plain(format!("\n{}\n", state(service, now)));
+    let ports = ports(&service.ports);
+    if !ports.is_empty() {
+        text = text.plain(format!("ports {ports}\n"));
+    }
+    if service.state != State::Missing {
+        let restarts = if service.restarts > 0 {
+            format!(" · {}", count(service.restarts.unsigned_abs() as usize, "restart"))
+        } else {
+            String::new()
+        };
+        text = text.plain(format!("image {}{restarts}\n", service.image));
+    }
+    if service.pending {
+        text = text.plain("configuration pending: the files say otherwise than what runs\n");
+    }
+    text
+}
+
+fn state(service: &ServiceStatus, now: Millis) -> String {
+    let since = service.since.map(|at| duration(now.saturating_sub(at)));
+    let ended = |word: &str| match (&since, service.exit_code) {
+        (Some(ago), Some(code)) => format!("{word} {ago} ago with code {code}"),
+        (Some(ago), None) => format!("{word} {ago} ago"),
+        (None, Some(code)) => format!("{word} with code {code}"),
+        (None, None) => word.to_owned(),
+    };
+    match service.state {
+        State::Running => {
+            let health = match service.health {
+                Health::None => "",
+                Health::Starting => ", health not decided yet",
+                Health::Healthy => ", healthy",
+                Health::Unhealthy => ", unhealthy",
+            };
+            since.map_or_else(|| format!("up{health}"), |since| format!("up {since}{health}"))
+        }
+        State::Exited => ended("ended"),
+        State::Dead => ended("dead: the engine could not remove it; ended"),
+        State::Restarting => ended("restarting in a loop; ended last"),
+        State::Created => "made, never started".to_owned(),
+        State::Paused => "paused".to_owned(),
+        State::Removing => "being removed".to_owned(),
+        State::Missing => "no container".to_owned(),
+    }
+}
+
+/// Published ports first; one that is published on every address of both families shows once.
+fn ports(ports: &[Port]) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    let (published, inside): (Vec<&Port>, Vec<&Port>) = ports.iter().partition(|p| p.public.is_some());
+    for port in published.into_iter().chain(inside) {
+        let protocol = if port.protocol == "tcp" { String::new() } else { format!("/{}", port.protocol) };
+        let line = match port.public {
+            Some(public) if matches!(port.host.as_str(), "" | "0.0.0.0" | "::") => format!("{public}→{}{protocol}", port.private),
+            Some(public) => format!("{}:{public}→{}{protocol}", port.host, port.private),
+            None => format!("{}{protocol} (inside)", port.private),
+        };
+        if !shown.contains(&line) {
+            shown.push(line);
+        }
+    }
+    crate::domain::text::listing(shown, PORTS_SHOWN)
+}
+
+fn files(text: Text, status: &ProjectStatus, now: Millis) -> Text {
+    let mut text = text;
+    if let Some((number, at)) = status.release {
+        text = text.plain(format!("Release {number} since {} UTC\n", date_time(at)));
+    }
+    if let Some(ahead) = status.ahead {
+        let age = match now.saturating_sub(ahead.measured) {
+            ..1_000 => "just now".to_owned(),
+            ms => format!("{} ago", duration(ms)),
+        };
+        text = text.plain(match ahead.files {
+            0 => format!("Workspace: nothing to deploy (measured {age})\n"),
+            n => format!("Workspace: {} ahead (measured {age})\n", count(n, "file")),
+        });
+    }
+    for (word, path) in [("Workspace", &status.workspace), ("Production", &status.production)] {
+        if let Some(path) = path {
+            text = text.plain(format!("{word} ")).code(path.as_str()).line();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use super::*;
+    use crate::domain::project::{ProjectName, ServiceName};
+    use crate::domain::status::{Ahead, Busy};
+    use expect_test::expect;
+
+    const NOW: Millis = 1_738_332_202_000;
+
+    fn service(name: &str, state: State, health: Health) -> ServiceStatus {
+        ServiceStatus {
+            service: ServiceName::new(name).unwrap(),
+            container: Some(format!("shop-{name}-1")),
+            state,
+            health,
+            since: Some(NOW - 8_100_000),
+            exit_code: None,
+            ports: Vec::new(),
+            image: format!("example/{name}:1"),
+            restarts: 0,
+            primary: false,
+            stateful: false,
+            pending: false,
+        }
+    }
+
+    fn shop() -> ProjectStatus {
+        let port = |host: &str, public| Port { host: host.into(), public, private: 8000, protocol: "tcp".into() };
+        let mut backend = service("backend", State::Running, Health::Healthy);
+        backend.primary = true;
+        backend.ports = vec![port("0.0.0.0", Some(8080)), port("::", Some(8080)), port("127.0.0.1", Some(9000)), port("", None)];
+        backend.restarts = 2;
+        let mut postgres = service("postgres", State::Running, Health::None);
+        postgres.stateful = true;
+        postgres.pending = true;
+        let mut web = service("web", State::Exited, Health::None);
+        web.exit_code = Some(137);
+        ProjectStatus {
+            project: ProjectName::new("shop").unwrap(),
+            description: Some("Web <shop>".into()),
+            services: vec![backend, postgres, web, service("cron", State::Restarting, Health::None)],
+            workspace: Some("/workspace/shop".into()),
+            production: Some("/srv/shop".into()),
+            release: Some((3, NOW - 86_400_000)),
+            ahead: Some(Ahead { files: 3, measured: NOW - 61_000 }),
+            busy: Some(Busy { what: "deploy".into(), who: "Ann".into(), since: NOW - 5_000 }),
+            unknown: vec!["The compose file could not be read, so pending changes are not known.".into()],
+        }
+    }
+
+    #[test]
+    fn one_project() {
+        check(
+            &status(&shop(), NOW),
+            expect![[r#"
+                *shop* · Web <shop>
+                2 of 4 up, configuration pending for 1
+                ⏳ deploy by Ann, for 5 s now
+
+                🟢 `backend` (primary)
+                up 2 h 15 min, healthy
+                ports 8080→8000, 127.0.0.1:9000→8000, 8000 (inside)
+                image example/backend:1 · 2 restarts
+
+                🟢 `postgres` (keeps data)
+                up 2 h 15 min
+                image example/postgres:1
+                configuration pending: the files say otherwise than what runs
+
+                🔴 `web`
+                ended 2 h 15 min ago with code 137
+                image example/web:1
+
+                🟡 `cron`
+                restarting in a loop; ended last 2 h 15 min ago
+                image example/cron:1
+
+                Release 3 since 2025-01-30 14:03 UTC
+                Workspace: 3 files ahead (measured 1 min 1 s ago)
+                Workspace `/workspace/shop`
+                Production `/srv/shop`
+                ⚠️ The compose file could not be read, so pending changes are not known."#]],
+        );
+    }
+
+    #[test]
+    fn a_project_without_containers_and_a_service_with_two() {
+        let mut bare = shop();
+        bare.description = None;
+        bare.services.clear();
+        bare.busy = None;
+        bare.unknown.clear();
+        bare.release = None;
+        bare.ahead = Some(Ahead { files: 0, measured: NOW });
+        check(
+            &status(&bare, NOW),
+            expect![[r#"
+                *shop*
+                no containers here yet
+
+                Workspace: nothing to deploy (measured just now)
+                Workspace `/workspace/shop`
+                Production `/srv/shop`"#]],
+        );
+        let mut second = service("web", State::Missing, Health::None);
+        second.container = Some("shop-web-2".into());
+        bare.services = vec![service("web", State::Running, Health::Starting), second];
+        check(
+            &status(&bare, NOW),
+            expect![[r#"
+                *shop*
+                0 of 2 up
+
+                🟡 `shop-web-1`
+                up 2 h 15 min, health not decided yet
+                image example/web:1
+
+                🔴 `shop-web-2`
+                no container
+
+                Workspace: nothing to deploy (measured just now)
+                Workspace `/workspace/shop`
+                Production `/srv/shop`"#]],
+        );
+    }
+
+    #[test]
+    fn several_projects() {
+        let mut fine = shop();
+        fine.services.truncate(1);
+        fine.busy = None;
+        let mut empty = shop();
+        empty.services.clear();
+        empty.busy = None;
+        let all = [
+            ("shop".to_owned(), Ok(shop())),
+            ("blog".to_owned(), Ok(fine)),
+            ("new".to_owned(), Ok(empty)),
+            ("edge".to_owned(), Err("the engine does not answer".to_owned())),
+        ];
+        check(
+            &overview(&all),
+            expect![[r#"
+            🟡 *shop*: 2 of 4 up, configuration pending for 1 · ⏳ deploy by Ann
+            🟢 *blog*: 1 of 1 up
+            ▫️ *new*: no containers here yet
+            ⚠️ *edge*: the engine does not answer"#]],
+        );
+        check(&overview(&[]), expect!["No project is enabled in projects.json."]);
+    }
+}

@@ -1,0 +1,590 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::manifest::{Entry, Node, TreePath};
+use crate::files::scan::scan;
+
+/// A project: a workspace, production, and dockmaster's own directory beside them.
+struct Place {
+    dir: tempfile::TempDir,
+    rules: Rules,
+    owned: Option<Manifest>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["workspace", "production", "data"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let rules = Rules::new(&["*.log".into()], "", vec!["db".into()]).unwrap();
+        Self { dir, rules, owned: None }
+    }
+
+    fn workspace(&self) -> PathBuf {
+        self.dir.path().join("workspace")
+    }
+
+    fn production(&self) -> PathBuf {
+        self.dir.path().join("production")
+    }
+
+    fn stage(&self) -> PathBuf {
+        self.dir.path().join("data/deep/stage")
+    }
+
+    fn scan(&self, root: &Path) -> Manifest {
+        scan(root, &self.rules, &CancellationToken::new()).unwrap().manifest
+    }
+
+    fn changes(&self) -> (Manifest, Changes) {
+        let new = self.scan(&self.workspace());
+        let changes = Changes::between(&self.scan(&self.production()), &new, self.owned.as_ref());
+        (new, changes)
+    }
+
+    async fn staged(&self, new: &Manifest) -> Result<(), Failure> {
+        stage(&self.workspace(), &self.stage(), new, "", &mut |_| {}, &CancellationToken::new()).await
+    }
+
+    /// Plans, stages and promotes, as a deploy does.
+    async fn deploy(&mut self, lines: &mut Vec<String>) -> Result<Promoted, Failure> {
+        let (new, changes) = self.changes();
+        self.staged(&new).await?;
+        assert_eq!(self.scan(&self.stage()), new, "the stage is what was listed");
+        let promoted = self.promote(&new, &changes, lines).await?;
+        self.owned = Some(new);
+        Ok(promoted)
+    }
+
+    async fn promote(&self, new: &Manifest, changes: &Changes, lines: &mut Vec<String>) -> Result<Promoted, Failure> {
+        let (stage, production, owned) = (self.stage(), self.production(), self.owned.as_ref());
+        let promotion = Promotion { stage: &stage, production: &production, changes, new, owned, rules: &self.rules, mark: "" };
+        promote(&promotion, &mut |line| lines.push(line.to_owned())).await
+    }
+
+    async fn deployed(&mut self) -> Promoted {
+        self.deploy(&mut Vec::new()).await.unwrap()
+    }
+
+    async fn refused(&mut self) -> String {
+        let before = raw(&self.production());
+        let failure = self.deploy(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(raw(&self.production()), before, "a refusal changes nothing");
+        format!("{failure} {}", failure.next)
+    }
+}
+
+fn at(root: &Path, path: &[u8]) -> PathBuf {
+    root.join(OsStr::from_bytes(path))
+}
+
+fn put(root: &Path, path: &str, content: &str) {
+    put_mode(root, path, content, 0o644);
+}
+
+fn put_mode(root: &Path, path: &str, content: &str, mode: u32) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// All that there is, byte for byte, without any rules: path to mode and content.
+fn raw(root: &Path) -> BTreeMap<Vec<u8>, (u32, Option<Vec<u8>>)> {
+    let mut all = BTreeMap::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = path.symlink_metadata().unwrap();
+            let content = if meta.is_symlink() {
+                Some(fs::read_link(&path).unwrap().into_os_string().into_vec())
+            } else if meta.is_file() {
+                Some(fs::read(&path).unwrap())
+            } else {
+                pending.push(path.clone());
+                None
+            };
+            all.insert(path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec(), (meta.mode(), content));
+        }
+    }
+    all
+}
+
+/// A program that stands before rsync. Written by another process: one that we write could not be started while any
+/// other test starts one at the same moment.
+async fn wrapper(place: &Place, script: &str) -> PathBuf {
+    let path = place.dir.path().join("rsync-wrapper");
+    let write = Invocation::new("sh").args(["-c", "cat > \"$0\" && chmod 700 \"$0\""]).arg(&path).stdin(format!("#!/bin/sh\n{script}\n"));
+    assert!(process::run(&write, &mut |_| {}, &CancellationToken::new()).await.unwrap().success());
+    path
+}
+
+#[tokio::test]
+async fn a_second_release_replaces_the_first_and_leaves_the_rest() {
+    let mut place = Place::new();
+    let (w, p) = (place.workspace(), place.production());
+    put_mode(&w, "run.sh", "#!/bin/sh", 0o755);
+    put(&w, "app/old.py", "old");
+    put(&w, "app/main.py", "one");
+    put_mode(&w, "secret.key", "k", 0o600);
+    put(&w, "gone/deep/er/file", "x");
+    put(&w, "ignored.log", "workspace's");
+    put(&p, "ignored.log", "production's");
+    put(&p, ".env", "A=1");
+    put(&p, "db/base/1", "rows");
+    put(&p, "app/local.py", "theirs");
+    let first = place.deployed().await;
+    assert_eq!(first, Promoted { copied: 5, deleted: 0 });
+    put(&p, "gone/theirs", "kept");
+
+    fs::remove_file(w.join("app/old.py")).unwrap();
+    fs::remove_dir_all(w.join("gone")).unwrap();
+    put(&w, "app/main.py", "two");
+    put(&w, "app/new.py", "new");
+    fs::create_dir(w.join("empty")).unwrap();
+    fs::set_permissions(w.join("empty"), fs::Permissions::from_mode(0o2775)).unwrap();
+    put_mode(&w, "secret.key", "k", 0o640);
+    let inode = |name: &str| fs::metadata(p.join(name)).unwrap().ino();
+    let (key, script) = (inode("secret.key"), inode("run.sh"));
+    let mut lines = Vec::new();
+    let second = place.deploy(&mut lines).await.unwrap();
+    assert_eq!(second, Promoted { copied: 3, deleted: 2 });
+    lines.sort();
+    assert_eq!(lines, ["copied app/main.py", "copied app/new.py", "copied secret.key", "deleted app/old.py", "deleted gone/deep/er/file"]);
+    assert_eq!(inode("secret.key"), key, "a new mode makes no new file: a mount of it goes on");
+    assert_eq!(inode("run.sh"), script, "what did not change was not touched");
+
+    let shown: String = raw(&p)
+        .iter()
+        .map(|(path, (mode, content))| {
+            let content = content.as_ref().map_or("/".into(), |c| format!(" {}", String::from_utf8_lossy(c)));
+            format!("{:o} {}{content}\n", mode & 0o7777, String::from_utf8_lossy(path))
+        })
+        .collect();
+    expect_test::expect![[r#"
+        644 .env A=1
+        755 app/
+        644 app/local.py theirs
+        644 app/main.py two
+        644 app/new.py new
+        755 db/
+        755 db/base/
+        644 db/base/1 rows
+        2775 empty/
+        755 gone/
+        644 gone/theirs kept
+        644 ignored.log production's
+        755 run.sh #!/bin/sh
+        640 secret.key k
+    "#]]
+    .assert_eq(&shown);
+    assert_eq!(place.deployed().await, Promoted { copied: 0, deleted: 0 }, "and again there is nothing to do");
+}
+
+#[tokio::test]
+async fn a_read_only_file_is_replaced_and_arrives_now() {
+    let mut place = Place::new();
+    put_mode(&place.workspace(), "f", "one", 0o444);
+    let old = fs::File::open(place.workspace().join("f")).unwrap();
+    old.set_modified(std::time::UNIX_EPOCH).unwrap();
+    place.deployed().await;
+    fs::remove_file(place.workspace().join("f")).unwrap();
+    put_mode(&place.workspace(), "f", "two", 0o400);
+    fs::File::open(place.workspace().join("f")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    place.deployed().await;
+    let there = fs::metadata(place.production().join("f")).unwrap();
+    assert_eq!((there.mode() & 0o7777, fs::read(place.production().join("f")).unwrap()), (0o400, b"two".to_vec()));
+    assert!(there.mtime() > 0, "as new as its arrival");
+}
+
+#[tokio::test]
+async fn things_of_ours_may_become_other_things() {
+    let mut place = Place::new();
+    let (w, p) = (place.workspace(), place.production());
+    put(&w, "file-to-dir", "x");
+    symlink("nowhere", w.join("link-to-dir")).unwrap();
+    put(&w, "dir-to-file/a/b", "x");
+    put(&w, "dir-to-file/c", "x");
+    put(&w, "dir-to-link/a", "x");
+    put(&w, "file-to-link", "x");
+    symlink("nowhere", w.join("link-to-file")).unwrap();
+    place.deployed().await;
+    // An empty directory holds nothing to keep.
+    fs::create_dir(p.join("dir-to-file/empty")).unwrap();
+
+    for entry in fs::read_dir(&w).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+    }
+    put(&w, "file-to-dir/in/it", "y");
+    put(&w, "link-to-dir/in", "y");
+    put(&w, "dir-to-file", "y");
+    symlink("file-to-dir", w.join("dir-to-link")).unwrap();
+    symlink("dir-to-file", w.join("file-to-link")).unwrap();
+    put(&w, "link-to-file", "y");
+    let promoted = place.deployed().await;
+    assert_eq!(raw(&p), raw(&w));
+    assert_eq!(promoted, Promoted { copied: 6, deleted: 3 });
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_and_not_ours_is_refused_by_name() {
+    let mut place = Place::new();
+    let (w, p) = (place.workspace(), place.production());
+    put(&w, "thing/ours", "x");
+    place.deployed().await;
+    let mut all = String::new();
+
+    // A directory that would become a file, and holds what is to be kept: theirs, and what is excluded.
+    fs::remove_dir_all(w.join("thing")).unwrap();
+    put(&w, "thing", "now a file");
+    put(&p, "thing/sub/theirs", "x");
+    put(&p, "thing/their.log", "x");
+    all += &format!("{}\n", place.refused().await);
+    fs::remove_dir_all(p.join("thing/sub")).unwrap();
+    all += &format!("{}\n", place.refused().await);
+    fs::remove_file(p.join("thing/their.log")).unwrap();
+    place.deployed().await;
+
+    // Somebody moved a directory elsewhere and left a link.
+    fs::remove_file(w.join("thing")).unwrap();
+    put(&w, "data/deep/file", "x");
+    place.deployed().await;
+    let elsewhere = place.dir.path().join("elsewhere");
+    fs::rename(p.join("data"), &elsewhere).unwrap();
+    symlink(&elsewhere, p.join("data")).unwrap();
+    put(&w, "data/deep/file", "y");
+    all += &format!("{}\n", place.refused().await);
+    assert_eq!(fs::read(elsewhere.join("deep/file")).unwrap(), b"x");
+    fs::remove_file(p.join("data")).unwrap();
+    fs::rename(&elsewhere, p.join("data")).unwrap();
+    place.deployed().await;
+
+    // What is no file at all.
+    put(&w, "run", "x");
+    let socket = std::os::unix::net::UnixListener::bind(p.join("run")).unwrap();
+    let (new, changes) = place.changes();
+    place.staged(&new).await.unwrap();
+    all += &format!("{}\n", place.promote(&new, &changes, &mut Vec::new()).await.unwrap_err());
+    drop(socket);
+    fs::remove_file(p.join("run")).unwrap();
+
+    // What came after the plan.
+    let (new, changes) = place.changes();
+    place.staged(&new).await.unwrap();
+    put(&p, "run", "theirs");
+    all += &format!("{}\n", place.promote(&new, &changes, &mut Vec::new()).await.unwrap_err());
+    assert_eq!(fs::read(p.join("run")).unwrap(), b"theirs");
+
+    // What no release put there is not deleted, whoever says so.
+    let wrong = Changes { deleted: vec!["run".into()], ..Changes::default() };
+    all += &format!("{}\n", place.promote(&place.owned.clone().unwrap(), &wrong, &mut Vec::new()).await.unwrap_err());
+    expect_test::expect![[r#"
+        The files could not be brought into production. Production has a directory at thing, where the workspace has a file, and it holds what is to be kept: thing/sub/theirs, thing/their.log. Nothing was changed. Move it away and ask again.
+        The files could not be brought into production. Production has a directory at thing, where the workspace has a file, and it holds what is to be kept: thing/their.log. Nothing was changed. Move it away and ask again.
+        The files could not be brought into production. Production has a link at data, where the workspace has a directory: files would be written through it. Nothing was changed. Put a directory there, or exclude it, and ask again.
+        The files could not be brought into production. Production has a socket at run, where the workspace has a file. Nothing was changed.
+        The files could not be brought into production. run appeared in production since this was planned. Nothing was changed.
+        The files could not be brought into production. run would be deleted, and no release put it there. Nothing was changed.
+    "#]]
+    .assert_eq(&all);
+}
+
+#[tokio::test]
+async fn a_link_in_production_is_never_deleted_through() {
+    let mut place = Place::new();
+    let (w, p) = (place.workspace(), place.production());
+    put(&w, "data/file", "x");
+    put(&w, "other", "x");
+    place.deployed().await;
+    let elsewhere = place.dir.path().join("elsewhere");
+    fs::rename(p.join("data"), &elsewhere).unwrap();
+    symlink(&elsewhere, p.join("data")).unwrap();
+    fs::remove_dir_all(w.join("data")).unwrap();
+    // A plan that is older than the link.
+    let changes = Changes { deleted: vec!["data/file".into()], ..Changes::default() };
+    let data = Entry { node: Node::Directory, mode: 0o755 };
+    let file = place.owned.as_ref().unwrap().0[&"other".into()].clone();
+    let owned = [("data".into(), data), ("data/file".into(), file.clone()), ("other".into(), file)];
+    place.owned = Some(Manifest(owned.into()));
+    let new = place.scan(&w);
+    place.promote(&new, &changes, &mut Vec::new()).await.unwrap();
+    assert!(elsewhere.join("file").exists() && p.join("data").is_symlink());
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_is_swept_away() {
+    let mut place = Place::new();
+    let (w, p) = (place.workspace(), place.production());
+    put(&w, "app/a", "x");
+    place.deployed().await;
+    put(&p, "app/.~tmp~/a", "half");
+    put(&p, ".~tmp~/b", "half");
+    put_mode(&p, ".dockmaster-tmp/c/d", "half", 0o000);
+    fs::set_permissions(p.join(".dockmaster-tmp/c"), fs::Permissions::from_mode(0o000)).unwrap();
+    put(&p, "theirs/.~tmp~/a", "not ours to judge");
+    put(&w, "app/a", "y");
+    place.deployed().await;
+    let left: Vec<Vec<u8>> = raw(&p).into_keys().collect();
+    assert_eq!(left, [&b"app"[..], b"app/a", b"theirs", b"theirs/.~tmp~", b"theirs/.~tmp~/a"]);
+}
+
+#[tokio::test]
+async fn what_went_meanwhile_is_tried_twice_and_then_said() {
+    let place = Place::new();
+    put(&place.workspace(), "stays", "x");
+    put(&place.workspace(), "goes", "x");
+    let new = place.scan(&place.workspace());
+    fs::remove_file(place.workspace().join("goes")).unwrap();
+    let failure = place.staged(&new).await.unwrap_err();
+    assert_eq!(failure.why, "Files went while they were copied.");
+    assert!(failure.lines.iter().any(|l| l.contains("goes")), "{failure:?}");
+
+    put(&place.workspace(), "goes", "x");
+    let once = wrapper(
+        &place,
+        "[ -e \"$0.once\" ] && exec rsync \"$@\"\n: > \"$0.once\"\ncat > /dev/null; echo 'file has vanished: \"x\"' >&2; exit 24",
+    )
+    .await;
+    let cancel = CancellationToken::new();
+    let rsync = Rsync { program: &once, what: STAGING, limit: LIMIT, mark: "", cancel: &cancel };
+    stage_with(&rsync, &place.workspace(), &place.stage(), &new, &mut |_| {}).await.unwrap();
+    assert_eq!(place.scan(&place.stage()), new);
+}
+
+#[tokio::test]
+async fn staging_starts_from_nothing() {
+    let place = Place::new();
+    put(&place.workspace(), "a", "x");
+    put_mode(&place.stage(), "locked/leftover", "x", 0o400);
+    fs::set_permissions(place.stage().join("locked"), fs::Permissions::from_mode(0o000)).unwrap();
+    symlink(place.workspace(), place.stage().join("link")).unwrap();
+    let new = place.scan(&place.workspace());
+    place.staged(&new).await.unwrap();
+    assert_eq!(raw(&place.stage()).into_keys().collect::<Vec<_>>(), [b"a"]);
+    assert!(place.workspace().join("a").exists(), "a link in the stage leads nowhere");
+    assert_eq!(fs::metadata(place.stage()).unwrap().mode() & 0o777, 0o700);
+
+    let within = place.workspace().join("stage");
+    let failure = stage(&place.workspace(), &within, &new, "", &mut |_| {}, &CancellationToken::new()).await.unwrap_err();
+    assert!(failure.why.ends_with("lie within each other."), "{failure}");
+    let failure = stage(&place.stage(), &place.workspace().join(".."), &new, "", &mut |_| {}, &CancellationToken::new()).await.unwrap_err();
+    assert!(!failure.why.is_empty());
+    assert!(place.workspace().join("a").exists());
+}
+
+#[tokio::test]
+async fn what_keeps_rsync_from_working_is_said() {
+    let place = Place::new();
+    put(&place.workspace(), "a", "x");
+    let new = place.scan(&place.workspace());
+    let slow = wrapper(&place, "sleep 300").await;
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    let (never, limit) = (CancellationToken::new(), Duration::from_millis(100));
+    let missing = place.dir.path().join("no-rsync");
+    let tries = [(&missing, LIMIT, &never), (&slow, limit, &never), (&slow, LIMIT, &cancelled)];
+    let mut all = String::new();
+    for (program, limit, cancel) in tries {
+        let rsync = Rsync { program, what: STAGING, limit, mark: "", cancel };
+        let failure = stage_with(&rsync, &place.workspace(), &place.stage(), &new, &mut |_| {}).await.unwrap_err();
+        all += &format!("{failure} {}\n", failure.next);
+    }
+    expect_test::expect![[r#"
+        The workspace could not be copied aside. rsync is not installed. Install it on the machine that runs dockmaster (apt install rsync) and ask again.
+        The workspace could not be copied aside. rsync took longer than 100 ms and was ended. See whether the disk is slow or there is more than is meant, and ask again.
+        The workspace could not be copied aside. It was cancelled. Ask again when it suits.
+    "#]]
+    .assert_eq(&all);
+}
+
+#[tokio::test]
+async fn its_processes_carry_the_mark() {
+    let place = Place::new();
+    put(&place.workspace(), "a", "x");
+    let new = place.scan(&place.workspace());
+    let telling = wrapper(&place, "echo \"mark $DOCKMASTER_OPERATION\" >&2; exec rsync \"$@\"").await;
+    let cancel = CancellationToken::new();
+    let rsync = Rsync { program: &telling, what: STAGING, limit: LIMIT, mark: "m-1", cancel: &cancel };
+    let mut lines = Vec::new();
+    stage_with(&rsync, &place.workspace(), &place.stage(), &new, &mut |l| lines.push(l.to_owned())).await.unwrap();
+    assert_eq!(lines, ["mark m-1"]);
+}
+
+/// A file system of a megabyte, gone with this value.
+struct Small(PathBuf);
+
+impl Small {
+    async fn mount(at: PathBuf) -> Self {
+        let mount = Invocation::new("mount").args(["-t", "tmpfs", "-o", "size=1m,mode=755", "dockmaster-test"]).arg(&at);
+        let done = process::run(&mount, &mut |_| {}, &CancellationToken::new()).await.unwrap();
+        assert!(done.success(), "this test mounts a small file system, which takes root: {:?}", done.tail);
+        Self(at)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let unmount = Invocation::new("umount").arg("-l").arg(&self.0);
+        let ended = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(process::run(&unmount, &mut |_| {}, &CancellationToken::new())).is_ok_and(|done| done.success())
+        });
+        let ended = ended.join().unwrap_or(false);
+        assert!(ended || std::thread::panicking(), "{} is still mounted", self.0.display());
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_production_as_it_was() {
+    let mut place = Place::new();
+    let (w, p) = (place.workspace(), place.production());
+    let _small = Small::mount(p.clone()).await;
+    for file in ["a", "b", "c"] {
+        put(&w, &format!("app/{file}"), &"x".repeat(150_000));
+    }
+    place.deployed().await;
+    put(&p, "theirs", "x");
+    let before = raw(&p);
+    for file in ["a", "b", "c"] {
+        put(&w, &format!("app/{file}"), &"y".repeat(300_000));
+    }
+    let failure = place.deploy(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(failure.to_string(), "The files could not be brought into production. The disk is full. No file of production was changed.");
+    assert_eq!(failure.next, "Make room and ask again.");
+    assert!(failure.lines.iter().any(|l| l.contains("No space left on device")), "{failure:?}");
+    assert_eq!(raw(&p), before, "byte for byte, and without anything half done");
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_staging() {
+    let place = Place::new();
+    let _small = Small::mount(place.dir.path().join("data")).await;
+    put(&place.workspace(), "big", &"x".repeat(2_000_000));
+    let failure = place.staged(&place.scan(&place.workspace())).await.unwrap_err();
+    assert_eq!(failure.to_string(), "The workspace could not be copied aside. The disk is full.");
+}
+
+/// What a random tree is made of.
+#[derive(Debug, Clone)]
+enum Thing {
+    File(u8, u32),
+    Link(&'static str),
+    Directory(u32),
+}
+
+type Spec = BTreeMap<Vec<u8>, Thing>;
+
+fn a_path() -> impl Strategy<Value = Vec<u8>> {
+    let names: [&[u8]; 10] = [b"a", b"b", b"-rf", b"new\nline", b" sp ace ", b"#;", b"x.log", b".env", b"\xff\\n[*]?", b"db"];
+    proptest::collection::vec(proptest::sample::select(names.to_vec()), 1..4).prop_map(|parts| parts.join(&b'/'))
+}
+
+fn a_thing() -> impl Strategy<Value = Thing> {
+    prop_oneof![
+        5 => (0..4_u8, proptest::sample::select(vec![0o644, 0o755, 0o600, 0o400, 0o4755])).prop_map(|(content, mode)| Thing::File(content, mode)),
+        1 => proptest::sample::select(vec!["a", "../b", "/nowhere", "-rf/x"]).prop_map(Thing::Link),
+        1 => proptest::sample::select(vec![0o755, 0o700, 0o2775]).prop_map(Thing::Directory),
+    ]
+}
+
+fn a_tree() -> impl Strategy<Value = Spec> {
+    proptest::collection::btree_map(a_path(), a_thing(), 0..14)
+}
+
+/// Puts a random tree over what is there; what does not fit is left out.
+fn put_tree(root: &Path, spec: &Spec) {
+    for (path, thing) in spec {
+        let path = at(root, path);
+        let fits = path.ancestors().skip(1).take_while(|p| p.starts_with(root)).all(|p| p.symlink_metadata().map_or(true, |m| m.is_dir()));
+        if !fits {
+            continue;
+        }
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let there = path.symlink_metadata().ok();
+        match thing {
+            Thing::Directory(mode) if there.as_ref().is_none_or(fs::Metadata::is_dir) => {
+                fs::create_dir_all(&path).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+            }
+            Thing::File(content, mode) if there.as_ref().is_none_or(fs::Metadata::is_file) => {
+                let _ = fs::remove_file(&path);
+                fs::write(&path, vec![b'0' + content; usize::from(*content)]).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+            }
+            Thing::Link(target) if there.is_none() => symlink(target, &path).unwrap(),
+            _ => {}
+        }
+    }
+}
+
+fn empty(root: &Path) {
+    fs::remove_dir_all(root).unwrap();
+    fs::create_dir(root).unwrap();
+}
+
+/// What production must hold after a deploy, from what it held before: nothing else, byte for byte.
+fn expected(
+    place: &Place,
+    before: &BTreeMap<Vec<u8>, (u32, Option<Vec<u8>>)>,
+    changes: &Changes,
+    new: &Manifest,
+) -> BTreeMap<Vec<u8>, (u32, Option<Vec<u8>>)> {
+    let mut all = before.clone();
+    for path in &changes.deleted {
+        all.remove(path.bytes());
+    }
+    let workspace = raw(&place.workspace());
+    for path in new.0.keys() {
+        // A directory that becomes a file was empty, or the deploy would have been refused.
+        if !new.0[path].is_directory() {
+            all.retain(|there, _| !TreePath::new(there.clone()).is_within(path));
+        }
+        all.insert(path.bytes().to_vec(), workspace[path.bytes()].clone());
+    }
+    let old: BTreeSet<&TreePath> = place.owned.iter().flat_map(|o| &o.0).filter(|(_, e)| e.is_directory()).map(|(p, _)| p).collect();
+    for directory in old.into_iter().rev() {
+        let is_empty = !all.keys().any(|p| p != directory.bytes() && TreePath::new(p.clone()).is_within(directory));
+        let is_directory = all.get(directory.bytes()).is_some_and(|(_, content)| content.is_none());
+        if is_directory && is_empty && !new.0.contains_key(directory) && !place.rules.excluded(directory, true) {
+            all.remove(directory.bytes());
+        }
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn production_becomes_what_was_staged_and_keeps_the_rest(releases in proptest::collection::vec((a_tree(), a_tree()), 1..4)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut place = Place::new();
+            for (workspace, hand) in &releases {
+                empty(&place.workspace());
+                put_tree(&place.workspace(), workspace);
+                // By hand in production, between two releases.
+                put_tree(&place.production(), hand);
+                let before = raw(&place.production());
+                let (new, changes) = place.changes();
+                let then = expected(&place, &before, &changes, &new);
+                match place.deploy(&mut Vec::new()).await {
+                    Ok(_) => assert_eq!(raw(&place.production()), then),
+                    Err(failure) => {
+                        assert!(failure.why.ends_with("Nothing was changed."), "{failure:?}");
+                        assert_eq!(raw(&place.production()), before);
+                    }
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,123 @@
+//! What waits for a yes, with what each of them showed.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::domain::Millis;
+use crate::domain::access::{ChatId, UserId};
+use crate::domain::confirm::{Answer, Confirmations, Pending};
+use crate::domain::plan::Plan;
+
+/// How long a plan may take to arrive in its chat before its time begins.
+const ARRIVAL_MAX: Millis = 120_000;
+/// How many that were answered are remembered, for as long as their messages may still be on their way.
+const ANSWERED_MAX: usize = 100;
+
+/// A plan that was shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) plan: Plan,
+    /// How long it waits.
+    pub(crate) valid: Millis,
+    /// The topic of a forum.
+    pub(crate) thread: Option<i32>,
+}
+
+/// Everything that waits, and whose turn it is.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    confirmations: Confirmations,
+    shown: HashMap<String, Shown>,
+    turns: HashMap<(ChatId, UserId), u64>,
+    /// The last that were confirmed or called off.
+    answered: VecDeque<String>,
+}
+
+impl Asked {
+    /// A new request of a person: the one that waits ends, and one that is being planned is overtaken.
+    pub(crate) fn turn(&mut self, chat: ChatId, user: UserId) -> (u64, Option<(Pending, Shown)>) {
+        let turn = self.turns.entry((chat, user)).or_default();
+        *turn += 1;
+        let turn = *turn;
+        let replaced = self.confirmations.replace(chat, user);
+        (turn, replaced.and_then(|p| self.with_shown(p)))
+    }
+
+    /// Keeps a plan that is about to be shown; false where a newer request came meanwhile.
+    pub(crate) fn ask(&mut self, chat: ChatId, user: UserId, turn: u64, nonce: &str, shown: Shown, now: Millis) -> bool {
+        if self.turns.get(&(chat, user)) != Some(&turn) {
+            return false;
+        }
+        let (request, digest) = (shown.plan.request.clone(), shown.plan.digest.clone());
+        let pending = Pending { nonce: nonce.to_owned(), request, digest, message: 0, expires: now + shown.valid + ARRIVAL_MAX };
+        self.shown.insert(nonce.to_owned(), shown);
+        // Nothing waits: the turn has ended it.
+        self.confirmations.ask(chat, user, pending);
+        true
+    }
+
+    /// Its message has arrived, as this number: now its time begins.
+    pub(crate) fn placed(&mut self, chat: ChatId, user: UserId, nonce: &str, message: i32, now: Millis) -> bool {
+        let Some(valid) = self.shown.get(nonce).map(|s| s.valid) else { return false };
+        self.confirmations.placed(chat, user, nonce, message, now + valid)
+    }
+
+    /// Its message could not be sent.
+    pub(crate) fn withdraw(&mut self, chat: ChatId, user: UserId, nonce: &str) {
+        if self.shown.remove(nonce).is_some() && self.confirmations.waiting(chat, user).is_some_and(|p| p.nonce == nonce) {
+            self.confirmations.replace(chat, user);
+        }
+    }
+
+    /// What a person is asked in a chat.
+    pub(crate) fn waiting(&self, chat: ChatId, user: UserId) -> Option<&Pending> {
+        self.confirmations.waiting(chat, user)
+    }
+
+    /// A press of a button.
+    pub(crate) fn press(&mut self, chat: ChatId, user: UserId, nonce: &str, yes: bool, now: Millis) -> (Answer, Option<Shown>) {
+        let answer = self.confirmations.press(chat, user, nonce, yes, now);
+        let shown = self.shown_for(&answer);
+        (answer, shown)
+    }
+
+    /// A yes or no in words.
+    pub(crate) fn word(&mut self, chat: ChatId, user: UserId, reply_to: Option<i32>, yes: bool, now: Millis) -> (Answer, Option<Shown>) {
+        let answer = self.confirmations.word(chat, user, reply_to, yes, now);
+        let shown = self.shown_for(&answer);
+        (answer, shown)
+    }
+
+    /// What ran out of time.
+    pub(crate) fn expire(&mut self, now: Millis) -> Vec<(ChatId, Pending, Shown)> {
+        let over = self.confirmations.expire(now);
+        over.into_iter().filter_map(|(chat, _, p)| self.with_shown(p).map(|(p, shown)| (chat, p, shown))).collect()
+    }
+
+    /// Whether this one was confirmed or called off, and was not merely overtaken.
+    pub(crate) fn answered(&mut self, nonce: &str) -> bool {
+        self.answered.iter().any(|n| n == nonce)
+    }
+
+    /// Whether this one still waits.
+    pub(crate) fn waits(&self, nonce: &str) -> bool {
+        self.shown.contains_key(nonce)
+    }
+
+    fn with_shown(&mut self, pending: Pending) -> Option<(Pending, Shown)> {
+        let shown = self.shown.remove(&pending.nonce)?;
+        Some((pending, shown))
+    }
+
+    fn shown_for(&mut self, answer: &Answer) -> Option<Shown> {
+        match answer {
+            Answer::Confirmed(p) | Answer::Cancelled(p) | Answer::Expired(p) => {
+                self.answered.push_back(p.nonce.clone());
+                if self.answered.len() > ANSWERED_MAX {
+                    self.answered.pop_front();
+                }
+                self.shown.remove(&p.nonce)
+            }
+            Answer::NotYours | Answer::Settled(_) | Answer::Unknown | Answer::Nothing => None,
+        }
+    }
+}

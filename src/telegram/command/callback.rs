@@ -1,0 +1,89 @@
+//! The data that buttons carry: at most 64 bytes, and never believed by itself.
+
+use super::super::outbox::{Button, Keyboard};
+use super::Command;
+use crate::domain::project::{Configuration, ProjectName};
+use crate::domain::request::{Request, Target};
+use crate::operations::logs::{LINES_DEFAULT, LogQuery};
+
+/// How many project buttons stand in a row.
+const PROJECTS_A_ROW: usize = 2;
+/// How many projects get a button.
+const PROJECTS_MAX: usize = 96;
+
+/// What a button means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Press {
+    /// Confirm, or call off, what waits under this nonce.
+    Answer { nonce: String, yes: bool },
+    /// As a command.
+    Command(Command),
+    /// Stop following a log.
+    Stop(String),
+    /// A command about a project that is no longer there.
+    Gone(String),
+}
+
+/// The data of a button: a letter and a name.
+pub(crate) fn data(letter: char, name: &str) -> String {
+    format!("{letter}:{name}")
+}
+
+/// The letter for a command that buttons can carry.
+pub(crate) fn which(command: &str) -> Option<char> {
+    match command {
+        "docker_status" => Some('s'),
+        "docker_logs" => Some('l'),
+        "docker_restart" => Some('r'),
+        "docker_deploy" => Some('d'),
+        "docker_start" => Some('u'),
+        "docker_stop" => Some('e'),
+        "docker_history" => Some('h'),
+        _ => None,
+    }
+}
+
+/// A button for each project.
+pub(crate) fn projects(letter: char, names: &[String]) -> Keyboard {
+    let buttons: Vec<Button> = names.iter().take(PROJECTS_MAX).map(|n| Button { label: n.clone(), data: data(letter, n) }).collect();
+    buttons.chunks(PROJECTS_A_ROW).map(<[Button]>::to_vec).collect()
+}
+
+impl Press {
+    /// Reads the data of a button. None for what no button of ours carries.
+    pub(crate) fn read(data: &str, config: &Configuration) -> Option<Self> {
+        let (letter, name) = data.split_once(':')?;
+        match letter {
+            "c" => return Some(Self::Answer { nonce: name.to_owned(), yes: true }),
+            "x" => return Some(Self::Answer { nonce: name.to_owned(), yes: false }),
+            "f" => return Some(Self::Stop(name.to_owned())),
+            _ => {}
+        }
+        let project = ProjectName::new(name).ok()?;
+        if !config.enabled().any(|p| p.name == project) {
+            return Some(Self::Gone(name.to_owned()));
+        }
+        let target = Target { project: project.clone(), service: None };
+        Some(Self::Command(match letter {
+            "s" => Command::Status(project),
+            "l" => {
+                Command::Logs { query: LogQuery { project, service: None, lines: LINES_DEFAULT, grep: None, since: None }, follow: false }
+            }
+            "r" => Command::Operate(Request::Restart { target, strategy: None }),
+            "d" => Command::Operate(Request::Deploy { project, with: std::collections::BTreeSet::new() }),
+            "u" => Command::Operate(Request::Start(target)),
+            "e" => Command::Operate(Request::Stop(target)),
+            "h" => Command::History(project),
+            _ => return None,
+        }))
+    }
+
+    /// In a few words, for a person who is told that it went unanswered.
+    pub(crate) fn words(&self) -> &'static str {
+        match self {
+            Self::Answer { yes: true, .. } => "a press of the confirming button",
+            Self::Answer { yes: false, .. } => "a press of Cancel",
+            Self::Command(_) | Self::Stop(_) | Self::Gone(_) => "a press of a button",
+        }
+    }
+}

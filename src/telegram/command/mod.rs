@@ -1,0 +1,383 @@
+//! The commands: one table, from which parsing, the help and the menus come, so that they cannot disagree.
+
+mod arguments;
+mod callback;
+
+use callback::which;
+pub(crate) use callback::{Press, data};
+
+use std::collections::BTreeSet;
+
+use arguments::{Arguments, Token};
+
+use super::outbox::Keyboard;
+use crate::domain::access::Role;
+use crate::domain::names::{Match, find};
+use crate::domain::project::{Configuration, ProjectName, ServiceName, Strategy};
+use crate::domain::request::{Kind, Request, Target};
+use crate::domain::text::Text;
+use crate::domain::words::{self, HelpRow};
+use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogQuery};
+
+/// What a command asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// How one project stands.
+    Status(ProjectName),
+    /// How all of them stand.
+    Overview,
+    /// The last lines of a log; or as it is written, from these on.
+    Logs { query: LogQuery, follow: bool },
+    /// Something that changes the world.
+    Operate(Request),
+    /// The last operations.
+    History(ProjectName),
+    /// The sender's id and the chat's.
+    Whoami,
+    /// The help; with a greeting at the start of a conversation.
+    Help { first: bool },
+}
+
+impl Command {
+    /// The role that it takes.
+    pub(crate) fn needs(&self) -> Role {
+        match self {
+            Self::Operate(request) => request.kind().needs(),
+            _ => Role::Viewer,
+        }
+    }
+
+    /// The project that it is about.
+    pub(crate) fn project(&self) -> Option<&ProjectName> {
+        match self {
+            Self::Status(project) | Self::History(project) => Some(project),
+            Self::Logs { query, .. } => Some(&query.project),
+            Self::Operate(request) => Some(request.project()),
+            Self::Overview | Self::Whoami | Self::Help { .. } => None,
+        }
+    }
+}
+
+/// Why a command was not understood: what to answer, with buttons where they help.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unclear {
+    pub(crate) text: Text,
+    pub(crate) buttons: Keyboard,
+}
+
+impl From<Text> for Unclear {
+    fn from(text: Text) -> Self {
+        Self { text, buttons: Keyboard::new() }
+    }
+}
+
+/// A command, as people see it.
+pub(crate) struct Spec {
+    /// Its name without the slash.
+    pub(crate) name: &'static str,
+    /// What can follow it.
+    pub(crate) arguments: &'static str,
+    /// The role that it takes; none for everybody.
+    pub(crate) role: Option<Role>,
+    /// What it does, in a line.
+    pub(crate) description: &'static str,
+    /// What can follow it, as an example.
+    pub(crate) example: &'static str,
+    parse: fn(&Input<'_>, Arguments) -> Result<Command, Unclear>,
+}
+
+/// Every command.
+pub(crate) const COMMANDS: [Spec; 10] = [
+    Spec {
+        name: "docker_status",
+        arguments: "[p | all]",
+        role: Some(Role::Viewer),
+        description: "What runs, and how it is",
+        example: "shop",
+        parse: status,
+    },
+    Spec {
+        name: "docker_logs",
+        arguments: "[p[/service]] [lines] [grep=TEXT] [since=10m] [follow]",
+        role: Some(Role::Viewer),
+        description: "The last lines of a log (50, at most 1000), or as it is written",
+        example: "shop/backend 100 grep=error since=10m",
+        parse: logs,
+    },
+    Spec {
+        name: "docker_restart",
+        arguments: "[p[/service]] [immediate | graceful | rolling | dependency]",
+        role: Some(Role::Operator),
+        description: "Restart; services that keep data only when named",
+        example: "shop/backend",
+        parse: |input, arguments| lifecycle(input, arguments, Kind::Restart),
+    },
+    Spec {
+        name: "docker_start",
+        arguments: "[p[/service]]",
+        role: Some(Role::Operator),
+        description: "Start what is stopped",
+        example: "shop",
+        parse: |input, arguments| lifecycle(input, arguments, Kind::Start),
+    },
+    Spec {
+        name: "docker_stop",
+        arguments: "[p[/service]]",
+        role: Some(Role::Operator),
+        description: "Stop what runs; nothing is removed",
+        example: "shop/backend",
+        parse: |input, arguments| lifecycle(input, arguments, Kind::Stop),
+    },
+    Spec {
+        name: "docker_deploy",
+        arguments: "[p] [with=service,..]",
+        role: Some(Role::Admin),
+        description: "Bring the workspace into production; with= names services that keep data and take part",
+        example: "shop",
+        parse: deploy,
+    },
+    Spec {
+        name: "docker_history",
+        arguments: "[p]",
+        role: Some(Role::Viewer),
+        description: "The last operations",
+        example: "shop",
+        parse: history,
+    },
+    Spec {
+        name: "whoami",
+        arguments: "",
+        role: None,
+        description: "Your id and this chat's id",
+        example: "",
+        parse: |_, _| Ok(Command::Whoami),
+    },
+    Spec {
+        name: "help",
+        arguments: "",
+        role: None,
+        description: "What you can use",
+        example: "",
+        parse: |_, _| Ok(Command::Help { first: false }),
+    },
+    Spec { name: "start", arguments: "", role: None, description: "Begin", example: "", parse: |_, _| Ok(Command::Help { first: true }) },
+];
+
+/// The rows of the help for a role.
+pub(crate) fn help_rows(role: Role, config: &Configuration) -> Vec<HelpRow> {
+    let allowed = COMMANDS.iter().filter(|c| c.role.is_none_or(|needs| role >= needs) && c.name != "start");
+    let row = |c: &Spec| HelpRow { name: c.name, arguments: c.arguments, description: c.description, example: example(c, config) };
+    allowed.map(row).collect()
+}
+
+/// A command's example with the names of a project that is there.
+fn example(spec: &Spec, config: &Configuration) -> String {
+    let Some(project) = config.implied().or_else(|| config.enabled().next()) else { return spec.example.to_owned() };
+    let primary = project.primary.as_ref().map_or("backend", ServiceName::as_str);
+    spec.example.replace("backend", primary).replace("shop", project.name.as_str())
+}
+
+/// What parsing needs to know.
+pub(crate) struct Input<'a> {
+    pub(crate) config: &'a Configuration,
+    pub(crate) spec: &'a Spec,
+}
+
+impl Input<'_> {
+    fn projects(&self) -> Vec<String> {
+        self.config.enabled().map(|p| p.name.to_string()).collect()
+    }
+
+    fn unclear(&self, typed: &str) -> Unclear {
+        words::unclear(typed, self.spec.name, self.spec.arguments, &example(self.spec, self.config)).into()
+    }
+
+    /// The project that was typed, in any case; never guessed.
+    fn find(&self, typed: &str) -> Match<&ProjectName> {
+        match find(typed, self.config.enabled().map(|p| p.name.as_str())) {
+            Match::Found(name) => match self.config.projects.get(name) {
+                Some(project) => Match::Found(&project.name),
+                None => Match::Unknown(Vec::new()),
+            },
+            Match::Unknown(near) => Match::Unknown(near.into_iter().filter_map(|n| self.config.projects.get(n).map(|p| &p.name)).collect()),
+        }
+    }
+
+    /// The project that is meant. Buttons stand only for a bare command: they would lose what else was typed.
+    fn implied(&self, arguments: &Arguments) -> Result<ProjectName, Unclear> {
+        if let Some(project) = self.config.implied() {
+            return Ok(project.name.clone());
+        }
+        let all = self.projects();
+        Err(match which(self.spec.name) {
+            Some(verb) if !all.is_empty() && arguments.first().is_none() => {
+                Unclear { text: words::which_project(), buttons: callback::projects(verb, &all) }
+            }
+            _ => words::no_project(self.spec.name, &all).into(),
+        })
+    }
+
+    /// The target: taken off the arguments where the first of them names a project, otherwise the one that is meant.
+    /// What `is_option` knows is an option, unless a project is called that.
+    fn target(&self, arguments: &mut Arguments, is_option: fn(&Token) -> bool) -> Result<Target, Unclear> {
+        let Some(first) = arguments.first() else { return Ok(Target { project: self.implied(arguments)?, service: None }) };
+        let (typed, service) = match first.raw.split_once('/') {
+            Some((project, service)) => (project, Some(service.to_owned())),
+            None => (first.raw.as_str(), None),
+        };
+        match self.find(typed) {
+            Match::Found(project) => {
+                let project = project.clone();
+                arguments.skip();
+                let service = service.map(|s| ServiceName::new(&s).map_err(|_| Unclear::from(words::wrong_service(&s))));
+                Ok(Target { project, service: service.transpose()? })
+            }
+            Match::Unknown(_) if is_option(first) => Ok(Target { project: self.implied(arguments)?, service: None }),
+            Match::Unknown(near) => {
+                let disabled = self.config.projects.values().find(|p| !p.enabled && p.name.as_str().eq_ignore_ascii_case(typed));
+                if let Some(project) = disabled {
+                    return Err(words::disabled(project.name.as_str()).into());
+                }
+                let near: Vec<String> = near.iter().map(ToString::to_string).collect();
+                let takes_service = self.spec.arguments.contains("/service") && ServiceName::new(typed).is_ok();
+                let implied = self.config.implied().filter(|_| takes_service && service.is_none()).map(|p| p.name.to_string());
+                Err(words::unknown_project(&first.shown(), &near, &self.projects(), implied.as_deref()).into())
+            }
+        }
+    }
+
+    /// As [`Input::target`], for a command that takes no service.
+    fn project(&self, arguments: &mut Arguments, is_option: fn(&Token) -> bool) -> Result<ProjectName, Unclear> {
+        let typed = arguments.first().map(Token::shown);
+        match (self.target(arguments, is_option)?, typed) {
+            (Target { service: Some(_), .. }, Some(typed)) => Err(self.unclear(&typed)),
+            (target, _) => Ok(target.project),
+        }
+    }
+}
+
+/// What came of a message that begins with a slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Parsed {
+    /// A command, its name as the table has it, and the role that it takes.
+    Command { name: &'static str, needs: Option<Role>, command: Command },
+    /// A command that was not understood.
+    Unclear { needs: Option<Role>, unclear: Unclear },
+    /// There is no such command; whether it was addressed to this bot by name.
+    Unknown { typed: String, addressed: bool },
+    /// For another bot, or no command at all.
+    NotOurs,
+}
+
+/// Reads a message. `username` is this bot's.
+pub(crate) fn parse(text: &str, username: &str, config: &Configuration) -> Parsed {
+    let Some(rest) = text.trim_start().strip_prefix('/') else { return Parsed::NotOurs };
+    let (head, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let (name, addressed) = match head.split_once('@') {
+        Some((_, bot)) if !bot.eq_ignore_ascii_case(username) => return Parsed::NotOurs,
+        Some((name, _)) => (name, true),
+        None => (head, false),
+    };
+    let Some(spec) = COMMANDS.iter().find(|c| c.name.eq_ignore_ascii_case(name)) else {
+        return Parsed::Unknown { typed: name.chars().take(40).collect(), addressed };
+    };
+    match (spec.parse)(&Input { config, spec }, Arguments::read(arguments)) {
+        Ok(command) => Parsed::Command { name: spec.name, needs: spec.role, command },
+        Err(unclear) => Parsed::Unclear { needs: spec.role, unclear },
+    }
+}
+
+/// The answer to a command that does not exist.
+pub(crate) fn unknown(typed: &str) -> Text {
+    let near = match find(typed, COMMANDS.iter().map(|c| c.name)) {
+        Match::Unknown(near) => near.into_iter().map(str::to_owned).collect(),
+        Match::Found(_) => Vec::new(),
+    };
+    words::unknown_command(typed, &near)
+}
+
+fn status(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
+    let is_all = |t: &Token| t.raw.eq_ignore_ascii_case("all");
+    let none = arguments.first().is_none();
+    if none && input.config.implied().is_none() {
+        return Ok(Command::Overview);
+    }
+    if arguments.first().is_some_and(|first| is_all(first) && !matches!(input.find(&first.raw), Match::Found(_))) {
+        arguments.skip();
+        return arguments.end(input).map(|()| Command::Overview);
+    }
+    let project = input.project(&mut arguments, |_| false)?;
+    arguments.end(input).map(|()| Command::Status(project))
+}
+
+fn history(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
+    let project = input.project(&mut arguments, |_| false)?;
+    arguments.end(input).map(|()| Command::History(project))
+}
+
+fn is_number(token: &Token) -> bool {
+    token.raw.strip_prefix('-').unwrap_or(&token.raw).chars().all(|c| c.is_ascii_digit())
+}
+
+fn logs(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
+    let target = input.target(&mut arguments, |t| is_number(t) || t.key.is_some() || t.raw.eq_ignore_ascii_case("follow"))?;
+    let (mut lines, mut grep, mut since, mut follow) = (None, None, None, false);
+    for token in arguments.rest() {
+        match token.key.as_deref() {
+            Some("grep") if grep.is_none() && !token.value.is_empty() => grep = Some(token.value),
+            Some("since") if since.is_none() => {
+                since = Some(arguments::duration(&token.value).ok_or_else(|| input.unclear(&token.shown()))?)
+            }
+            None if token.raw.eq_ignore_ascii_case("follow") && !follow => follow = true,
+            None if is_number(&token) && lines.is_none() => {
+                let asked = token.raw.parse().ok().filter(|n| (1..=LINES_MAX).contains(n));
+                lines = Some(asked.ok_or_else(|| Unclear::from(words::lines_out_of_range(&token.shown(), LINES_MAX)))?);
+            }
+            _ => return Err(input.unclear(&token.shown())),
+        }
+    }
+    let query = LogQuery { project: target.project, service: target.service, lines: lines.unwrap_or(LINES_DEFAULT), grep, since };
+    Ok(Command::Logs { query, follow })
+}
+
+fn strategy(token: &Token) -> Option<Strategy> {
+    Strategy::ALL.into_iter().find(|s| s.word().eq_ignore_ascii_case(&token.raw))
+}
+
+fn lifecycle(input: &Input<'_>, mut arguments: Arguments, kind: Kind) -> Result<Command, Unclear> {
+    let is_restart = kind == Kind::Restart;
+    let target = input.target(&mut arguments, if is_restart { |t| strategy(t).is_some() } else { |_| false })?;
+    let mut chosen = None;
+    if is_restart {
+        chosen = arguments.first().and_then(strategy);
+        if chosen.is_some() {
+            arguments.skip();
+        }
+    }
+    arguments.end(input)?;
+    Ok(Command::Operate(match kind {
+        Kind::Start => Request::Start(target),
+        Kind::Stop => Request::Stop(target),
+        Kind::Restart | Kind::Deploy => Request::Restart { target, strategy: chosen },
+    }))
+}
+
+fn deploy(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
+    let project = input.project(&mut arguments, |t| t.key.as_deref() == Some("with"))?;
+    let mut with = BTreeSet::new();
+    for token in arguments.rest() {
+        if token.key.as_deref() != Some("with") || token.value.is_empty() {
+            return Err(input.unclear(&token.shown()));
+        }
+        for name in token.value.split(',').map(str::trim).filter(|n| !n.is_empty()) {
+            with.insert(ServiceName::new(name).map_err(|_| Unclear::from(words::wrong_service(name)))?);
+        }
+    }
+    Ok(Command::Operate(Request::Deploy { project, with }))
+}
+
+#[cfg(test)]
+pub(crate) use tests::configuration_for_tests;
+
+#[cfg(test)]
+mod tests;

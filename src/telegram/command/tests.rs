@@ -1,0 +1,273 @@
+use super::*;
+use crate::domain::project::{ComposeSource, DeployPolicy, Project, RestartPolicy, Source};
+use expect_test::{Expect, expect};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub(crate) fn configuration_for_tests(names: &[&str], default: Option<&str>) -> Configuration {
+    let project = |name: &str| Project {
+        name: ProjectName::new(name).unwrap(),
+        description: None,
+        enabled: name != "disabled",
+        source: Source::Compose(ComposeSource { files: Vec::new(), name: name.to_lowercase() }),
+        workspace: None,
+        production: None,
+        primary: None,
+        stateful: BTreeSet::new(),
+        exclude: Vec::new(),
+        access: BTreeMap::new(),
+        deploy: DeployPolicy::default(),
+        restart: RestartPolicy::default(),
+    };
+    Configuration {
+        default_project: default.map(|d| ProjectName::new(d).unwrap()),
+        users: BTreeMap::from([(1, Role::Admin)]),
+        chats: BTreeSet::new(),
+        confirm_timeout: Duration::from_secs(60),
+        projects: names.iter().map(|n| (ProjectName::new(n).unwrap(), project(n))).collect(),
+    }
+}
+
+fn read(text: &str, config: &Configuration) -> String {
+    match parse(text, "dock_bot", config) {
+        Parsed::Command { command, .. } => match command {
+            Command::Logs { query: q, follow } => {
+                let service = q.service.map_or(String::new(), |s| format!("/{s}"));
+                let follow = if follow { " follow" } else { "" };
+                format!("logs {}{service} {} grep {:?} since {:?}{follow}", q.project, q.lines, q.grep, q.since)
+            }
+            Command::Operate(Request::Restart { target, strategy }) => format!("restart {target} {strategy:?}"),
+            Command::Operate(Request::Deploy { project, with }) => format!("deploy {project} with {with:?}"),
+            Command::Operate(Request::Start(target)) => format!("start {target}"),
+            Command::Operate(Request::Stop(target)) => format!("stop {target}"),
+            other => format!("{other:?}"),
+        },
+        Parsed::Unclear { unclear, .. } => {
+            let buttons: Vec<&str> = unclear.buttons.iter().flatten().map(|b| b.data.as_str()).collect();
+            format!("{}{}", unclear.text.to_plain(), if buttons.is_empty() { String::new() } else { format!(" {buttons:?}") })
+        }
+        Parsed::Unknown { typed, addressed } => format!("unknown {typed} {addressed}"),
+        Parsed::NotOurs => "not ours".to_owned(),
+    }
+}
+
+fn check(config: &Configuration, lines: &[&str], expect: Expect) {
+    let all: Vec<String> = lines.iter().map(|l| format!("{l}\n  {}", read(l, config).replace('\n', "\n  "))).collect();
+    expect.assert_eq(&all.join("\n"));
+}
+
+#[test]
+fn with_a_default_project() {
+    check(
+        &configuration_for_tests(&["shop", "edge", "50", "Rolling", "disabled"], Some("shop")),
+        &[
+            "/docker_status",
+            "/Docker_Status@DOCK_bot SHOP",
+            "/docker_status@other_bot",
+            "/docker_status all",
+            "/docker_status shop/web",
+            "/docker_status disabled",
+            "/docker_logs",
+            "/docker_logs 100",
+            "/docker_logs 50 50",
+            "/docker_logs Shop/web 20 grep=\"not found\" since=1h30m follow",
+            "/docker_logs backend",
+            "/docker_logs 0",
+            "/docker_logs 1001",
+            "/docker_logs -5",
+            "/docker_logs shop ten",
+            "/docker_logs shop since=soon",
+            "/docker_logs shop grep=",
+            "/docker_logs ../x",
+            "/docker_logs shop/../x",
+            "/docker_restart",
+            "/docker_restart graceful",
+            "/docker_restart rolling",
+            "/docker_restart shop ROLLING",
+            "/docker_restart shop/web rolling now",
+            "/docker_restart -rf",
+            "/docker_stop edge/nginx",
+            "/docker_start shp",
+            "/docker_deploy",
+            "/docker_deploy with=postgres,redis",
+            "/docker_deploy edge with=-x",
+            "/docker_deploy shop/web",
+            "/docker_deploy shop --force",
+            "/docker_history edge",
+            "/whoami",
+            "/whoami please",
+            "/start payload",
+            "/docker_statsu",
+            "hello",
+        ],
+        expect![[r#"
+            /docker_status
+              Status(ProjectName("shop"))
+            /Docker_Status@DOCK_bot SHOP
+              Status(ProjectName("shop"))
+            /docker_status@other_bot
+              not ours
+            /docker_status all
+              Overview
+            /docker_status shop/web
+              I do not understand shop/web here.
+              Allowed: /docker_status [p | all]
+              Example: /docker_status shop
+            /docker_status disabled
+              disabled is disabled in projects.json ("enabled": false).
+            /docker_logs
+              logs shop 50 grep None since None
+            /docker_logs 100
+              logs shop 100 grep None since None
+            /docker_logs 50 50
+              logs 50 50 grep None since None
+            /docker_logs Shop/web 20 grep="not found" since=1h30m follow
+              logs shop/web 20 grep Some("not found") since Some(5400s) follow
+            /docker_logs backend
+              There is no project backend.
+              There is: 50, Rolling, edge, shop.
+              A service is named with its project: shop/backend
+            /docker_logs 0
+              0 lines cannot be shown: ask for 1 to 1000.
+            /docker_logs 1001
+              1001 lines cannot be shown: ask for 1 to 1000.
+            /docker_logs -5
+              -5 lines cannot be shown: ask for 1 to 1000.
+            /docker_logs shop ten
+              I do not understand ten here.
+              Allowed: /docker_logs [p[/service]] [lines] [grep=TEXT] [since=10m] [follow]
+              Example: /docker_logs shop/backend 100 grep=error since=10m
+            /docker_logs shop since=soon
+              I do not understand since=soon here.
+              Allowed: /docker_logs [p[/service]] [lines] [grep=TEXT] [since=10m] [follow]
+              Example: /docker_logs shop/backend 100 grep=error since=10m
+            /docker_logs shop grep=
+              I do not understand grep= here.
+              Allowed: /docker_logs [p[/service]] [lines] [grep=TEXT] [since=10m] [follow]
+              Example: /docker_logs shop/backend 100 grep=error since=10m
+            /docker_logs ../x
+              There is no project ../x.
+              There is: 50, Rolling, edge, shop.
+            /docker_logs shop/../x
+              ../x is no service's name: letters, digits, _ - and . after a letter or digit.
+              Example: shop/backend
+            /docker_restart
+              restart shop None
+            /docker_restart graceful
+              restart shop Some(Graceful)
+            /docker_restart rolling
+              restart Rolling None
+            /docker_restart shop ROLLING
+              restart shop Some(Rolling)
+            /docker_restart shop/web rolling now
+              I do not understand now here.
+              Allowed: /docker_restart [p[/service]] [immediate | graceful | rolling | dependency]
+              Example: /docker_restart shop/backend
+            /docker_restart -rf
+              There is no project -rf.
+              There is: 50, Rolling, edge, shop.
+            /docker_stop edge/nginx
+              stop edge/nginx
+            /docker_start shp
+              There is no project shp.
+              Nearest: shop.
+            /docker_deploy
+              deploy shop with {}
+            /docker_deploy with=postgres,redis
+              deploy shop with {ServiceName("postgres"), ServiceName("redis")}
+            /docker_deploy edge with=-x
+              -x is no service's name: letters, digits, _ - and . after a letter or digit.
+              Example: shop/backend
+            /docker_deploy shop/web
+              I do not understand shop/web here.
+              Allowed: /docker_deploy [p] [with=service,..]
+              Example: /docker_deploy shop
+            /docker_deploy shop --force
+              I do not understand --force here.
+              Allowed: /docker_deploy [p] [with=service,..]
+              Example: /docker_deploy shop
+            /docker_history edge
+              History(ProjectName("edge"))
+            /whoami
+              Whoami
+            /whoami please
+              Whoami
+            /start payload
+              Help { first: true }
+            /docker_statsu
+              unknown docker_statsu false
+            hello
+              not ours"#]],
+    );
+}
+
+#[test]
+fn without_a_default_project_nothing_is_guessed() {
+    check(
+        &configuration_for_tests(&["shop", "edge"], None),
+        &["/docker_status", "/docker_logs 20", "/docker_restart", "/docker_deploy with=x", "/docker_history", "/docker_status nope"],
+        expect![[r#"
+            /docker_status
+              Overview
+            /docker_logs 20
+              Which project? There is: edge, shop.
+              Example: /docker_logs edge
+            /docker_restart
+              Which project? ["r:edge", "r:shop"]
+            /docker_deploy with=x
+              Which project? There is: edge, shop.
+              Example: /docker_deploy edge
+            /docker_history
+              Which project? ["h:edge", "h:shop"]
+            /docker_status nope
+              There is no project nope.
+              There is: edge, shop."#]],
+    );
+    check(
+        &configuration_for_tests(&[], None),
+        &["/docker_status", "/docker_logs"],
+        expect![[r#"
+        /docker_status
+          Overview
+        /docker_logs
+          No project is enabled in projects.json."#]],
+    );
+    check(
+        &configuration_for_tests(&["only"], None),
+        &["/docker_restart"],
+        expect![[r#"
+        /docker_restart
+          restart only None"#]],
+    );
+}
+
+#[test]
+fn buttons_carry_what_fits() {
+    let long = "x".repeat(crate::domain::project::PROJECT_NAME_MAX);
+    let config = configuration_for_tests(&["shop", &long], None);
+    for spec in &COMMANDS {
+        if let Some(letter) = which(spec.name) {
+            let data = data(letter, &long);
+            assert!(data.len() <= 64);
+            let Some(Press::Command(command)) = Press::read(&data, &config) else { panic!("{data}") };
+            assert_eq!(command.project().map(ProjectName::as_str), Some(long.as_str()));
+        }
+    }
+    assert!(data('c', &crate::telegram::nonce()).len() <= 64);
+    assert_eq!(Press::read("s:nope", &config), Some(Press::Gone("nope".into())));
+    for forged in ["", "s", "s:../x", "z:shop", "c"] {
+        assert_eq!(Press::read(forged, &config), None, "{forged}");
+    }
+}
+
+#[test]
+fn the_table_is_fit_for_telegram() {
+    for spec in &COMMANDS {
+        assert!(!spec.name.is_empty() && spec.name.len() <= 32);
+        assert!(spec.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));
+        assert!((1..=256).contains(&spec.description.chars().count()));
+        let config = configuration_for_tests(&["shop"], None);
+        let example = format!("/{} {}", spec.name, spec.example);
+        assert!(matches!(parse(&example, "b", &config), Parsed::Command { .. }), "the example of {} works", spec.name);
+    }
+}

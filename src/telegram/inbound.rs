@@ -1,0 +1,129 @@
+//! Updates between their arrival and the end of their handling.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use teloxide::types::{Update, UpdateKind};
+
+use super::activity::{Activity, Guard};
+use super::command::Press;
+use super::listener::read;
+use super::{schema, trust};
+use crate::domain::Millis;
+use crate::domain::access::role;
+use crate::domain::notice::{Notice, Origin};
+use crate::domain::project::Configuration;
+use crate::history::{History, HistoryError};
+
+/// The longest part of a message that is quoted back, in characters.
+const QUOTED_MAX: usize = 60;
+
+/// The updates in hand. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Inbound {
+    history: History,
+    activity: Activity,
+    now: fn() -> Millis,
+    guards: Arc<Mutex<HashMap<i64, Guard>>>,
+}
+
+impl Inbound {
+    pub(crate) fn new(history: History, activity: Activity, now: fn() -> Millis) -> Self {
+        Self { history, activity, now, guards: Arc::default() }
+    }
+
+    /// How many are in hand.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.guards().len()
+    }
+
+    fn guards(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Guard>> {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps updates; returns those that were not here before and that are understood. After this they can be acknowledged.
+    pub(crate) async fn keep(&self, updates: Vec<(i64, Value)>) -> Result<Vec<Update>, HistoryError> {
+        // Held across the write, so that there is no moment in which an update is neither here nor counted.
+        let guard = self.activity.begin();
+        let bodies = updates.iter().map(|(id, body)| (*id, body.to_string())).collect();
+        let new = self.history.inbox_keep(bodies, (self.now)()).await?;
+        let mut understood = Vec::with_capacity(new.len());
+        for (id, body) in updates.into_iter().filter(|(id, _)| new.contains(id)) {
+            match read(body) {
+                Some(update) => {
+                    self.guards().insert(id, self.activity.begin());
+                    understood.push(update);
+                }
+                None => {
+                    tracing::warn!(update = id, "an update of an unknown kind is ignored");
+                    self.finish(id).await;
+                }
+            }
+        }
+        drop(guard);
+        Ok(understood)
+    }
+
+    /// Notes that the handling begins. Not to be handled where that cannot be noted: it might run twice.
+    pub(crate) async fn begin(&self, id: i64) -> bool {
+        match self.history.inbox_begin(id).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(update = id, %error, "a message is not handled now: the history cannot be written");
+                self.guards().remove(&id);
+                false
+            }
+        }
+    }
+
+    /// Notes that an update was dealt with.
+    pub(crate) async fn finish(&self, id: i64) {
+        if let Err(error) = self.history.inbox_done(id, (self.now)()).await {
+            tracing::error!(update = id, %error, "a message was handled, and that could not be noted");
+        }
+        self.guards().remove(&id);
+    }
+
+    /// What an earlier run left: what was begun is reported to its chat and never run again, what was not begun comes back.
+    pub(crate) async fn recover(&self, config: &Configuration) -> Result<Vec<Update>, HistoryError> {
+        let mut again = Vec::new();
+        for kept in self.history.inbox_unfinished().await? {
+            let update = serde_json::from_str(&kept.body).ok().and_then(read);
+            match update {
+                Some(update) if !kept.begun => {
+                    self.guards().insert(kept.update_id, self.activity.begin());
+                    again.push(update);
+                }
+                Some(update) => {
+                    if let Some((origin, text)) = unanswered(&update, config) {
+                        self.history.notice_post(origin, Notice::Unanswered { text }, (self.now)()).await?;
+                    }
+                    self.finish(kept.update_id).await;
+                }
+                None => self.finish(kept.update_id).await,
+            }
+        }
+        Ok(again)
+    }
+}
+
+/// Where to say that an update went unanswered, and what it was; none where nobody waits for an answer.
+fn unanswered(update: &Update, config: &Configuration) -> Option<(Origin, String)> {
+    match &update.kind {
+        UpdateKind::Message(message) => {
+            let text = message.text()?.trim();
+            let waits = text.starts_with('/') || schema::word(text).is_some();
+            let known = trust::author(message).is_ok_and(|actor| role(config, &actor, None).is_ok());
+            let origin = Origin { chat: message.chat.id.0, thread: message.thread_id.map(|t| t.0.0), message: Some(message.id.0) };
+            (waits && known).then(|| (origin, text.chars().take(QUOTED_MAX).collect()))
+        }
+        UpdateKind::CallbackQuery(press) => {
+            let what = Press::read(press.data.as_deref()?, config)?.words().to_owned();
+            let message = press.message.as_ref()?;
+            let thread = message.regular_message().and_then(|m| m.thread_id).map(|t| t.0.0);
+            Some((Origin { chat: message.chat().id.0, thread, message: Some(message.id().0) }, what))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,143 @@
+//! Where updates come from: each is in the history before it is acknowledged, so that a `kill -9` loses none. This is
+//! teloxide's `UpdateListener`; its own polling acknowledges first and cannot tell us about 401 and 409.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::stream::{self, Stream};
+use serde_json::Value;
+use teloxide::payloads::GetUpdates;
+use teloxide::stop::{StopFlag, StopToken, mk_stop_token};
+use teloxide::types::{AllowedUpdate, Update, UpdateKind};
+use teloxide::update_listeners::{AsUpdateStream, UpdateListener};
+use tokio_util::sync::CancellationToken;
+
+use super::api::{Api, CallError};
+use super::inbound::Inbound;
+use super::reach::Reach;
+
+/// How long one poll waits for something to come.
+const POLL: u32 = 25;
+/// How long a poll may take altogether.
+const POLL_LIMIT: Duration = Duration::from_secs(POLL as u64 + 15);
+/// As many updates may be on their way at once; with more, nothing new is fetched.
+const IN_HAND_MAX: usize = 500;
+/// How often it is looked again whether there is room.
+const ROOM_CHECK: Duration = Duration::from_millis(50);
+/// How long to wait after the history could not be written.
+const HISTORY_PAUSE: Duration = Duration::from_secs(2);
+
+/// Polls, keeps, and only then acknowledges.
+pub(crate) struct Listener {
+    api: Api,
+    inbound: Inbound,
+    reach: Reach,
+    shutdown: CancellationToken,
+    /// What was kept and is to be handled.
+    ready: VecDeque<Update>,
+    /// What acknowledges everything that was kept so far.
+    offset: Option<i32>,
+    stop: (StopToken, StopFlag),
+}
+
+impl Listener {
+    /// Hands out `ready` first: what an earlier run kept and did not begin.
+    pub(crate) fn new(api: Api, inbound: Inbound, ready: Vec<Update>, shutdown: CancellationToken) -> Self {
+        Self { api, inbound, reach: Reach::default(), shutdown, ready: ready.into(), offset: None, stop: mk_stop_token() }
+    }
+
+    async fn next(&mut self) -> Option<Update> {
+        loop {
+            if self.shutdown.is_cancelled() || self.stop.1.is_stopped() {
+                return None;
+            }
+            if let Some(update) = self.ready.pop_front() {
+                return Some(update);
+            }
+            self.poll().await;
+        }
+    }
+
+    async fn poll(&mut self) {
+        if self.inbound.in_hand() >= IN_HAND_MAX {
+            return self.pause(ROOM_CHECK).await;
+        }
+        let mut payload = GetUpdates::new();
+        payload.offset = self.offset;
+        payload.timeout = Some(POLL);
+        payload.allowed_updates = Some(vec![AllowedUpdate::Message, AllowedUpdate::CallbackQuery]);
+        let answer = tokio::select! {
+            () = self.shutdown.cancelled() => return,
+            () = self.stop.1.clone() => return,
+            answer = self.api.call_within(&payload, POLL_LIMIT) => answer,
+        };
+        match answer {
+            Ok(Value::Array(updates)) => {
+                self.reach.back();
+                self.keep(updates).await;
+            }
+            Ok(_) => {
+                let pause = self.reach.lost(&CallError::Unsure("no list of updates".to_owned()));
+                self.pause(pause).await;
+            }
+            Err(error) => {
+                let pause = self.reach.lost(&error);
+                if matches!(&error, CallError::Refused { code: 409, why } if why.contains("webhook")) {
+                    super::menu::drop_webhook(&self.api).await;
+                }
+                self.pause(pause).await;
+            }
+        }
+    }
+
+    async fn keep(&mut self, updates: Vec<Value>) {
+        let numbered: Vec<(i64, Value)> = updates.into_iter().filter_map(|u| Some((u["update_id"].as_i64()?, u))).collect();
+        let Some((last, _)) = numbered.last() else { return };
+        // Numbers can start anew after a quiet week, so that the last one counts and not the greatest.
+        let offset = i32::try_from(last + 1).ok();
+        match self.inbound.keep(numbered).await {
+            Ok(new) => {
+                self.offset = offset;
+                self.ready.extend(new);
+            }
+            Err(error) => {
+                tracing::error!(%error, "messages could not be kept, so they are not acknowledged yet");
+                self.pause(HISTORY_PAUSE).await;
+            }
+        }
+    }
+
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = self.stop.1.clone() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Reads an update. One that teloxide does not understand is none of ours.
+pub(crate) fn read(body: Value) -> Option<Update> {
+    // From text, not from the value: teloxide looks at keys as borrowed text, which a value cannot give it.
+    let update: Update = serde_json::from_str(&body.to_string()).ok()?;
+    (!matches!(update.kind, UpdateKind::Error(_))).then_some(update)
+}
+
+impl<'a> AsUpdateStream<'a> for Listener {
+    type StreamErr = Infallible;
+    type Stream = Pin<Box<dyn Stream<Item = Result<Update, Infallible>> + Send + 'a>>;
+
+    fn as_stream(&'a mut self) -> Self::Stream {
+        Box::pin(stream::unfold(self, async |listener| listener.next().await.map(|update| (Ok(update), listener))))
+    }
+}
+
+impl UpdateListener for Listener {
+    type Err = Infallible;
+
+    fn stop_token(&mut self) -> StopToken {
+        self.stop.0.clone()
+    }
+}

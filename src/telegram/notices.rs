@@ -1,0 +1,120 @@
+//! Delivers what the history keeps for chats, outcomes above all: tried again for as long as Telegram is away, and
+//! after a restart.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::command::data;
+use super::front::{Front, locked};
+use super::outbox::{Button, Keyboard, Letter, NotSent};
+use crate::domain::notice::Notice;
+use crate::domain::text::Text;
+use crate::domain::words;
+use crate::history::HistoryError;
+use crate::history::notices::Waiting;
+
+/// How often it is looked for notices where nobody says that there are some.
+const LOOK: Duration = Duration::from_secs(2);
+/// The longest pause between two tries of one notice.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// Notices on their way, or waiting for their next try.
+#[derive(Default)]
+pub(crate) struct Delivery(Mutex<HashMap<i64, Tries>>);
+
+/// How often one was tried, and when it may be tried again; none while it is on its way.
+struct Tries {
+    count: u32,
+    next: Option<Instant>,
+}
+
+impl Front {
+    /// Delivers notices until the program ends.
+    pub(crate) async fn deliver_notices(self, delivery: std::sync::Arc<Delivery>) {
+        loop {
+            self.deliver_due(&delivery).await;
+            tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                () = self.notices.notified() => {}
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Starts the delivery of everything that waits and is due.
+    pub(crate) async fn deliver_due(&self, delivery: &std::sync::Arc<Delivery>) {
+        let waiting = match self.history.notices_waiting().await {
+            Ok(waiting) => waiting,
+            Err(error) => return tracing::error!(%error, "what chats must be told cannot be read"),
+        };
+        let now = Instant::now();
+        for notice in waiting {
+            {
+                let mut all = locked(&delivery.0);
+                let tries = all.entry(notice.id).or_insert(Tries { count: 0, next: Some(now) });
+                match tries.next {
+                    Some(at) if at <= now => tries.next = None,
+                    _ => continue,
+                }
+            }
+            let (front, delivery, guard) = (self.clone(), std::sync::Arc::clone(delivery), self.activity.begin());
+            self.tasks.spawn(async move {
+                front.deliver(&delivery, notice).await;
+                drop(guard);
+            });
+        }
+    }
+
+    async fn deliver(&self, delivery: &Delivery, waiting: Waiting) {
+        let result = match self.composed(&waiting).await {
+            Ok(Some((text, buttons))) => {
+                let origin = waiting.origin;
+                let reply_to = origin.message;
+                self.outbox.send(Letter { chat: origin.chat, thread: origin.thread, text, buttons, reply_to, silent: false }).await
+            }
+            Ok(None) => Err(NotSent::Refused("what it is about is no longer in the history".to_owned())),
+            Err(error) => {
+                tracing::error!(%error, notice = waiting.id, "what a chat must be told cannot be read");
+                Err(NotSent::Away)
+            }
+        };
+        let why_not = match result {
+            Ok(_) => None,
+            Err(NotSent::Refused(why)) => Some(why),
+            Err(NotSent::Away | NotSent::Unsure | NotSent::Full | NotSent::Ending) => {
+                let mut all = locked(&delivery.0);
+                let tries = all.entry(waiting.id).or_insert(Tries { count: 0, next: None });
+                let pause = Duration::from_secs(1 << tries.count.min(6)).min(BACKOFF_MAX);
+                tries.count = tries.count.saturating_add(1);
+                tries.next = Some(Instant::now() + pause);
+                return;
+            }
+        };
+        if let Err(error) = self.history.notice_settled(waiting.id, self.now(), why_not).await {
+            tracing::error!(%error, notice = waiting.id, "a chat was told, and that could not be noted");
+        }
+        locked(&delivery.0).remove(&waiting.id);
+        if let Notice::Outcome { operation } = waiting.notice {
+            drop(locked(&self.undelivered).remove(&operation));
+        }
+    }
+
+    /// What a notice says; none where what it is about is no longer known.
+    async fn composed(&self, waiting: &Waiting) -> Result<Option<(Text, Keyboard)>, HistoryError> {
+        Ok(match &waiting.notice {
+            Notice::Unanswered { text } => Some((words::unanswered(text), Keyboard::new())),
+            Notice::Outcome { operation } => self.history.operation(*operation).await?.and_then(|record| {
+                let (at, outcome) = record.ended.as_ref()?;
+                let took = at.saturating_sub(record.started);
+                let actor = record.actor.label();
+                let text = words::outcome(record.id, record.plan.kind(), &record.plan.target(), &actor, took, outcome);
+                let project = record.plan.request.project().as_str();
+                let button = |label: &str, letter| Button { label: label.to_owned(), data: data(letter, project) };
+                Some((text, vec![vec![button("Status", 's'), button("Logs", 'l')]]))
+            }),
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! Operations: the plan, the question, the answer, and what follows from it.
+
+use std::time::Duration;
+
+use super::asked::Shown;
+use super::command::data;
+use super::conversation::Turn;
+use super::front::{Front, Place, locked};
+use super::nonce;
+use super::outbox::{Button, Keyboard};
+use crate::domain::confirm::{Answer, Pending};
+use crate::domain::notice::Origin;
+use crate::domain::plan::Plan;
+use crate::domain::request::Request;
+use crate::domain::text::Text;
+use crate::domain::words::{self, Late};
+use crate::operations::Refusal;
+
+/// How long a yes waits for the plan that it answers to be known as delivered.
+const ARRIVAL: Duration = Duration::from_secs(5);
+/// How often that is looked at, and the shortest time to an expiry.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Front {
+    /// Shows what an operation would do and asks for a yes.
+    pub(crate) async fn plan(&self, place: &Place, request: Request, turn: Turn) {
+        let Some((turn, replaced)) = turn else { return };
+        if let Some((old, shown)) = replaced {
+            self.close(place, &old, &words::replaced(&words::plan(&shown.plan)));
+        }
+        match self.desk.plan(&place.actor, &request).await {
+            Err(refusal) => self.say(place, self.refusal(&refusal)).await,
+            Ok(plan) if plan.is_empty() => self.say(place, words::nothing_to_do(&plan)).await,
+            Ok(plan) => self.ask(place, plan, turn, None).await,
+        }
+    }
+
+    /// Asks for a yes; `before` is the plan that was confirmed, where it is no longer this one.
+    async fn ask(&self, place: &Place, plan: Plan, turn: u64, before: Option<&Plan>) {
+        let timeout = self.desk.configuration().confirm_timeout;
+        let valid = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX / 4);
+        let nonce = nonce();
+        let text = match before {
+            Some(before) => words::asked_again(before, &plan, !place.private, valid),
+            None => words::ask(&plan, !place.private, valid),
+        };
+        let verb = plan.kind().verb();
+        let what = format!("{verb} {}", plan.target());
+        let button = |label: &str, letter| Button { label: label.to_owned(), data: data(letter, &nonce) };
+        let buttons = vec![vec![button(verb, 'c'), button("Cancel", 'x')]];
+        let shown = Shown { plan, valid, thread: place.thread };
+        // Kept before it is sent: whoever presses at once must find it.
+        if !locked(&self.asked).ask(place.chat, place.user, turn, &nonce, shown, self.now()) {
+            return self.say(place, words::superseded(&what)).await;
+        }
+        match self.send(place, text, buttons).await {
+            Ok(message) => {
+                if locked(&self.asked).placed(place.chat, place.user, &nonce, message, self.now()) {
+                    self.expire_later(nonce, timeout);
+                } else if !locked(&self.asked).answered(&nonce) {
+                    // A newer request ended it while it was on its way, when there was no message to take the buttons off.
+                    self.outbox.edit(place.chat, message, words::superseded(&what), Keyboard::new());
+                }
+            }
+            Err(_) => locked(&self.asked).withdraw(place.chat, place.user, &nonce),
+        }
+    }
+
+    fn expire_later(&self, nonce: String, timeout: Duration) {
+        let front = self.clone();
+        tokio::spawn(async move {
+            let mut wait = timeout;
+            while locked(&front.asked).waits(&nonce) {
+                tokio::select! {
+                    () = front.shutdown.cancelled() => return,
+                    () = tokio::time::sleep(wait.max(LOOK)) => {}
+                }
+                // The injected clock decides; should it run behind the timer, it is asked again.
+                let over = locked(&front.asked).expire(front.now());
+                for (chat, pending, shown) in over {
+                    let text = words::expired(&words::plan(&shown.plan), shown.valid);
+                    front.outbox.edit(chat, pending.message, text, Keyboard::new());
+                }
+                wait = LOOK;
+            }
+        });
+    }
+
+    /// Takes the buttons off the message of something that waited.
+    fn close(&self, place: &Place, pending: &Pending, text: &Text) {
+        if pending.message != 0 {
+            self.outbox.edit(place.chat, pending.message, text.clone(), Keyboard::new());
+        }
+    }
+
+    /// A press of the confirming button or of Cancel.
+    pub(crate) async fn answered(&self, place: &Place, callback: String, nonce: &str, yes: bool) {
+        let (answer, shown) = locked(&self.asked).press(place.chat, place.user, nonce, yes, self.now());
+        let toast = |text: Text| self.outbox.answer(callback.clone(), Some(text.to_plain()), true);
+        match answer {
+            Answer::Confirmed(_) | Answer::Cancelled(_) => self.outbox.answer(callback, Some(words::toast(yes).to_owned()), false),
+            Answer::Expired(_) => toast(words::late_press(Late::Settled(crate::domain::confirm::Settled::Expired))),
+            Answer::NotYours => toast(words::not_yours()),
+            Answer::Settled(how) => toast(words::late_press(Late::Settled(how))),
+            Answer::Unknown | Answer::Nothing => toast(words::late_press(Late::Unknown)),
+        }
+        self.settle(place, place.message, answer, shown).await;
+    }
+
+    /// A yes or no in words; `reply_to` is the message of ours that it replies to.
+    pub(crate) async fn word(&self, place: &Place, yes: bool, reply_to: Option<i32>) {
+        if self.arrived(place).await.is_some_and(|plan| plan > place.message) {
+            // Written before the plan was there: it cannot be an answer to it.
+            return self.say(place, words::nothing_waits()).await;
+        }
+        let (answer, shown) = locked(&self.asked).word(place.chat, place.user, reply_to, yes, self.now());
+        match answer {
+            Answer::Confirmed(ref p) | Answer::Cancelled(ref p) => {
+                let message = p.message;
+                self.settle(place, message, answer, shown).await;
+            }
+            Answer::Expired(ref p) => {
+                let message = p.message;
+                self.settle(place, message, answer, shown).await;
+                self.say(place, words::late_press(Late::Settled(crate::domain::confirm::Settled::Expired))).await;
+            }
+            Answer::NotYours => self.say(place, words::not_yours()).await,
+            Answer::Settled(how) => self.say(place, words::late_press(Late::Settled(how))).await,
+            Answer::Unknown | Answer::Nothing => {
+                let what = locked(&self.asked).waiting(place.chat, place.user).map(|p| described(&p.request));
+                let text = what.map_or_else(words::nothing_waits, |what| words::waits_elsewhere(&what, !place.private));
+                self.say(place, text).await;
+            }
+        }
+    }
+
+    /// The message of the plan that this person is asked about, once it is known as delivered.
+    async fn arrived(&self, place: &Place) -> Option<i32> {
+        let until = tokio::time::Instant::now() + ARRIVAL;
+        loop {
+            let message = locked(&self.asked).waiting(place.chat, place.user).map(|p| p.message)?;
+            if message != 0 || tokio::time::Instant::now() >= until {
+                return Some(message);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// What follows from an answer that settled something. `message` shows the plan.
+    async fn settle(&self, place: &Place, message: i32, answer: Answer, shown: Option<Shown>) {
+        let Some(shown) = shown else { return };
+        let planned = words::plan(&shown.plan);
+        let who = place.actor.label();
+        match answer {
+            Answer::Confirmed(pending) => {
+                self.outbox.edit(place.chat, message, words::confirmed(&planned, &who), Keyboard::new());
+                let place = Place { thread: shown.thread, message, ..place.clone() };
+                self.submit(&place, pending, &shown.plan).await;
+            }
+            Answer::Cancelled(_) => self.outbox.edit(place.chat, message, words::cancelled(&planned, &who), Keyboard::new()),
+            Answer::Expired(_) => {
+                self.outbox.edit(place.chat, message, words::expired(&planned, shown.valid), Keyboard::new());
+            }
+            Answer::NotYours | Answer::Settled(_) | Answer::Unknown | Answer::Nothing => {}
+        }
+    }
+
+    /// Hands in what was confirmed. `place.message` shows the plan.
+    async fn submit(&self, place: &Place, pending: Pending, confirmed: &Plan) {
+        let guard = self.activity.begin();
+        let origin = Origin { chat: place.chat, thread: place.thread, message: Some(place.message) };
+        match self.desk.submit(&place.actor, &pending.request, &pending.digest, Some(origin)).await {
+            Ok(running) => {
+                locked(&self.undelivered).insert(running.id, guard);
+                locked(&self.running).insert(running.id, running.view.clone());
+                let (front, place) = (self.clone(), place.clone());
+                self.tasks.spawn(async move {
+                    let id = running.id;
+                    front.supervised(&place, front.show_progress(&place, running)).await;
+                    front.outcome_expected(id);
+                });
+            }
+            Err(Refusal::Changed(plan)) if plan.is_empty() => self.say(place, words::nothing_to_do(&plan)).await,
+            Err(Refusal::Changed(plan)) => {
+                let (turn, replaced) = locked(&self.asked).turn(place.chat, place.user);
+                if let Some((old, shown)) = replaced {
+                    self.close(place, &old, &words::replaced(&words::plan(&shown.plan)));
+                }
+                self.ask(place, *plan, turn, Some(confirmed)).await;
+            }
+            Err(refusal) => self.say(place, self.refusal(&refusal)).await,
+        }
+    }
+}
+
+/// A request in a few words: `Restart shop/web`.
+fn described(request: &Request) -> String {
+    match request.service() {
+        Some(service) => format!("{} {}/{service}", request.kind().verb(), request.project()),
+        None => format!("{} {}", request.kind().verb(), request.project()),
+    }
+}

@@ -1,0 +1,117 @@
+//! Answers that change nothing: how things stand, logs, history.
+
+use futures_util::{StreamExt, stream};
+
+use super::command::data;
+use super::front::{Front, Place};
+use super::outbox::{Button, Keyboard, Letter};
+use super::render;
+use crate::domain::access::Role;
+use crate::domain::project::ProjectName;
+use crate::domain::words::{self, HistoryRow, LogHeading, RawLine};
+use crate::history::operations::OperationRecord;
+use crate::operations::Refusal;
+use crate::operations::logs::{LogLine, LogQuery};
+
+/// How many projects are asked at once for an overview.
+const ASKED_AT_ONCE: usize = 8;
+/// How many buttons stand in a row.
+const BUTTONS_A_ROW: usize = 3;
+
+impl Front {
+    /// How one project stands.
+    pub(crate) async fn status(&self, place: &Place, project: &ProjectName) {
+        match self.desk.status(&place.actor, project).await {
+            Ok(status) => {
+                let buttons = self.status_buttons(place, project);
+                self.say_with(place, words::status(&status, self.now()), buttons).await;
+            }
+            Err(refusal) => self.say(place, self.refusal(&refusal)).await,
+        }
+    }
+
+    fn status_buttons(&self, place: &Place, project: &ProjectName) -> Keyboard {
+        let config = self.desk.configuration();
+        let deploys = config.projects.get(project).is_some_and(|p| p.workspace.is_some() && p.production.is_some());
+        let all = [
+            ("Logs", 'l', true),
+            ("Restart", 'r', self.may(&place.actor, project, Role::Operator)),
+            ("Deploy", 'd', deploys && self.may(&place.actor, project, Role::Admin)),
+        ];
+        let button = |(label, letter, _): &(&str, char, bool)| Button { label: (*label).to_owned(), data: data(*letter, project.as_str()) };
+        vec![all.iter().filter(|(.., may)| *may).map(button).collect()]
+    }
+
+    /// How all projects stand: a line and a button each.
+    pub(crate) async fn overview(&self, place: &Place) {
+        let config = self.desk.configuration();
+        let names: Vec<ProjectName> = config.enabled().map(|p| p.name.clone()).collect();
+        let ask = |name: ProjectName| async move {
+            let asked = self.desk.status(&place.actor, &name).await.map_err(|refusal| match refusal {
+                Refusal::Failed(failure) => failure.what,
+                other => self.refusal(&other).to_plain(),
+            });
+            (name.to_string(), asked)
+        };
+        // In order, so that the list is the same every time.
+        let all: Vec<_> = stream::iter(names).map(ask).buffered(ASKED_AT_ONCE).collect().await;
+        let buttons: Vec<Button> = all.iter().map(|(name, _)| Button { label: name.clone(), data: data('s', name) }).collect();
+        self.say_with(place, words::overview(&all), buttons.chunks(BUTTONS_A_ROW).map(<[Button]>::to_vec).collect()).await;
+    }
+
+    /// The last lines of a log: as a message, or as a file where they do not fit.
+    pub(crate) async fn logs(&self, place: &Place, query: &LogQuery) {
+        let logs = match self.desk.logs(&place.actor, query).await {
+            Ok(logs) => logs,
+            Err(refusal) => return self.say(place, self.refusal(&refusal)).await,
+        };
+        let heading =
+            LogHeading { project: query.project.as_str(), service: logs.service.as_str(), grep: query.grep.as_deref(), cut: logs.cut };
+        if logs.lines.is_empty() {
+            return self.say(place, words::no_lines(&heading, query.since.is_some())).await;
+        }
+        let lines = raw(&logs.lines);
+        let text = words::logs(&heading, &lines);
+        if render::units(&text.to_plain()) <= render::MESSAGE_MAX {
+            return self.say(place, text).await;
+        }
+        let letter = Letter {
+            chat: place.chat,
+            thread: place.thread,
+            text: words::log_caption(&heading, &lines),
+            buttons: Keyboard::new(),
+            reply_to: (!place.private).then_some(place.message),
+            silent: false,
+        };
+        let name = format!("{}-{}.log", query.project, logs.service);
+        // Why it was not sent is in the log already, where it was tried.
+        drop(self.outbox.document(letter, name, words::log_file(&lines).into_bytes()).await);
+    }
+
+    /// The last operations of a project.
+    pub(crate) async fn history_of(&self, place: &Place, project: &ProjectName) {
+        match self.desk.history(&place.actor, project).await {
+            Ok(records) => {
+                let rows: Vec<HistoryRow> = records.iter().map(row).collect();
+                self.say(place, words::history(project.as_str(), &rows, self.now())).await;
+            }
+            Err(refusal) => self.say(place, self.refusal(&refusal)).await,
+        }
+    }
+}
+
+/// Lines as words take them.
+pub(crate) fn raw(lines: &[LogLine]) -> Vec<RawLine<'_>> {
+    lines.iter().map(|l| (l.at, l.text.as_str())).collect()
+}
+
+fn row(record: &OperationRecord) -> HistoryRow {
+    let ended = record.ended.as_ref().map(|(at, outcome)| (*at, outcome.verdict, outcome.failure.as_ref().map(|f| f.what.clone())));
+    HistoryRow {
+        id: record.id,
+        what: format!("{} {}", record.plan.kind().word(), record.plan.target()),
+        who: record.actor.label(),
+        started: record.started,
+        ended,
+    }
+}

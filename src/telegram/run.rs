@@ -1,0 +1,187 @@
+//! From the start to the end of the front end.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use teloxide::Bot;
+use teloxide::dispatching::Dispatcher;
+use teloxide::dptree;
+use teloxide::error_handlers::IgnoringErrorHandlerSafe;
+use teloxide::payloads::GetMe;
+use teloxide::types::Update;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::activity::Activity;
+use super::api::{Api, CallError};
+use super::clock::ApiClock;
+use super::front::{Front, Shared, locked};
+use super::inbound::Inbound;
+use super::listener::Listener;
+use super::notices::Delivery;
+use super::outbox::Outbox;
+use super::reach::Reach;
+use super::{menu, schema};
+use crate::domain::Millis;
+use crate::history::{History, HistoryError};
+use crate::operations::Desk;
+
+/// How long running operations may take at the end: the desk ends them at their next safe point.
+const OPERATIONS_END: Duration = Duration::from_secs(60);
+/// How long work that was begun may take at the end.
+const TASKS_END: Duration = Duration::from_secs(5);
+/// How long messages may take to go out at the end; outcomes that do not make it wait in the history.
+const OUTBOX_END: Duration = Duration::from_secs(5);
+
+/// Why the front end could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelegramError {
+    /// The token is wrong.
+    #[error(
+        "Telegram does not accept the token ({0}). Give the one that @BotFather shows for this bot, in TELOXIDE_TOKEN or TELOXIDE_TOKEN_FILE."
+    )]
+    WrongToken(u16),
+    /// What an earlier run left could not be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+}
+
+/// Runs the front end until `shutdown`: answers messages, delivers what chats must be told.
+///
+/// At the end it takes no more messages, waits for the operations that it began (the desk ends them, once it is told to
+/// stop), lets answers come to their end, and sends what waits, each for a bounded time.
+///
+/// # Errors
+/// The token is wrong, or the history cannot be read. A Telegram that is away is no error: it is waited for.
+pub async fn run(
+    bot: Bot,
+    token: SecretString,
+    desk: Arc<Desk>,
+    history: History,
+    clock: fn() -> Millis,
+    shutdown: CancellationToken,
+    activity: Activity,
+) -> Result<(), TelegramError> {
+    let clock_of_api = Arc::new(ApiClock::new(clock));
+    let api = Api::new(bot.clone(), token, Arc::clone(&clock_of_api));
+    let Some(me) = whoami(&api, &shutdown).await? else { return Ok(()) };
+    let inbound = Inbound::new(history.clone(), activity.clone(), clock);
+    let config = desk.configuration();
+    let ready = inbound.recover(&config).await?;
+    let front = Front(Arc::new(Shared {
+        desk,
+        history,
+        outbox: Outbox::new(api.clone(), activity.clone()),
+        inbound: inbound.clone(),
+        clock: clock_of_api,
+        activity,
+        me,
+        shutdown: shutdown.clone(),
+        asked: Mutex::default(),
+        follows: Default::default(),
+        stale: Default::default(),
+        seldom: Default::default(),
+        undelivered: Mutex::new(HashMap::new()),
+        running: Mutex::new(HashMap::new()),
+        notices: Notify::new(),
+        tasks: TaskTracker::new(),
+        permits: Shared::permits(),
+        chats: Mutex::default(),
+    }));
+    let delivery = Arc::new(Delivery::default());
+    let notices = tokio::spawn(front.clone().deliver_notices(Arc::clone(&delivery)));
+    let menus = tokio::spawn({
+        let (api, config) = (api.clone(), Arc::clone(&config));
+        async move { menu::set(&api, &config).await }
+    });
+    dispatch(&bot, &api, &front, inbound, ready, &shutdown).await;
+    menus.abort();
+    end(&front, &delivery).await;
+    notices.abort();
+    Ok(())
+}
+
+/// This bot's id and user name; none where the program ends before Telegram answers.
+async fn whoami(api: &Api, shutdown: &CancellationToken) -> Result<Option<(u64, String)>, TelegramError> {
+    let mut reach = Reach::default();
+    let payload = GetMe::new();
+    loop {
+        let asked = tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            asked = api.call(&payload) => asked,
+        };
+        let error = match asked {
+            Ok(me) => match (me["id"].as_u64(), me["username"].as_str()) {
+                (Some(id), Some(name)) => {
+                    reach.back();
+                    tracing::info!(bot = name, "connected to Telegram");
+                    return Ok(Some((id, name.to_owned())));
+                }
+                _ => CallError::Unsure("no bot's name in the answer".to_owned()),
+            },
+            Err(CallError::Refused { code: code @ (401 | 404), .. }) => return Err(TelegramError::WrongToken(code)),
+            Err(error) => error,
+        };
+        let pause = reach.lost(&error);
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Runs teloxide's dispatcher until the program ends.
+async fn dispatch(bot: &Bot, api: &Api, front: &Front, inbound: Inbound, ready: Vec<Update>, shutdown: &CancellationToken) {
+    let unhandled = front.clone();
+    let mut dispatcher = Dispatcher::builder(bot.clone(), schema::schema())
+        .dependencies(dptree::deps![front.clone()])
+        .default_handler(move |update| {
+            unhandled.ignore(i64::from(update.id.0), "of no kind that is handled");
+            async {}
+        })
+        .error_handler(Arc::new(IgnoringErrorHandlerSafe))
+        // In order within a chat: handlers return at once, so that nobody waits.
+        .distribution_function(|update| update.chat().map(|chat| chat.id))
+        .build();
+    let mut reach = Reach::default();
+    while !shutdown.is_cancelled() {
+        let listener = Listener::new(api.clone(), inbound.clone(), ready.clone(), shutdown.clone());
+        match dispatcher.try_dispatch_with_listener(listener, Arc::new(IgnoringErrorHandlerSafe)).await {
+            Ok(()) => return,
+            Err(_) => {
+                // It asks for the bot's name once more before it listens; nothing was handed out yet.
+                let pause = reach.lost(&CallError::Unsure("at the start".to_owned()));
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Lets what was begun come to its end.
+async fn end(front: &Front, delivery: &Arc<Delivery>) {
+    let running: Vec<_> = locked(&front.running).values().cloned().collect();
+    let ended = async {
+        for mut view in running {
+            // An error means that whoever ran it is gone, which is an end as well.
+            drop(view.wait_for(|view| view.ended.is_some()).await);
+        }
+    };
+    if timeout(OPERATIONS_END, ended).await.is_err() {
+        tracing::warn!("an operation did not end in time; its outcome is delivered at the next start");
+    }
+    front.deliver_due(delivery).await;
+    front.tasks.close();
+    if timeout(TASKS_END, front.tasks.wait()).await.is_err() {
+        tracing::warn!("some answers were not finished in time");
+    }
+    if !front.outbox.drained(OUTBOX_END).await {
+        tracing::warn!("some messages could not be sent in time; outcomes are kept for the next start");
+    }
+}

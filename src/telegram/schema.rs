@@ -1,0 +1,159 @@
+//! The dispatcher's schema: handlers that read, authorise, start the work beside the dispatcher and return at once. A
+//! handler that waited would hold up its chat, and one that panicked would end the process.
+
+use std::convert::Infallible;
+
+use teloxide::dispatching::{UpdateFilterExt, UpdateHandler};
+use teloxide::dptree;
+use teloxide::types::{CallbackQuery, Message, Update};
+
+use super::clock::ApiClock;
+use super::command::{Command, Parsed, Press, Unclear, parse};
+use super::front::{Front, Place, locked};
+use super::trust;
+use crate::domain::access::{Actor, Denied, allow, role};
+use crate::domain::project::Configuration;
+
+/// What a message comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Intent {
+    /// A command that the person may use.
+    Run(Command),
+    /// One that was not understood.
+    Unclear(Unclear),
+    /// There is no such command.
+    Unknown(String),
+    /// The person or the chat may not.
+    Denied(Denied),
+    /// Something that would change the world, and came too late.
+    TooLate(String),
+    /// A yes or no, and the message of ours that it replies to.
+    Word { yes: bool, reply_to: Option<i32> },
+    /// Text that is no command, in private.
+    Hint,
+}
+
+/// The handlers.
+pub(crate) fn schema() -> UpdateHandler<Infallible> {
+    dptree::entry().branch(Update::filter_message().endpoint(on_message)).branch(Update::filter_callback_query().endpoint(on_press))
+}
+
+/// A yes or no, as a word.
+pub(crate) fn word(text: &str) -> Option<bool> {
+    match text.trim().to_lowercase().as_str() {
+        "yes" => Some(true),
+        "no" | "cancel" => Some(false),
+        _ => None,
+    }
+}
+
+/// What understanding a message takes.
+pub(crate) struct Context<'a> {
+    pub(crate) config: &'a Configuration,
+    pub(crate) clock: &'a ApiClock,
+    /// This bot's id.
+    pub(crate) me: u64,
+    pub(crate) username: &'a str,
+}
+
+/// What a message comes to, and where its answer belongs.
+///
+/// # Errors
+/// Why it is ignored, for the log.
+pub(crate) fn understand(message: &Message, context: &Context<'_>) -> Result<(Place, Intent), &'static str> {
+    let actor = trust::author(message)?;
+    let text = message.text().ok_or("no text")?;
+    let place = place(message, actor).ok_or("no person")?;
+    let intent = intent(message, text, &place, context)?;
+    // In a group of strangers an id is no secret, and everything else is none of their business.
+    Ok((place, intent))
+}
+
+fn intent(message: &Message, text: &str, place: &Place, context: &Context<'_>) -> Result<Intent, &'static str> {
+    let config = context.config;
+    let listed = role(config, &place.actor, None);
+    match (parse(text, context.username, config), listed) {
+        (Parsed::Command { command: Command::Whoami, .. }, _) => Ok(Intent::Run(Command::Whoami)),
+        (Parsed::NotOurs, _) if text.trim_start().starts_with('/') => Err("a command for another bot"),
+        (Parsed::NotOurs, Err(_)) if !place.private => Err("talk"),
+        (Parsed::Unknown { addressed: false, .. }, _) if !place.private => Err("a command of another bot"),
+        (_, Err(denied)) => Ok(Intent::Denied(denied)),
+        (Parsed::NotOurs, Ok(_)) => talk(message, text, place, context),
+        (Parsed::Unknown { typed, .. }, Ok(_)) => Ok(Intent::Unknown(typed)),
+        (Parsed::Unclear { needs: Some(needs), unclear }, Ok(_)) => {
+            Ok(allow(config, &place.actor, None, needs).map_or_else(Intent::Denied, |()| Intent::Unclear(unclear)))
+        }
+        (Parsed::Unclear { needs: None, unclear }, Ok(_)) => Ok(Intent::Unclear(unclear)),
+        (Parsed::Command { name, needs, command }, Ok(_)) => {
+            if let Some(Err(denied)) = needs.map(|needs| allow(config, &place.actor, command.project(), needs)) {
+                return Ok(Intent::Denied(denied));
+            }
+            let late = matches!(command, Command::Operate(_)) && context.clock.is_stale(message.date.timestamp());
+            Ok(if late { Intent::TooLate(format!("/{name}")) } else { Intent::Run(command) })
+        }
+    }
+}
+
+/// Text that is no command.
+fn talk(message: &Message, text: &str, place: &Place, context: &Context<'_>) -> Result<Intent, &'static str> {
+    let replied = message.reply_to_message();
+    let ours = replied.filter(|m| m.from.as_ref().is_some_and(|u| u.id.0 == context.me)).map(|m| m.id.0);
+    match word(text) {
+        Some(_) if !place.private && ours.is_none() => Err("a word that answers nobody"),
+        Some(_) if context.clock.is_stale(message.date.timestamp()) => Ok(Intent::TooLate(text.trim().to_lowercase())),
+        Some(yes) => Ok(Intent::Word { yes, reply_to: ours }),
+        None if place.private => Ok(Intent::Hint),
+        None => Err("talk"),
+    }
+}
+
+fn place(message: &Message, actor: Actor) -> Option<Place> {
+    let Actor::Telegram { user, .. } = actor else { return None };
+    // Outside of forums a thread is only a row of replies.
+    let thread = message.thread_id.filter(|_| message.is_topic_message).map(|t| t.0.0);
+    Some(Place { chat: message.chat.id.0, thread, message: message.id.0, private: message.chat.is_private(), actor, user })
+}
+
+async fn on_message(update: Update, message: Message, front: Front) -> Result<(), Infallible> {
+    let id = i64::from(update.id.0);
+    let config = front.desk.configuration();
+    let context = Context { config: &config, clock: &front.clock, me: front.me.0, username: &front.me.1 };
+    match understand(&message, &context) {
+        Err(why) => front.ignore(id, why),
+        Ok((place, intent)) => {
+            // The turn is taken here, where messages still come in their order.
+            let turn = matches!(intent, Intent::Run(Command::Operate(_))).then(|| locked(&front.asked).turn(place.chat, place.user));
+            let work = front.clone().carry_out(place.clone(), intent, turn);
+            front.spawn(id, place, work);
+        }
+    }
+    Ok(())
+}
+
+async fn on_press(update: Update, press: CallbackQuery, front: Front) -> Result<(), Infallible> {
+    let id = i64::from(update.id.0);
+    let actor = trust::presser(&press);
+    let (Ok(actor @ Actor::Telegram { user, .. }), Some(message)) = (actor, &press.message) else {
+        front.ignore(id, "a press that is nobody's");
+        return Ok(());
+    };
+    let chat = message.chat();
+    let regular = message.regular_message();
+    let thread = regular.filter(|m| m.is_topic_message).and_then(|m| m.thread_id).map(|t| t.0.0);
+    let place = Place { chat: chat.id.0, thread, message: message.id().0, private: chat.is_private(), actor, user };
+    let config = front.desk.configuration();
+    let read = Press::read(press.data.as_deref().unwrap_or_default(), &config);
+    let callback = press.id.0;
+    let denied = role(&config, &place.actor, None).err().or_else(|| match &read {
+        Some(Press::Command(command)) => allow(&config, &place.actor, command.project(), command.needs()).err(),
+        _ => None,
+    });
+    let operates = denied.is_none() && matches!(read, Some(Press::Command(Command::Operate(_))));
+    let turn = operates.then(|| locked(&front.asked).turn(place.chat, place.user));
+    let work = front.clone().pressed(place.clone(), callback, read, denied, turn);
+    front.spawn(id, place, work);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! The front end against the strict Bot API server, with a desk whose engine is away: everything but operations.
+
+mod answers;
+mod inbox;
+mod trouble;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use teloxide::Bot;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Activity, TelegramError, run};
+use crate::domain::access::Role;
+use crate::domain::project::Configuration;
+use crate::engine::docker::Docker;
+use crate::history::History;
+use crate::operations::{Desk, Tools};
+use crate::sandbox::bot_api::{BotApi, Message};
+
+const TOKEN: &str = "123456789:AAE-a-token-that-must-never-be-shown-x";
+const ADMIN: i64 = 111;
+const VIEWER: i64 = 333;
+const STRANGER: i64 = 999;
+const GROUP: i64 = -1_001_234_567_890;
+const OTHER_GROUP: i64 = -1_009_999_999_999;
+/// Long enough that only a failing test waits for it.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Tests move the time of server and bot alike, never back.
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+#[expect(clippy::disallowed_methods, reason = "a test's clock")]
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond() + AHEAD.load(Ordering::Relaxed)
+}
+
+struct Chat {
+    api: BotApi,
+    history: History,
+    bot: Option<Running>,
+    _directory: tempfile::TempDir,
+}
+
+struct Running {
+    task: JoinHandle<Result<(), TelegramError>>,
+    shutdown: CancellationToken,
+    activity: Activity,
+    _configuration: watch::Sender<Arc<Configuration>>,
+}
+
+impl Chat {
+    /// The server, its people, and a history; no bot.
+    async fn prepare() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api = BotApi::start(listener, TOKEN, || now() / 1_000).unwrap();
+        for (id, name) in [(ADMIN, "Ann"), (VIEWER, "Vera"), (STRANGER, "Sam")] {
+            api.add_user(id, name);
+        }
+        api.add_group(GROUP, "Ops");
+        api.add_group(OTHER_GROUP, "Others");
+        let directory = tempfile::tempdir().unwrap();
+        let history = History::open(&directory.path().join("dockmaster.db")).unwrap();
+        Self { api, history, bot: None, _directory: directory }
+    }
+
+    async fn start() -> Self {
+        let mut chat = Self::prepare().await;
+        chat.boot();
+        chat
+    }
+
+    fn configuration() -> Configuration {
+        let mut config = super::command::configuration_for_tests(&["shop", "edge"], Some("shop"));
+        config.users = [(ADMIN, Role::Admin), (VIEWER, Role::Viewer)].map(|(id, role)| (u64::try_from(id).unwrap(), role)).into();
+        config.chats = [GROUP].into();
+        config
+    }
+
+    /// Starts the bot.
+    fn boot(&mut self) {
+        self.boot_at(&self.api.url(), TOKEN);
+    }
+
+    fn boot_at(&mut self, url: &str, token: &str) {
+        let shutdown = CancellationToken::new();
+        let tools = Tools {
+            docker: Docker::at(Some("unix:///nonexistent/docker.sock")).unwrap(),
+            compose: None,
+            history: self.history.clone(),
+            clock: now,
+            data: self._directory.path().to_owned(),
+            stopping: shutdown.clone(),
+        };
+        let (sender, receiver) = watch::channel(Arc::new(Self::configuration()));
+        let desk = Arc::new(Desk::new(receiver, tools));
+        let bot = Bot::new(token).set_api_url(url.parse().unwrap());
+        let activity = Activity::default();
+        let task = run(bot, SecretString::from(token), desk, self.history.clone(), now, shutdown.clone(), activity.clone());
+        self.bot = Some(Running { task: tokio::spawn(task), shutdown, activity, _configuration: sender });
+    }
+
+    /// Ends the bot cleanly.
+    async fn stop(&mut self) -> Result<(), TelegramError> {
+        let bot = self.bot.take().unwrap();
+        bot.shutdown.cancel();
+        tokio::time::timeout(SOON, bot.task).await.unwrap().unwrap()
+    }
+
+    /// Ends the bot as `kill -9` would: at once.
+    async fn kill(&mut self) {
+        let bot = self.bot.take().unwrap();
+        bot.task.abort();
+        drop(bot.task.await);
+    }
+
+    async fn next_in(&self, chat: i64) -> Message {
+        self.api.next_message(chat, SOON).await.unwrap_or_else(|e| {
+            let texts: Vec<String> = self.api.messages(chat).into_iter().map(|m| m.text).collect();
+            panic!("{e}\n{texts:#?}")
+        })
+    }
+
+    async fn next(&self) -> Message {
+        self.next_in(ADMIN).await
+    }
+
+    async fn ask(&self, text: &str) -> String {
+        self.api.say(ADMIN, ADMIN, text);
+        self.next().await.text
+    }
+
+    async fn idle(&self) {
+        self.api.wait_acknowledged(SOON).await.unwrap();
+        tokio::time::timeout(SOON, self.bot.as_ref().unwrap().activity.idle()).await.unwrap();
+    }
+
+    /// Ends the test: nothing unread, unanswered or refused.
+    async fn finish(mut self) {
+        if self.bot.is_some() {
+            self.idle().await;
+            self.stop().await.unwrap();
+        }
+        assert_eq!(self.api.leftovers(), Vec::<String>::new());
+        let left = self.history.inbox_unfinished().await.unwrap();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}

@@ -1,0 +1,200 @@
+//! Deploying, from the chat to production and the containers, on a real engine with a real Compose and a real rsync.
+
+use serde_json::json;
+
+use crate::support::fixture::{engine_get, healthy_service, image, plain_service, service};
+use crate::support::{ADMIN, Fixture, World};
+
+/// A web service that is built from the workspace: its page is copied into the image.
+fn web(more: &str) -> String {
+    let check = "healthcheck: { test: [\"CMD\", \"test\", \"-e\", \"/tmp/well\"], interval: 500ms, retries: 3, start_period: 2s, start_interval: 200ms }";
+    format!("{{ build: ., init: true, stop_grace_period: 2s, {check}{more} }}")
+}
+
+fn dockerfile(script: &str) -> String {
+    format!("FROM {}\nCOPY page /page\nCMD [\"sh\", \"-c\", {}]\n", image(), json!(script))
+}
+
+const SERVES: &str = "cat /page; touch /tmp/well; while true; do sleep 1; done";
+
+/// A running project with a built web service and a store, and a workspace that has another page.
+fn shop() -> Fixture {
+    let services = [("web", web(", depends_on: { postgres: { condition: service_healthy } }")), ("postgres", healthy_service(""))];
+    let fixture = Fixture::new(&services).with(json!({ "stateful": ["postgres"], "primary": "web" }));
+    for root in [&fixture.workspace, &fixture.production] {
+        std::fs::write(root.join("Dockerfile"), dockerfile(SERVES)).unwrap();
+        std::fs::write(root.join("page"), "page one\n").unwrap();
+    }
+    fixture.compose(&["up", "-d", "--build", "--wait"]);
+    fixture.write("page", "page two\n");
+    fixture
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_brings_the_workspace_into_production_and_leaves_the_store_alone() {
+    let fixture = shop();
+    fixture.write("new/file.txt", "new\n");
+    fixture.write_production("uploads/photo.jpg", "only production has this\n");
+    fixture.write_production(".env", "SECRET=keep\n");
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    let store = shop.container("postgres");
+    let web = shop.container("web");
+
+    let plan = world.ask("/docker_deploy").await;
+    for told in ["page", "new/file.txt", "web", "postgres", "keeps data"] {
+        assert!(plan.text.contains(told), "the plan does not tell {told:?}:\n{}", plan.text);
+    }
+    assert_eq!(plan.button_texts(), [["Deploy", "Cancel"]]);
+    assert_eq!(shop.production_file("page").as_deref(), Some("page one\n"), "a plan changes nothing");
+
+    let outcome = world.confirm().await;
+    assert!(outcome.text.starts_with('✅') && outcome.text.contains("release 1"), "{}", outcome.text);
+    assert_eq!(shop.production_file("page").as_deref(), Some("page two\n"));
+    assert_eq!(shop.production_file("new/file.txt").as_deref(), Some("new\n"));
+    assert_eq!(shop.production_file("uploads/photo.jpg").as_deref(), Some("only production has this\n"));
+    assert_eq!(shop.production_file(".env").as_deref(), Some("SECRET=keep\n"));
+    assert_eq!(shop.container("postgres"), store, "the store was not touched");
+    assert_ne!(shop.container("web").0, web.0, "web runs in a new container");
+    assert!(shop.compose(&["logs", "web"]).contains("page two"), "web runs the new image");
+    let own = engine_get("/images/dockmaster/shop/web:1/json");
+    let running = engine_get(&format!("/containers/{}/json", shop.container("web").0));
+    assert_eq!(running["Image"], own["Id"], "what runs is what was built for release 1");
+
+    let again = world.ask("/docker_deploy").await;
+    assert!(again.text.contains("othing to do"), "{}", again.text);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_a_deploy_brought_is_deleted() {
+    let fixture = Fixture::up(&[("web", healthy_service(""))]);
+    fixture.write("old.txt", "1\n");
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    world.ask("/docker_deploy").await;
+    assert!(world.confirm().await.text.starts_with('✅'));
+    std::fs::remove_file(shop.workspace.join("old.txt")).unwrap();
+    shop.write_production("mine.txt", "by hand\n");
+    let plan = world.ask("/docker_deploy").await;
+    assert!(plan.text.contains("old.txt"), "{}", plan.text);
+    assert!(world.confirm().await.text.starts_with('✅'));
+    assert_eq!(shop.production_file("old.txt"), None);
+    assert_eq!(shop.production_file("mine.txt").as_deref(), Some("by hand\n"));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_build_leaves_production_untouched() {
+    let fixture = shop();
+    fixture.write("Dockerfile", &format!("{}RUN [\"sh\", \"-c\", \"echo the compiler is unhappy; exit 3\"]\n", dockerfile(SERVES)));
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    let before = (shop.containers(), engine_get(&format!("/images/{}-web/json", shop.name))["Id"].clone());
+    let plan = world.ask("/docker_deploy").await;
+    assert!(plan.text.contains("Dockerfile changed"), "{}", plan.text);
+    let outcome = world.confirm().await;
+    assert!(outcome.text.starts_with('❌') && outcome.text.contains("the compiler is unhappy"), "{}", outcome.text);
+    assert!(outcome.text.contains("not touched"), "{}", outcome.text);
+    assert_eq!(shop.production_file("page").as_deref(), Some("page one\n"));
+    let after = (shop.containers(), engine_get(&format!("/images/{}-web/json", shop.name))["Id"].clone());
+    assert_eq!(before, after, "containers and production's image tag are as before");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_loop_is_a_failure_with_the_lines_that_say_why() {
+    let fixture = Fixture::up(&[("web", plain_service("while true; do sleep 1; done", "restart: always"))]);
+    let broken = plain_service("echo cannot open the database; sleep 0.3; exit 4", "restart: always");
+    fixture.write("docker-compose.yml", &crate::support::fixture::compose_file(&[("web", broken)]));
+    let world = World::start(fixture).await;
+    world.ask("/docker_deploy").await;
+    let outcome = world.confirm().await;
+    assert!(outcome.text.starts_with('❌'), "{}", outcome.text);
+    assert!(outcome.text.contains("crash loop") && outcome.text.contains("cannot open the database"), "{}", outcome.text);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unhealthy_service_ends_the_wait_early() {
+    let fixture = Fixture::up(&[("web", healthy_service(""))]).with(json!({ "deploy": { "health_timeout": "10m" } }));
+    let broken = service("echo never well; while true; do sleep 1; done", "");
+    fixture.write("docker-compose.yml", &crate::support::fixture::compose_file(&[("web", broken)]));
+    let world = World::start(fixture).await;
+    world.ask("/docker_deploy").await;
+    let outcome = world.confirm().await;
+    assert!(outcome.text.starts_with('❌') && outcome.text.contains("unhealthy") && outcome.text.contains("never well"), "{}", outcome.text);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_configuration_changed_stays_until_it_is_named() {
+    let fixture = shop();
+    // The first deploy makes a release, whose definitions stand in for what stays.
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    world.ask("/docker_deploy").await;
+    assert!(world.confirm().await.text.starts_with('✅'));
+    let store = shop.container("postgres");
+    let services = [
+        ("web", web(", environment: { NEW: \"1\" }, depends_on: { postgres: { condition: service_healthy } }")),
+        ("postgres", healthy_service("environment: { TUNED: \"yes\" }")),
+    ];
+    shop.write("docker-compose.yml", &crate::support::fixture::compose_file(&services));
+    let plan = world.ask("/docker_deploy").await;
+    assert!(plan.text.contains("pending"), "{}", plan.text);
+    assert!(world.confirm().await.text.starts_with('✅'));
+    assert_eq!(shop.container("postgres"), store, "the store keeps running as it was");
+
+    let again = world.ask("/docker_deploy").await;
+    assert!(again.text.contains("othing to do"), "web is not renewed for nothing:\n{}", again.text);
+    let plan = world.ask("/docker_deploy with=postgres").await;
+    assert!(plan.text.contains("keeps data and is stopped"), "{}", plan.text);
+    assert!(world.confirm().await.text.starts_with('✅'));
+    assert_ne!(shop.container("postgres").0, store.0, "named, it takes part");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_mounted_read_only_restart_their_service_and_written_ones_are_left() {
+    let mounts = "volumes: [\"./site:/site:ro\", \"./data:/data\"]";
+    let fixture = Fixture::new(&[("web", healthy_service(mounts))]);
+    for root in [&fixture.workspace, &fixture.production] {
+        std::fs::create_dir_all(root.join("site")).unwrap();
+        std::fs::create_dir_all(root.join("data")).unwrap();
+        std::fs::write(root.join("site/page"), "one\n").unwrap();
+    }
+    fixture.write_production("data/db", "precious\n");
+    fixture.compose(&["up", "-d", "--wait"]);
+    fixture.write("site/page", "two\n");
+    fixture.write("data/db", "from the workspace\n");
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    let before = shop.container("web");
+    let plan = world.ask("/docker_deploy").await;
+    assert!(plan.text.contains("mounted files changed") && plan.text.contains("data"), "{}", plan.text);
+    assert!(world.confirm().await.text.starts_with('✅'));
+    let after = shop.container("web");
+    assert_eq!((after.0 == before.0, after.1 == before.1), (true, false), "restarted, not replaced");
+    assert_eq!(shop.production_file("data/db").as_deref(), Some("precious\n"));
+    assert_eq!(shop.production_file("site/page").as_deref(), Some("two\n"));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_runs_when_the_workspace_changed_after_the_plan_was_shown() {
+    let fixture = shop();
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    let plan = world.ask("/docker_deploy").await;
+    shop.write("page", "page three\n");
+    shop.write("more.txt", "more\n");
+    world.api.press(ADMIN, ADMIN, plan.id, "Deploy").unwrap();
+    let again = world.next().await;
+    assert!(again.text.contains("more.txt"), "{}", again.text);
+    assert_eq!(again.button_texts(), [["Deploy", "Cancel"]], "it asks again");
+    assert_eq!(shop.production_file("page").as_deref(), Some("page one\n"), "nothing ran");
+    assert!(world.confirm().await.text.starts_with('✅'));
+    assert_eq!(shop.production_file("page").as_deref(), Some("page three\n"));
+    world.finish().await;
+}
