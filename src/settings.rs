@@ -81,9 +81,8 @@ pub struct BadSetting(pub String);
 pub fn token(variable: impl Fn(&str) -> Option<String>) -> Result<SecretString, BadSetting> {
     let given = match (variable("TELOXIDE_TOKEN"), variable("TELOXIDE_TOKEN_FILE")) {
         (Some(token), _) => token,
-        (None, Some(file)) => {
-            std::fs::read_to_string(&file).map_err(|e| BadSetting(format!("TELOXIDE_TOKEN_FILE names {file}, which cannot be read: {e}.")))?
-        }
+        (None, Some(file)) => std::fs::read_to_string(&file)
+            .map_err(|e| BadSetting(format!("TELOXIDE_TOKEN_FILE names {file}, which cannot be read: {e}.")))?,
         (None, None) => {
             return Err(BadSetting(
                 "There is no bot token: get one from @BotFather and give it as TELOXIDE_TOKEN, or as a file named by TELOXIDE_TOKEN_FILE."

@@ -74,7 +74,9 @@ async fn free_port() -> std::io::Result<u16> {
 async fn compose(name: &str, directory: &Path, args: &[&str]) -> Result<(), AppError> {
     let program = Compose::find(&std::env::var_os("PATH").unwrap_or_default());
     let program = program.ok_or_else(|| {
-        AppError::Setting("Docker Compose is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned())
+        AppError::Setting(
+            "Docker Compose is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned(),
+        )
     })?;
     let invocation = Invocation::new(program.program)
         .args(program.prefix)
@@ -112,7 +114,8 @@ async fn converse(trial: &Trial, sample: &Sample, out: &mut impl Write, shutdown
     let bot = tokio::spawn(app::run(parts));
     if trial.send.is_empty() {
         let page = api.page_url(PERSON).map_err(|e| failed("The chat page cannot be served", e))?;
-        let said = writeln!(out, "Open {page} and type /docker_status. Ctrl-C ends it and takes the sample down.").and_then(|()| out.flush());
+        let said =
+            writeln!(out, "Open {page} and type /docker_status. Ctrl-C ends it and takes the sample down.").and_then(|()| out.flush());
         said.map_err(|e| failed("Nothing can be printed", e))?;
         return bot.await.map_err(|e| failed("The bot died", e))?;
     }
@@ -129,7 +132,13 @@ fn configuration(sample: &Sample) -> Result<Configuration, AppError> {
 }
 
 /// Sends each text, waits until the bot has nothing left to say, and prints what is new.
-async fn tell(api: &BotApi, activity: &Activity, texts: &[String], out: &mut impl Write, shutdown: &CancellationToken) -> Result<(), AppError> {
+async fn tell(
+    api: &BotApi,
+    activity: &Activity,
+    texts: &[String],
+    out: &mut impl Write,
+    shutdown: &CancellationToken,
+) -> Result<(), AppError> {
     let mut seen = Seen::default();
     let mut failures = 0;
     for text in texts {

@@ -253,7 +253,7 @@ impl Parser<'_> {
         Ok(plain)
     }
 
-    /// `\uXXXX`, or two of them that make up one character.
+    /// A `\u` with four digits, or two of them that make up one character.
     fn unicode(&mut self, start: usize) -> Result<char, Syntax> {
         let first = self.hex()?;
         let code = if (0xd800..0xdc00).contains(&first) && self.text.get(self.at..).is_some_and(|r| r.starts_with("\\u")) {

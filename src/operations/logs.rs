@@ -12,8 +12,8 @@ use crate::domain::failure::Failure;
 use crate::domain::names::{Match, find};
 use crate::domain::project::{Project, ProjectName, ServiceName};
 use crate::domain::text::listing;
-pub use crate::engine::docker::RawLine as LogLine;
 use crate::engine::docker::EngineError;
+pub use crate::engine::docker::RawLine as LogLine;
 
 /// How many lines are shown unless told otherwise.
 pub const LINES_DEFAULT: usize = 50;

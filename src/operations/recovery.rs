@@ -42,7 +42,11 @@ fn outcome(operation: &OperationRecord, survivors: usize) -> Outcome {
     let failure = Failure::new(
         format!("The {} was cut off.", plan.kind().word()),
         format!("dockmaster itself was ended {where_}.{ended}"),
-        format!("Look at /docker_status {0}, then ask for {1} {0} again if it is still wanted.", plan.request.project(), plan.kind().command()),
+        format!(
+            "Look at /docker_status {0}, then ask for {1} {0} again if it is still wanted.",
+            plan.request.project(),
+            plan.kind().command()
+        ),
     );
     Outcome { verdict: Verdict::Interrupted, now, failure: Some(failure), services: Vec::new() }
 }

@@ -36,7 +36,15 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(tools: Tools, project: Project, plan: Plan, recorder: Recorder, mark: String, operation: i64, deploy: Option<deploy::Facts>) -> Self {
+    pub(super) fn new(
+        tools: Tools,
+        project: Project,
+        plan: Plan,
+        recorder: Recorder,
+        mark: String,
+        operation: i64,
+        deploy: Option<deploy::Facts>,
+    ) -> Self {
         Self { tools, project, plan, recorder, mark, operation, deploy, services: Mutex::default() }
     }
 
@@ -143,9 +151,13 @@ pub(super) fn stands(plan: &Plan, at: usize, begun: bool) -> String {
         return match (reached(|s| *s == Step::Promote), touched_services) {
             (false, false) => format!("Production was not touched: {project} runs as before."),
             (true, false) if promoting => {
-                format!("Production of {project} may hold new files beside old ones; its containers were not touched. Deploy again to put it right.")
+                format!(
+                    "Production of {project} may hold new files beside old ones; its containers were not touched. Deploy again to put it right."
+                )
             }
-            (true, false) => format!("Production of {project} has the new files; its containers still run the old ones. Deploy again to finish it."),
+            (true, false) => {
+                format!("Production of {project} has the new files; its containers still run the old ones. Deploy again to finish it.")
+            }
             (_, true) => {
                 let names = listing(plan.services.iter().filter(|s| s.action != Action::Stay).map(|s| &s.service), 6);
                 format!("Production of {project} has the new release, and it is not up as it should be: look at {names}.")

@@ -106,7 +106,11 @@ pub(super) fn process_failure(what: &str, error: ProcessError) -> Failure {
     match error {
         ProcessError::TimedOut { program, limit, tail } => Failure::new(
             what,
-            format!("{} took longer than {} and was ended.", program, crate::domain::text::duration(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX))),
+            format!(
+                "{} took longer than {} and was ended.",
+                program,
+                crate::domain::text::duration(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX))
+            ),
             "See what holds it up and ask again.",
         )
         .with_lines(tail),
@@ -117,4 +121,3 @@ pub(super) fn process_failure(what: &str, error: ProcessError) -> Failure {
         other => Failure::new(what, format!("{}.", super::recorder::capital(&other.to_string())), "See dockmaster's log, and ask again."),
     }
 }
-

@@ -90,7 +90,11 @@ pub(super) async fn verify(tools: &Tools, project: &Project, services: &BTreeSet
                 (Some(container), _) => failure_of(tools, container, &format!("not up after {waited}")).await,
                 (None, service) => {
                     let name = service.map_or("A service", ServiceName::as_str);
-                    Failure::new(format!("{name} did not come up."), format!("It has no container after {waited}."), "Look at /docker_status.")
+                    Failure::new(
+                        format!("{name} did not come up."),
+                        format!("It has no container after {waited}."),
+                        "Look at /docker_status.",
+                    )
                 }
             };
             return done(watched, Some(failure));

@@ -42,7 +42,7 @@ async fn a_deploy_brings_the_workspace_into_production_and_leaves_the_store_alon
     let web = shop.container("web");
 
     let plan = world.ask("/docker_deploy").await;
-    for told in ["page", "new/file.txt", "web", "postgres", "keeps data"] {
+    for told in ["page", "new/file.txt", "web: build, recreate", "Stays as it is: postgres"] {
         assert!(plan.text.contains(told), "the plan does not tell {told:?}:\n{}", plan.text);
     }
     assert_eq!(plan.button_texts(), [["Deploy", "Cancel"]]);
@@ -62,7 +62,7 @@ async fn a_deploy_brings_the_workspace_into_production_and_leaves_the_store_alon
     assert_eq!(running["Image"], own["Id"], "what runs is what was built for release 1");
 
     let again = world.ask("/docker_deploy").await;
-    assert!(again.text.contains("othing to do"), "{}", again.text);
+    assert!(again.text.contains("Nothing to deploy"), "{}", again.text);
     world.finish().await;
 }
 
@@ -123,7 +123,11 @@ async fn an_unhealthy_service_ends_the_wait_early() {
     let world = World::start(fixture).await;
     world.ask("/docker_deploy").await;
     let outcome = world.confirm().await;
-    assert!(outcome.text.starts_with('❌') && outcome.text.contains("unhealthy") && outcome.text.contains("never well"), "{}", outcome.text);
+    assert!(
+        outcome.text.starts_with('❌') && outcome.text.contains("unhealthy") && outcome.text.contains("never well"),
+        "{}",
+        outcome.text
+    );
     world.finish().await;
 }
 
@@ -147,7 +151,7 @@ async fn a_store_whose_configuration_changed_stays_until_it_is_named() {
     assert_eq!(shop.container("postgres"), store, "the store keeps running as it was");
 
     let again = world.ask("/docker_deploy").await;
-    assert!(again.text.contains("othing to do"), "web is not renewed for nothing:\n{}", again.text);
+    assert!(again.text.contains("Nothing to deploy"), "web is not renewed for nothing:\n{}", again.text);
     let plan = world.ask("/docker_deploy with=postgres").await;
     assert!(plan.text.contains("keeps data and is stopped"), "{}", plan.text);
     assert!(world.confirm().await.text.starts_with('✅'));

@@ -38,7 +38,12 @@ async fn what_a_log_says_is_shown_and_never_run() {
     let browser = Browser::open(&world.api.page_url(ADMIN).unwrap(), 1280, 800).await;
     browser.type_into("#text", "/docker_logs").await;
     browser.click("#send").await;
-    browser.until("the log is shown", &format!("{LAST} return !!last && last.innerText.includes('onerror=document.title=1> <b>bold</b> &amp;')")).await;
+    browser
+        .until(
+            "the log is shown",
+            &format!("{LAST} return !!last && last.innerText.includes('onerror=document.title=1> <b>bold</b> &amp;')"),
+        )
+        .await;
     assert_eq!(browser.run("return document.querySelectorAll('.message img').length").await, json!(0));
     world.api.take_unread(ADMIN);
     world.finish().await;

@@ -191,7 +191,7 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
         }
     }
     if stateful && !containers.is_empty() && !with.contains(&service.name) && action != Action::Stay {
-        reasons.insert(0, "keeps data, so it stays; pending".to_owned());
+        let reasons = vec![format!("it keeps data; pending: {}", reasons.join(", "))];
         return ServicePlan { service: service.name.clone(), action: Action::Stay, build: false, reasons, stateful, ails: None };
     }
     ServicePlan { service: service.name.clone(), action, build, reasons, stateful, ails: None }

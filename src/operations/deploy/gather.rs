@@ -81,7 +81,10 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project) -> Result
     for (name, definition) in &definitions {
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
-        services.push(service(tools, project, name, definition, asks, &config, &workspace_scan.manifest, &production_root, &containers, &what).await?);
+        services.push(
+            service(tools, project, name, definition, asks, &config, &workspace_scan.manifest, &production_root, &containers, &what)
+                .await?,
+        );
     }
     writable(&production_root, &what)?;
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
@@ -181,8 +184,9 @@ fn rules(project: &Project, workspace: &Path, written: &[(TreePath, ServiceName)
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(Failure::new(what, format!(".dockmasterignore cannot be read: {error}."), "Mend it and ask again.")),
     };
-    Rules::new(&project.exclude, &text, written.iter().map(|(path, _)| path.clone()).collect())
-        .map_err(|error| Failure::new(what, format!("What to exclude cannot be understood: {error}."), "Mend \"exclude\" or .dockmasterignore."))
+    Rules::new(&project.exclude, &text, written.iter().map(|(path, _)| path.clone()).collect()).map_err(|error| {
+        Failure::new(what, format!("What to exclude cannot be understood: {error}."), "Mend \"exclude\" or .dockmasterignore.")
+    })
 }
 
 async fn scans(tools: &Tools, workspace: &Path, production: &Path, rules: &Rules, what: &str) -> Result<(Scan, Scan), Failure> {
@@ -225,7 +229,8 @@ async fn service(
         }
     };
     let image_id = tools.docker.image_id(&definition.image).await.map_err(|e| e.failure(what))?;
-    let reads = definition.binds.iter().filter(|b| !b.writable).filter_map(|b| b.source.strip_prefix(production).ok()).map(tree_path).collect();
+    let reads =
+        definition.binds.iter().filter(|b| !b.writable).filter_map(|b| b.source.strip_prefix(production).ok()).map(tree_path).collect();
     Ok(ServiceFacts {
         name: name.clone(),
         config_hash: config.hashes.get(name).cloned().unwrap_or_default(),
@@ -239,7 +244,13 @@ async fn service(
 }
 
 /// Where an image's inputs are, below the workspace, and a hash of them.
-fn build_facts(name: &ServiceName, section: &BuildSection, workspace: &Manifest, production: &Path, what: &str) -> Result<BuildFacts, Failure> {
+fn build_facts(
+    name: &ServiceName,
+    section: &BuildSection,
+    workspace: &Manifest,
+    production: &Path,
+    what: &str,
+) -> Result<BuildFacts, Failure> {
     let outside = |input: &str| {
         Failure::new(
             what,
@@ -304,7 +315,10 @@ fn remarks(scan: &Scan) -> Vec<String> {
         remarks.push(format!("Not copied, since they are no files: {names}."));
     }
     if !scan.escaping.is_empty() {
-        remarks.push(format!("Links that point out of the workspace are copied as they are: {}.", crate::domain::text::listing(&scan.escaping, 3)));
+        remarks.push(format!(
+            "Links that point out of the workspace are copied as they are: {}.",
+            crate::domain::text::listing(&scan.escaping, 3)
+        ));
     }
     remarks
 }

@@ -24,7 +24,9 @@ const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What planning found out. A deploy's steps without it are a mistake of ours, said rather than unwound.
 pub(super) fn facts(job: &Job) -> Result<&Facts, Box<Failure>> {
-    job.deploy.as_ref().ok_or_else(|| Box::new(Failure::new("The step could not be taken.", "It belongs to a deploy.", "Report this as a bug.")))
+    job.deploy
+        .as_ref()
+        .ok_or_else(|| Box::new(Failure::new("The step could not be taken.", "It belongs to a deploy.", "Report this as a bug.")))
 }
 
 fn stage_directory(job: &Job) -> PathBuf {
@@ -83,8 +85,7 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
     let facts = facts(job)?;
     let what = "The images could not be built.";
     let stage = stage_directory(job);
-    let tags: BTreeMap<ServiceName, String> =
-        services.iter().map(|s| (s.clone(), own_tag(&job.project.name, s, facts.release))).collect();
+    let tags: BTreeMap<ServiceName, String> = services.iter().map(|s| (s.clone(), own_tag(&job.project.name, s, facts.release))).collect();
     let override_path = job.tools.place(&job.project.name).join("build.json");
     std::fs::write(&override_path, override_file(&tags))
         .map_err(|e| Failure::new(what, format!("{} cannot be written: {e}.", override_path.display()), "Make room and ask again."))?;
@@ -99,7 +100,8 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
     images(job, step, what, files.build(&override_path, services)).await?;
     for (service, tag) in &tags {
         let image = job.tools.docker.image_id(tag).await.map_err(|e| e.failure(what))?;
-        let image = image.ok_or_else(|| Failure::new(what, format!("Compose said that it built {service}, and {tag} is not there."), "Ask again."))?;
+        let image = image
+            .ok_or_else(|| Failure::new(what, format!("Compose said that it built {service}, and {tag} is not there."), "Ask again."))?;
         if let Some(inputs) = facts.inputs(service) {
             let now = (job.tools.clock)();
             let kept = job.tools.history.build_record(job.project.name.clone(), image, inputs.to_owned(), now).await;
@@ -124,7 +126,8 @@ async fn images(job: &Job, step: &Step, what: &str, args: Vec<std::ffi::OsString
 /// Brings the staged files into production.
 pub(in super::super) async fn promote(job: &Job) -> StepResult {
     let facts = facts(job)?;
-    let changes = job.plan.files.as_ref().ok_or_else(|| Failure::new("Nothing was promoted.", "The plan has no files.", "Report this as a bug."))?;
+    let changes =
+        job.plan.files.as_ref().ok_or_else(|| Failure::new("Nothing was promoted.", "The plan has no files.", "Report this as a bug."))?;
     let owned = facts.last.as_ref().map(|r| &r.manifest);
     let mut line = |line: &str| job.recorder.line(line);
     let stage = stage_directory(job);

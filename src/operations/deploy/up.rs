@@ -37,8 +37,13 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     let substituted = !staying.is_empty() && substitute(job, compose, &production, &staying, &containers, &mut config).await;
     let without_dependencies = !staying.is_empty() && !substituted;
     let environment = Some(production.join(".env")).filter(|p| p.is_file());
-    let files =
-        Files { name: &compose.name, root: &production, files: &compose.files, directory: &production, environment: environment.as_deref() };
+    let files = Files {
+        name: &compose.name,
+        root: &production,
+        files: &compose.files,
+        directory: &production,
+        environment: environment.as_deref(),
+    };
     let limit = job.project.deploy.health_timeout + UP_GRACE;
     let mut invocation = job.tools.compose(what, files.up(substituted, without_dependencies, services), limit, &job.mark)?;
     if substituted {
@@ -46,7 +51,8 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     }
     let mut line = |line: &str| job.recorder.line(line);
     // Never cancelled: killed in the middle of remaking a container, Compose leaves the old one stopped and the new one half made.
-    let finished = process::run(&invocation, &mut line, &tokio_util::sync::CancellationToken::new()).await.map_err(|e| process_failure(what, e))?;
+    let finished =
+        process::run(&invocation, &mut line, &tokio_util::sync::CancellationToken::new()).await.map_err(|e| process_failure(what, e))?;
     if finished.code != Some(0) {
         return Err(explain(job, last_message(&finished), finished.tail).await.into());
     }

@@ -38,7 +38,13 @@ impl Browser {
             .into_iter()
             .find(|p| Path::new(p).exists())
             .expect("chromium is installed by scripts/setup");
-        let args = json!(["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", format!("--window-size={width},{height}")]);
+        let args = json!([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            format!("--window-size={width},{height}")
+        ]);
         let mut options = json!({ "binary": binary, "args": args });
         if width < 500 {
             // A window cannot be that narrow; a phone can.

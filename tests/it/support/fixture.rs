@@ -61,7 +61,12 @@ pub(crate) fn healthy_service(more: &str) -> String {
 /// A compose service from a shell command, with the health check of [`healthy_service`].
 pub(crate) fn service(script: &str, more: &str) -> String {
     let check = "healthcheck: { test: [\"CMD\", \"test\", \"-e\", \"/tmp/well\"], interval: 500ms, retries: 3, start_period: 2s, start_interval: 200ms }";
-    format!("{{ image: {}, init: true, stop_grace_period: 2s, command: [\"sh\", \"-c\", {}], {check}{} }}", image(), json!(script), comma(more))
+    format!(
+        "{{ image: {}, init: true, stop_grace_period: 2s, command: [\"sh\", \"-c\", {}], {check}{} }}",
+        image(),
+        json!(script),
+        comma(more)
+    )
 }
 
 /// A compose service from a shell command, without a health check.

@@ -4,8 +4,8 @@ pub(crate) mod browser;
 pub(crate) mod fixture;
 mod world;
 
-pub(crate) use fixture::{Fixture, image};
-pub(crate) use world::{ADMIN, Bot, OPERATOR, STRANGER, VIEWER, World};
+pub(crate) use fixture::Fixture;
+pub(crate) use world::{ADMIN, World};
 
 use std::time::Duration;
 
