@@ -74,15 +74,6 @@ fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> 
     ))
 }
 
-/// When `shutdown` is cancelled: waits until the operations ended, then lets the chats fall silent.
-async fn end_operations(shutdown: CancellationToken, desk: Arc<Desk>, silent: CancellationToken) {
-    shutdown.cancelled().await;
-    if tokio::time::timeout(FINISH_LIMIT, desk.finish()).await.is_err() {
-        tracing::error!("an operation did not end in time; the next start says how far it came");
-    }
-    silent.cancel();
-}
-
 /// Runs until `shutdown` is cancelled, then ends cleanly: nothing new begins, what runs finishes its step, the chats are told.
 ///
 /// # Errors
@@ -109,12 +100,11 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
         let url = url.parse().map_err(|e| AppError::Setting(format!("TELOXIDE_API_URL is no address: {e}.")))?;
         bot = bot.set_api_url(url);
     }
-    // The chats are told last: first nothing new begins and what runs comes to the end of its step.
-    let silent = CancellationToken::new();
-    let ending = tokio::spawn(end_operations(parts.shutdown.clone(), desk.clone(), silent.clone()));
-    let ran = telegram::run(bot, parts.token, desk, history, now, silent, parts.activity).await;
-    // Where Telegram refuses the token nobody asked for an end, and nothing runs that had to be waited for.
-    ending.abort();
+    // The same token stops the desk and the chats: at its end the front end waits for what it began, and tells the outcomes.
+    let ran = telegram::run(bot, parts.token, desk.clone(), history, now, parts.shutdown, parts.activity).await;
+    if tokio::time::timeout(FINISH_LIMIT, desk.finish()).await.is_err() {
+        tracing::error!("an operation did not end in time; the next start says how far it came");
+    }
     drop(lock);
     ran.map_err(|e| AppError::Failed(e.to_string()))
 }

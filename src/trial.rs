@@ -46,10 +46,17 @@ pub struct Trial {
 /// Something is missing, or (with texts to send) an operation failed.
 pub async fn run(trial: Trial, out: &mut impl Write, shutdown: CancellationToken) -> Result<(), AppError> {
     app::engine(trial.docker_host.as_deref()).await?;
+    if trial.send.is_empty() {
+        say(out, "Bringing up a small sample project; the first time this takes half a minute.")?;
+    }
     let sample = prepare(&trial.data).await?;
     let result = converse(&trial, &sample, out, shutdown).await;
     take_down(&sample).await;
     result
+}
+
+fn say(out: &mut impl Write, line: &str) -> Result<(), AppError> {
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| failed("Nothing can be printed", e))
 }
 
 fn failed(what: &str, why: impl std::fmt::Display) -> AppError {

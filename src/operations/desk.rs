@@ -13,7 +13,7 @@ use super::recorder::{Recorder, history_failure};
 use super::registry::{Hold, Registry};
 use super::runner::{self, Job};
 use super::status;
-use super::tools::Tools;
+use super::tools::{Tools, random_name};
 use crate::domain::access::{Actor, Denied, Role, allow};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
@@ -183,7 +183,7 @@ impl Desk {
             return Err(Refusal::Changed(Box::new(plan)));
         }
         let what = format!("The {} was not begun.", request.kind().word());
-        let mark = mark().map_err(|e| Failure::new(&*what, format!("There is no randomness to be had: {e}."), "Ask again."))?;
+        let mark = random_name().map_err(|e| Failure::new(&*what, format!("There is no randomness to be had: {e}."), "Ask again."))?;
         let new = NewOperation { mark: mark.clone(), actor: actor.clone(), origin, plan: plan.clone() };
         let begun = self.tools.history.operation_begin(new, now).await;
         let id = begun.map_err(|e| history_failure(what, &e))?;
@@ -207,13 +207,6 @@ fn with_known_case(request: &Request, containers: &[crate::domain::container::Co
         target.service = Some(known.service.clone());
     }
     request
-}
-
-/// A random name for an operation.
-fn mark() -> std::io::Result<String> {
-    let mut bytes = [0u8; 16];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// Runs an operation in a task of its own, so that a panic becomes an outcome; keeps the outcome; lets the project go.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 
 use super::runner::{Job, StepResult};
-use super::verify::verify;
+use super::verify::{shown, verify};
 use crate::domain::container::{Container, State};
 use crate::domain::event::Progress;
 use crate::domain::failure::Failure;
@@ -49,12 +49,12 @@ pub(super) async fn act(job: &Job, act: Act, services: &[ServiceName]) -> StepRe
         return Err(Failure::new(what, format!("{gone} has no container any more."), "Look at /docker_status and ask again.").into());
     }
     for container in &meant {
-        job.recorder.service(&container.name, Progress::Working, act.doing());
+        job.recorder.service(&shown(container, &meant), Progress::Working, act.doing());
     }
     let results = join_all(meant.iter().map(|container| one(job, act, container))).await;
     let mut failures = meant.iter().zip(results).filter_map(|(container, result)| {
         let error = result.err()?;
-        job.recorder.service(&container.name, Progress::Failed, format!("did not {}", act.verb()));
+        job.recorder.service(&shown(container, &meant), Progress::Failed, format!("did not {}", act.verb()));
         Some(error.failure(format!("{} did not {}.", container.service, act.verb())))
     });
     if let Some(first) = failures.next() {
@@ -93,8 +93,8 @@ async fn stopped(job: &Job, meant: &[Container]) -> StepResult {
             }
             Some(_) => (true, "stopped".to_owned()),
         };
-        job.recorder.service(&container.name, if good { Progress::Done } else { Progress::Failed }, seen.clone());
-        lines.push(ServiceOutcome { service: container.name.clone(), good, seen });
+        job.recorder.service(&shown(container, meant), if good { Progress::Done } else { Progress::Failed }, seen.clone());
+        lines.push(ServiceOutcome { service: shown(container, meant), good, seen });
     }
     let again = lines.iter().find(|l| !l.good).map(|l| l.service.clone());
     job.note(lines);

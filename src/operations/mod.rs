@@ -16,4 +16,4 @@ mod verify;
 
 pub use desk::{Desk, Refusal, Running};
 pub use recovery::recover;
-pub use tools::{Clock, Tools};
+pub use tools::{Clock, Tools, random_name};

@@ -19,6 +19,16 @@ pub type Clock = fn() -> Millis;
 /// How long Compose may take to resolve files.
 const CONFIG_LIMIT: Duration = Duration::from_secs(30);
 
+/// A random name that cannot be guessed: 16 bytes in hexadecimal.
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn random_name() -> Result<String, getrandom::Error> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
 /// What operations work with. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Tools {

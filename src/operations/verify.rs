@@ -37,6 +37,8 @@ pub(super) struct Verified {
 #[derive(Debug)]
 struct Watched {
     id: String,
+    /// What people read.
+    shown: String,
     restarts: i64,
     started: Option<i64>,
     /// Since when it has been running without a restart.
@@ -68,7 +70,8 @@ pub(super) async fn verify(tools: &Tools, project: &Project, services: &BTreeSet
         };
         let mut failed: Option<&Container> = None;
         for container in &containers {
-            look(project, container, &mut watched, began, recorder);
+            let name = shown(container, &containers);
+            look(project, container, &name, &mut watched, began, recorder);
             if watched.get(&container.name).and_then(|w| w.settled.as_ref()).is_some_and(|(good, _)| !good) {
                 failed = failed.or(Some(container));
             }
@@ -112,21 +115,28 @@ pub(super) async fn verify(tools: &Tools, project: &Project, services: &BTreeSet
 }
 
 fn done(watched: BTreeMap<String, Watched>, failure: Option<Failure>) -> Verified {
-    let line = |(service, w): (String, Watched)| {
+    let line = |w: Watched| {
         let (good, seen) = w.settled.unwrap_or((false, "not up yet".to_owned()));
-        ServiceOutcome { service, good, seen }
+        ServiceOutcome { service: w.shown, good, seen }
     };
-    Verified { services: watched.into_iter().map(line).collect(), failure }
+    Verified { services: watched.into_values().map(line).collect(), failure }
 }
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// What people read for a container: its service, or where that has several, its own name.
+pub(super) fn shown(container: &Container, all: &[Container]) -> String {
+    let alone = all.iter().filter(|c| c.service == container.service).count() == 1;
+    if alone { container.service.to_string() } else { container.name.clone() }
+}
+
 /// Takes one look at one container.
-fn look(project: &Project, container: &Container, watched: &mut BTreeMap<String, Watched>, began: Instant, recorder: &Recorder) {
+fn look(project: &Project, container: &Container, name: &str, watched: &mut BTreeMap<String, Watched>, began: Instant, recorder: &Recorder) {
     let fresh = || Watched {
         id: container.id.clone(),
+        shown: name.to_owned(),
         restarts: container.restarts,
         started: container.started,
         steady: None,
@@ -163,16 +173,16 @@ fn look(project: &Project, container: &Container, watched: &mut BTreeMap<String,
         // A service that was good before must be good at every later look, too: others may still be coming up.
         Some((good, words)) => {
             let words = seen.settled.as_ref().filter(|(was, _)| *was && good).map_or(words, |(_, first)| first.clone());
-            recorder.service(&container.name, if good { Progress::Done } else { Progress::Failed }, words.clone());
+            recorder.service(name, if good { Progress::Done } else { Progress::Failed }, words.clone());
             seen.settled = Some((good, words));
         }
         None => {
             if let Some((_, was)) = &seen.settled {
                 let words = format!("{was}, then not");
-                recorder.service(&container.name, Progress::Failed, words.clone());
+                recorder.service(name, Progress::Failed, words.clone());
                 seen.settled = Some((false, words));
             } else {
-                recorder.service(&container.name, Progress::Working, waiting(container));
+                recorder.service(name, Progress::Working, waiting(container));
             }
         }
     }
