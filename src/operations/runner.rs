@@ -1,6 +1,7 @@
 //! Running a plan: step by step, each in the journal before it begins, to an outcome that says what is there now.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,8 @@ pub(super) struct Job {
     pub(super) operation: i64,
     /// What planning found out, for a deploy.
     pub(super) deploy: Option<deploy::Facts>,
+    /// Whether a promotion that failed was seen to have left production as it was.
+    pub(super) production_unchanged: AtomicBool,
     services: Mutex<Vec<ServiceOutcome>>,
 }
 
@@ -45,7 +48,17 @@ impl Job {
         operation: i64,
         deploy: Option<deploy::Facts>,
     ) -> Self {
-        Self { tools, project, plan, recorder, mark, operation, deploy, services: Mutex::default() }
+        Self {
+            tools,
+            project,
+            plan,
+            recorder,
+            mark,
+            operation,
+            deploy,
+            production_unchanged: AtomicBool::new(false),
+            services: Mutex::default(),
+        }
     }
 
     /// Notes how services came out; a later word about the same one takes the place of the earlier.
@@ -74,7 +87,7 @@ pub(super) async fn run(job: &Job) -> Outcome {
             return interrupted(&job.plan, at, job.noted());
         }
         if let Err(failure) = job.recorder.begin(at).await {
-            return failed(job, at, failure);
+            return failed(job, at, false, failure);
         }
         match execute(job, step).await {
             Ok(note) => job.recorder.report(Event::StepDone { step: at, note }).await,
@@ -83,7 +96,8 @@ pub(super) async fn run(job: &Job) -> Outcome {
                 if job.tools.stopping.is_cancelled() && step.leaves_production_alone() {
                     return interrupted(&job.plan, at, job.noted());
                 }
-                return failed(job, at, *failure);
+                let touched = !job.production_unchanged.load(Ordering::Relaxed);
+                return failed(job, at, touched, *failure);
             }
         }
     }
@@ -127,8 +141,8 @@ fn succeeded(job: &Job) -> String {
     }
 }
 
-fn failed(job: &Job, at: usize, failure: Failure) -> Outcome {
-    Outcome { verdict: Verdict::Failed, now: stands(&job.plan, at, true), failure: Some(failure), services: job.noted() }
+fn failed(job: &Job, at: usize, touched: bool, failure: Failure) -> Outcome {
+    Outcome { verdict: Verdict::Failed, now: stands(&job.plan, at, touched), failure: Some(failure), services: job.noted() }
 }
 
 fn interrupted(plan: &Plan, at: usize, services: Vec<ServiceOutcome>) -> Outcome {

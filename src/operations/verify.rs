@@ -133,7 +133,14 @@ pub(super) fn shown(container: &Container, all: &[Container]) -> String {
 }
 
 /// Takes one look at one container.
-fn look(project: &Project, container: &Container, name: &str, watched: &mut BTreeMap<String, Watched>, began: Instant, recorder: &Recorder) {
+fn look(
+    project: &Project,
+    container: &Container,
+    name: &str,
+    watched: &mut BTreeMap<String, Watched>,
+    began: Instant,
+    recorder: &Recorder,
+) {
     let fresh = || Watched {
         id: container.id.clone(),
         shown: name.to_owned(),

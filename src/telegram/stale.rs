@@ -14,8 +14,8 @@ use crate::domain::words;
 /// How long more of them are waited for.
 const COLLECT: Duration = Duration::from_secs(2);
 
-/// What was too late, and who waits until that was said.
-type Late = (String, oneshot::Sender<()>);
+/// What was too late, by which message, and who waits until that was said.
+type Late = (i32, String, oneshot::Sender<()>);
 
 /// What was too late, by chat.
 #[derive(Default)]
@@ -28,15 +28,16 @@ impl Front {
         let first = {
             let mut chats = locked(&self.stale.0);
             let late = chats.entry(place.chat).or_default();
-            late.push((what, told));
+            late.push((place.message, what, told));
             late.len() == 1
         };
         if first {
             let (front, place) = (self.clone(), place.clone());
             self.tasks.spawn(async move {
                 tokio::time::sleep(COLLECT).await;
-                let late = locked(&front.stale.0).remove(&place.chat).unwrap_or_default();
-                let (what, told): (Vec<String>, Vec<_>) = late.into_iter().unzip();
+                let mut late = locked(&front.stale.0).remove(&place.chat).unwrap_or_default();
+                late.sort_by_key(|(message, ..)| *message);
+                let (what, told): (Vec<String>, Vec<_>) = late.into_iter().map(|(_, what, told)| (what, told)).unzip();
                 front.say(&Place { private: true, ..place }, words::stale(&what, STALE_MS, front.clock.skew())).await;
                 for told in told {
                     // Whoever waits may have been dropped at the end of the program.

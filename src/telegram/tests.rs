@@ -44,7 +44,7 @@ struct Chat {
     api: BotApi,
     history: History,
     bot: Option<Running>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 struct Running {
@@ -57,6 +57,9 @@ struct Running {
 impl Chat {
     /// The server, its people, and a history; no bot.
     async fn prepare() -> Self {
+        // With RUST_LOG a failing test says more.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = BotApi::start(listener, TOKEN, || now() / 1_000).unwrap();
         for (id, name) in [(ADMIN, "Ann"), (VIEWER, "Vera"), (STRANGER, "Sam")] {
@@ -65,8 +68,16 @@ impl Chat {
         api.add_group(GROUP, "Ops");
         api.add_group(OTHER_GROUP, "Others");
         let directory = tempfile::tempdir().unwrap();
+        // An engine that takes what is asked and never answers.
+        let engine = tokio::net::UnixListener::bind(directory.path().join("docker.sock")).unwrap();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok(asked) = engine.accept().await {
+                held.push(asked);
+            }
+        });
         let history = History::open(&directory.path().join("dockmaster.db")).unwrap();
-        Self { api, history, bot: None, _directory: directory }
+        Self { api, history, bot: None, directory }
     }
 
     async fn start() -> Self {
@@ -90,11 +101,11 @@ impl Chat {
     fn boot_at(&mut self, url: &str, token: &str) {
         let shutdown = CancellationToken::new();
         let tools = Tools {
-            docker: Docker::at(Some("unix:///nonexistent/docker.sock")).unwrap(),
+            docker: Docker::at(Some(&format!("unix://{}", self.directory.path().join("docker.sock").display()))).unwrap(),
             compose: None,
             history: self.history.clone(),
             clock: now,
-            data: self._directory.path().to_owned(),
+            data: self.directory.path().to_owned(),
             stopping: shutdown.clone(),
         };
         let (sender, receiver) = watch::channel(Arc::new(Self::configuration()));
@@ -133,6 +144,19 @@ impl Chat {
     async fn ask(&self, text: &str) -> String {
         self.api.say(ADMIN, ADMIN, text);
         self.next().await.text
+    }
+
+    /// Sends a text that must not be answered, and waits until that is certain.
+    async fn ignored(&self, from: i64, chat: i64, text: &str) {
+        self.api.say(from, chat, text);
+        self.silence(chat).await;
+    }
+
+    /// Nothing comes in a chat.
+    async fn silence(&self, chat: i64) {
+        self.idle().await;
+        let unread: Vec<String> = self.api.unread(chat).into_iter().map(|m| m.text).collect();
+        assert!(unread.is_empty(), "{unread:?}");
     }
 
     async fn idle(&self) {

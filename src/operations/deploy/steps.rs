@@ -140,8 +140,21 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
         rules: &facts.rules,
         mark: &job.mark,
     };
-    let promoted = transfer::promote(&promotion, &mut line).await?;
+    let promoted = match transfer::promote(&promotion, &mut line).await {
+        Ok(promoted) => promoted,
+        Err(failure) => {
+            job.production_unchanged.store(unchanged(facts).await, std::sync::atomic::Ordering::Relaxed);
+            return Err(failure.into());
+        }
+    };
     Ok(Some(format!("{} copied, {} deleted", promoted.copied, promoted.deleted)))
+}
+
+/// Whether production is as it was when this was planned. What cannot be read is not known to be.
+async fn unchanged(facts: &Facts) -> bool {
+    let (root, rules) = (facts.production_root.clone(), facts.rules.clone());
+    let scanned = tokio::task::spawn_blocking(move || scan(&root, &rules, &tokio_util::sync::CancellationToken::new())).await;
+    matches!(scanned, Ok(Ok(scan)) if scan.manifest == facts.production)
 }
 
 /// Records the release.

@@ -1,1 +1,138 @@
+//! The API refuses, is slow, breaks off, or is away.
 
+use super::*;
+use crate::sandbox::bot_api::{Fault, Target};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_ends_it_with_a_sentence() {
+    let mut chat = Chat::prepare().await;
+    chat.boot_at(&chat.api.url(), "123456789:AAE-another-token-that-is-not-the-right-one");
+    let task = chat.bot.take().unwrap().task;
+    let error = tokio::time::timeout(SOON, task).await.unwrap().unwrap().unwrap_err();
+    assert!(error.to_string().contains("does not accept the token"), "{error}");
+    assert!(!error.to_string().contains("AAE"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_is_away_at_the_start_is_waited_for() {
+    let mut chat = Chat::prepare().await;
+    chat.api.set_away(true);
+    chat.boot();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    chat.api.set_away(false);
+    chat.ask("/whoami").await;
+    chat.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_goes_away_is_found_again() {
+    let chat = Chat::start().await;
+    chat.ask("/whoami").await;
+    chat.api.set_away(true);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    chat.api.set_away(false);
+    chat.ask("/whoami").await;
+    chat.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_fast_and_broken_gateways_lose_nothing() {
+    let chat = Chat::start().await;
+    chat.api.fault("sendMessage", Fault::TooManyRequests { retry_after: 1 }, 1);
+    chat.ask("/whoami").await;
+    chat.api.fault("sendMessage", Fault::BadGateway, 2);
+    chat.ask("/whoami").await;
+    chat.api.fault("getUpdates", Fault::Conflict, 1);
+    chat.ask("/whoami").await;
+    chat.api.fault("getUpdates", Fault::BadGateway, 1);
+    chat.ask("/whoami").await;
+    chat.api.fault("getUpdates", Fault::TooManyRequests { retry_after: 1 }, 1);
+    chat.ask("/whoami").await;
+    chat.api.fault("getUpdates", Fault::Unauthorized, 1);
+    chat.ask("/whoami").await;
+    assert_eq!(chat.api.faults_left(), 0);
+    chat.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_429_of_one_chat_holds_up_no_other() {
+    let chat = Chat::start().await;
+    chat.api.fault(Target::method("sendMessage").chat(ADMIN), Fault::TooManyRequests { retry_after: 3 }, 1);
+    let begun = tokio::time::Instant::now();
+    chat.api.say(ADMIN, ADMIN, "/whoami");
+    chat.api.say(VIEWER, VIEWER, "/whoami");
+    chat.next_in(VIEWER).await;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    chat.next().await;
+    assert!(begun.elapsed() >= Duration::from_secs(3));
+    chat.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_may_have_arrived_is_not_sent_twice() {
+    let chat = Chat::start().await;
+    chat.api.fault("sendMessage", Fault::DropAfterDelivering, 1);
+    chat.ask("/whoami").await;
+    chat.silence(ADMIN).await;
+    chat.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_formatting_goes_again_as_plain_text() {
+    let chat = Chat::start().await;
+    let why = "Bad Request: can't parse entities: Unsupported start tag";
+    chat.api.fault("sendMessage", Fault::BadRequest(why.into()), 1);
+    chat.api.say(ADMIN, ADMIN, "/whoami");
+    let told = chat.next().await;
+    assert_eq!(told.text, "Your id: 111\nThis chat: 111");
+    assert!(told.entities.is_empty());
+    chat.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_became_a_supergroup_is_followed() {
+    let chat = Chat::start().await;
+    chat.api.add_group(-700, "Small");
+    chat.api.say(ADMIN, -700, "/whoami");
+    chat.next_in(-700).await;
+    // The answer to what was said before goes where the group is now.
+    chat.api.fault(Target::method("sendMessage").chat(-700), Fault::TooManyRequests { retry_after: 1 }, 1);
+    chat.api.say(ADMIN, -700, "/whoami");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    chat.api.migrate_group(-700, -1_007_000_000_000);
+    chat.next_in(-1_007_000_000_000).await;
+    chat.idle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_blocked_the_bot_is_let_go() {
+    let chat = Chat::start().await;
+    chat.api.fault("sendMessage", Fault::Forbidden("Forbidden: bot was blocked by the user".into()), 1);
+    chat.ignored(VIEWER, VIEWER, "/whoami").await;
+    chat.ask("/whoami").await;
+    chat.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_off_is_said_and_ages_go_by_telegrams() {
+    let chat = Chat::start().await;
+    chat.ask("/whoami").await;
+    // From here on Telegram's clock stands three minutes before ours.
+    chat.api.set_clock_offset(-180);
+    chat.api.incoming(ADMIN, ADMIN, "/docker_restart nope").send();
+    assert!(chat.next().await.text.contains("There is no project"), "fresh by Telegram's clock");
+    chat.api.incoming(ADMIN, ADMIN, "/docker_restart").seconds_ago(70).send();
+    let told = chat.next().await.text;
+    assert!(told.contains("too old") && told.contains("ahead; I go by Telegram's"), "{told}");
+    chat.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_end_is_quick_and_complete() {
+    let mut chat = Chat::start().await;
+    chat.ask("/whoami").await;
+    let begun = tokio::time::Instant::now();
+    chat.stop().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    chat.finish().await;
+}
