@@ -300,10 +300,19 @@ fn spawn(invocation: &Invocation, program: &str) -> Result<Child, ProcessError> 
             Some(directory) if !directory.is_dir() => {
                 ProcessError::Spawn { program, why: format!("the directory {} is not there", directory.display()) }
             }
-            _ if error.kind() == std::io::ErrorKind::NotFound => ProcessError::NotFound { program },
+            _ if error.kind() == std::io::ErrorKind::NotFound || !is_anywhere(invocation) => ProcessError::NotFound { program },
             _ => ProcessError::Spawn { program, why: error.to_string() },
         }
     })
+}
+
+/// Whether a program is somewhere in `PATH`. The system calls a name that it did not find "denied" where `PATH` holds a
+/// directory that we may not look into.
+fn is_anywhere(invocation: &Invocation) -> bool {
+    let own = std::env::var_os("PATH");
+    let given = invocation.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+    let path = given.or(own.as_ref()).map(|p| std::env::split_paths(p).collect::<Vec<_>>()).unwrap_or_default();
+    invocation.program.components().count() > 1 || path.iter().any(|d| d.join(&invocation.program).exists())
 }
 
 /// A process and its group. The process is not reaped before its group was ended: until then its number, which is the

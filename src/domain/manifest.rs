@@ -155,13 +155,20 @@ impl Manifest {
         }
     }
 
+    /// Whether there is nothing below a path.
+    fn is_empty_at(&self, path: &TreePath) -> bool {
+        let below = TreePath([path.bytes(), b"/"].concat());
+        !self.0.range(below..).next().is_some_and(|(next, _)| next.is_within(path))
+    }
+
     /// The part at or below a path.
     pub fn below(&self, root: &TreePath) -> Manifest {
         Manifest(self.0.iter().filter(|(p, _)| p.is_within(root)).map(|(p, e)| (p.clone(), e.clone())).collect())
     }
 }
 
-/// What bringing one tree into the place of another changes. Directories are listed only where their mode changes.
+/// What bringing one tree into the place of another changes. Directories are listed only where they are new and empty, or
+/// where their mode changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// In the new tree only.
@@ -183,7 +190,8 @@ impl Changes {
         let ours = |path: &TreePath| owned.and_then(|o| o.0.get(path));
         for (path, entry) in &new.0 {
             match old.0.get(path) {
-                None if !entry.is_directory() => changes.added.push(path.clone()),
+                // A directory comes with what is in it, unless there is nothing.
+                None if !entry.is_directory() || new.is_empty_at(path) => changes.added.push(path.clone()),
                 Some(there) if there != entry => {
                     if owned.is_some() && ours(path) != Some(there) && !there.is_directory() {
                         changes.edited.push(path.clone());
@@ -195,13 +203,14 @@ impl Changes {
         }
         for (path, there) in old.0.iter().filter(|(path, e)| !e.is_directory() && !new.0.contains_key(path)) {
             match ours(path) {
-                Some(put) => {
+                // Where a release put a directory, a link that stands there now is somebody else's.
+                Some(put) if !put.is_directory() => {
                     if put != there {
                         changes.edited.push(path.clone());
                     }
                     changes.deleted.push(path.clone());
                 }
-                None => changes.kept.push(path.clone()),
+                _ => changes.kept.push(path.clone()),
             }
         }
         changes
@@ -241,6 +250,23 @@ mod tests {
         assert_eq!(changes.edited, ["edited".into()]);
         let first = Changes::between(&old, &new, None);
         assert!(first.deleted.is_empty(), "the first deploy owns nothing");
+    }
+
+    #[test]
+    fn a_new_directory_counts_where_it_is_empty_and_a_link_in_the_place_of_one_is_kept() {
+        let directory = Entry { node: Node::Directory, mode: 0o755 };
+        let mut new = tree(&[("full/file", "1"), ("full-too", "1")]);
+        new.0.insert("full".into(), directory.clone());
+        new.0.insert("empty".into(), directory.clone());
+        let changes = Changes::between(&Manifest::default(), &new, None);
+        assert_eq!(changes.added, ["empty".into(), "full-too".into(), "full/file".into()]);
+
+        let mut owned = Manifest::default();
+        owned.0.insert("data".into(), directory);
+        let mut old = Manifest::default();
+        old.0.insert("data".into(), Entry { node: Node::Link("/mnt/big".into()), mode: 0 });
+        let changes = Changes::between(&old, &Manifest::default(), Some(&owned));
+        assert_eq!((changes.deleted.len(), changes.kept), (0, vec!["data".into()]));
     }
 
     proptest! {

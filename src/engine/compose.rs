@@ -66,6 +66,11 @@ impl Files<'_> {
         [self.global(true), words(&["config", "--format", "json"])].concat()
     }
 
+    /// Reads the files without putting in variables: the output holds no values, and says which `env_file`s there are.
+    pub fn plain_config(&self) -> Vec<OsString> {
+        [self.global(true), words(&["config", "--no-interpolate", "--format", "json"])].concat()
+    }
+
     /// The hashes with which Compose would label containers, of a resolved configuration on the standard input.
     pub fn hashes(&self) -> Vec<OsString> {
         [self.global(false), words(&["config", "--hash", "*"])].concat()
@@ -174,7 +179,18 @@ impl Resolved {
     /// The services by name; `project` is the compose project's name, `production` the directory it was resolved for. Names that Compose accepts and we do not are left out; there are none known.
     pub fn services(&self, project: &str, production: &Path) -> BTreeMap<ServiceName, Definition> {
         let services = self.0.get("services").and_then(Value::as_object).into_iter().flatten();
-        services.filter_map(|(name, value)| Some((ServiceName::new(name).ok()?, definition(project, production, name, value)))).collect()
+        let files = mounted_files(&self.0);
+        let read = |(name, value): (&String, &Value)| {
+            let mut definition = definition(project, production, name, value);
+            definition.binds.extend(mounted(value, &files));
+            Some((ServiceName::new(name).ok()?, definition))
+        };
+        services.filter_map(read).collect()
+    }
+
+    /// Puts one directory in the place of another in every path.
+    pub fn relocate(&mut self, from: &Path, to: &Path) {
+        relocate(&mut self.0, &from.to_string_lossy(), &to.to_string_lossy());
     }
 
     /// This configuration with the definition of a service replaced by the one of another configuration, where both have it.
@@ -185,6 +201,27 @@ impl Resolved {
             *own = other.clone();
         }
     }
+}
+
+fn relocate(value: &mut Value, from: &str, to: &str) {
+    match value {
+        Value::String(text) => {
+            if let Some(rest) = text.strip_prefix(from).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+                *text = format!("{to}{rest}");
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| relocate(item, from, to)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| relocate(field, from, to)),
+        _ => {}
+    }
+}
+
+/// The `env_file`s that [`Files::plain_config`] printed; none where it is not understood.
+pub fn parse_env_files(output: &[u8]) -> BTreeSet<PathBuf> {
+    let value: Value = serde_json::from_slice(output).unwrap_or_default();
+    let services = value.get("services").and_then(Value::as_object).into_iter().flatten();
+    let files = services.filter_map(|(_, service)| service.get("env_file")?.as_array()).flatten();
+    files.filter_map(|file| file.get("path").or(Some(file))?.as_str()).map(PathBuf::from).collect()
 }
 
 fn definition(project: &str, production: &Path, name: &str, value: &Value) -> Definition {
@@ -218,6 +255,23 @@ fn bind(volume: &Value) -> Option<Bind> {
     }
     let writable = !volume.get("read_only").and_then(Value::as_bool).unwrap_or_default();
     Some(Bind { source: PathBuf::from(volume.get("source")?.as_str()?), writable })
+}
+
+/// The files of top-level `configs` and `secrets`, by kind and name.
+fn mounted_files(all: &Value) -> BTreeMap<(&'static str, &str), PathBuf> {
+    let kinds = ["configs", "secrets"].into_iter();
+    let named = kinds.flat_map(|kind| all.get(kind).and_then(Value::as_object).into_iter().flatten().map(move |entry| (kind, entry)));
+    named.filter_map(|(kind, (name, value))| Some(((kind, name.as_str()), PathBuf::from(value.get("file")?.as_str()?)))).collect()
+}
+
+/// The files of `configs` and `secrets` that a service uses: Compose mounts them read-only.
+fn mounted(service: &Value, files: &BTreeMap<(&'static str, &str), PathBuf>) -> Vec<Bind> {
+    let uses = |kind: &'static str| service.get(kind).and_then(Value::as_array).into_iter().flatten().map(move |used| (kind, used));
+    let source = |(kind, used): (&'static str, &Value)| {
+        let name = used.as_str().or_else(|| used.get("source")?.as_str())?;
+        Some(Bind { source: files.get(&(kind, name))?.clone(), writable: false })
+    };
+    uses("configs").chain(uses("secrets")).filter_map(source).collect()
 }
 
 /// What reaches beyond the container, in words.
@@ -325,6 +379,22 @@ mod tests {
         let asks: Vec<&str> = web.asks.iter().map(String::as_str).collect();
         assert_eq!(asks, ["a mount of /etc/ssl", "privileged mode", "the engine's socket", "the host's network"]);
         assert!(Resolved::parse(b"{}").is_err());
+    }
+
+    #[test]
+    fn env_files_and_mounted_files_are_found() {
+        let plain = json!({ "services": { "web": { "env_file": [{ "path": "/srv/shop/app.env", "required": true }] }, "db": {} } });
+        assert_eq!(parse_env_files(plain.to_string().as_bytes()), [PathBuf::from("/srv/shop/app.env")].into());
+        assert!(parse_env_files(b"?").is_empty());
+        let value = json!({
+            "services": { "web": { "image": "x", "configs": [{ "source": "site", "target": "/etc/site" }], "secrets": [{ "source": "key" }] } },
+            "configs": { "site": { "file": "/tmp/plan/site.conf" } }, "secrets": { "key": { "environment": "KEY" } }
+        });
+        let mut resolved = Resolved::parse(value.to_string().as_bytes()).unwrap();
+        resolved.relocate(Path::new("/tmp/plan"), Path::new("/srv/shop"));
+        let services = resolved.services("shop", Path::new("/srv/shop"));
+        let web = &services["web"];
+        assert_eq!(web.binds, [Bind { source: "/srv/shop/site.conf".into(), writable: false }]);
     }
 
     #[test]

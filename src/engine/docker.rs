@@ -1,4 +1,4 @@
-//! The engine's API. With [`super::inspect`], the only importer of bollard: its optional fields become our types here.
+//! The engine's API. With `inspect`, the only importer of bollard: its optional fields become our types here.
 
 use std::collections::HashMap;
 use std::time::Duration;

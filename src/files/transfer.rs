@@ -42,6 +42,19 @@ pub struct Promotion<'a> {
     pub mark: &'a str,
 }
 
+impl Promotion<'_> {
+    fn job(&self) -> Result<Arc<Job>, Failure> {
+        Ok(Arc::new(Job {
+            what: PROMOTING,
+            production: absolute(PROMOTING, self.production)?,
+            changes: self.changes.clone(),
+            new: self.new.clone(),
+            owned: self.owned.cloned(),
+            rules: self.rules.clone(),
+        }))
+    }
+}
+
 /// What a promotion came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Promoted {
@@ -91,6 +104,15 @@ async fn stage_with(
     rsync.copy(&args, rsync::list(manifest.0.keys()), on_line).await
 }
 
+/// Whether the way is free: refuses what [`promote`] would refuse, so that it can be said before anything is staged or
+/// built. Changes nothing; `stage` need not be there yet.
+///
+/// # Errors
+/// Something is in the way that is not ours.
+pub async fn check(promotion: &Promotion<'_>) -> Result<(), Failure> {
+    on(&promotion.job()?, Job::prepare).await.map(drop)
+}
+
 /// Brings the staged copy into production: refuses before anything is changed where something is in the way that is not
 /// ours, copies, deletes what only the last release had, and compares.
 ///
@@ -106,22 +128,14 @@ pub async fn promote(promotion: &Promotion<'_>, on_line: &mut (dyn FnMut(&str) +
 
 async fn promote_with(rsync: &Rsync<'_>, promotion: &Promotion<'_>, on_line: &mut (dyn FnMut(&str) + Send)) -> Result<Promoted, Failure> {
     let stage = absolute(PROMOTING, promotion.stage)?;
-    let production = absolute(PROMOTING, promotion.production)?;
-    let job = Arc::new(Job {
-        what: PROMOTING,
-        production: production.clone(),
-        changes: promotion.changes.clone(),
-        new: promotion.new.clone(),
-        owned: promotion.owned.cloned(),
-        rules: promotion.rules.clone(),
-    });
+    let job = promotion.job()?;
     let work = Arc::new(on(&job, Job::prepare).await?);
     let with_work = Arc::clone(&work);
     let scratch = on(&job, move |job| job.clear(&with_work)).await?;
     let copied = if work.copy.is_empty() {
         Ok(())
     } else {
-        let args = rsync::promotion(&stage, &production, &scratch);
+        let args = rsync::promotion(&stage, &job.production, &scratch);
         let list = rsync::list(&work.copy);
         rsync.copy(&args, list, &mut |line| report(line, on_line)).await
     };

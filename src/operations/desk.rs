@@ -151,7 +151,9 @@ impl Desk {
     async fn planned(&self, project: &Project, request: &Request) -> Result<(Plan, Option<deploy::Facts>), Failure> {
         if let Request::Deploy { with, .. } = request {
             let facts = deploy::gather(&self.tools, project).await?;
-            return Ok((facts.plan(project, request, with)?, Some(facts)));
+            let plan = facts.plan(project, request, with)?;
+            facts.check(&plan).await?;
+            return Ok((plan, Some(facts)));
         }
         let what = format!("{} could not be planned.", request.kind().verb());
         let containers = self.tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;

@@ -1,6 +1,7 @@
 //! What operations work with.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -72,8 +73,20 @@ impl Tools {
         Ok(Invocation::new(&compose.program).args(compose.prefix.iter().cloned()).args(args).environment(process::MARK, mark).limit(limit))
     }
 
+    /// The `env_file`s that a project's compose files name; none where they cannot be read, which resolving them will say.
+    pub(super) async fn env_files(&self, what: &str, files: &Files<'_>) -> Result<BTreeSet<PathBuf>, Failure> {
+        let invocation = self.compose(what, files.plain_config(), CONFIG_LIMIT, "")?;
+        let finished = process::run(&invocation, &mut |_| {}, &self.stopping).await.map_err(|e| secretive(what, e))?;
+        Ok(compose::parse_env_files(&finished.stdout))
+    }
+
     /// Resolves a project's compose files and asks for the hashes of its services.
     pub(super) async fn resolve(&self, what: &str, files: &Files<'_>) -> Result<Config, Failure> {
+        self.resolve_at(what, files, files.directory).await
+    }
+
+    /// As [`Tools::resolve`], with every path as it will be in `directory`.
+    pub(super) async fn resolve_at(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());
         let invocation = self.compose(what, files.config(), CONFIG_LIMIT, "")?;
@@ -87,8 +100,10 @@ impl Tools {
             let last = said.iter().rev().find(|l| !l.trim().is_empty()).map_or_else(String::new, |l| compose::message(l));
             return Err(broken(format!("Compose cannot read its files: {}.", last.trim_end_matches('.'))));
         }
-        let resolved = Resolved::parse(&finished.stdout).map_err(|why| broken(format!("{why}.")))?;
-        let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, "")?.stdin(resolved.to_bytes());
+        let mut resolved = Resolved::parse(&finished.stdout).map_err(|why| broken(format!("{why}.")))?;
+        resolved.relocate(files.directory, directory);
+        let hashing = Files { directory, ..files.clone() };
+        let invocation = self.compose(what, hashing.hashes(), CONFIG_LIMIT, "")?.stdin(resolved.to_bytes());
         let hashed = process::run(&invocation, &mut |_| {}, &self.stopping).await.map_err(|e| secretive(what, e))?;
         if hashed.code != Some(0) {
             return Err(broken(format!("Compose cannot hash its configuration: {}.", last_message(&hashed))));

@@ -1,4 +1,4 @@
-//! Telegram as a front end. Only what is here speaks to the Bot API, and only [`outbox`] sends messages.
+//! Telegram as a front end. Only what is here speaks to the Bot API, and only `outbox` sends messages.
 //!
 //! An update is kept in the history before it is acknowledged (`listener`), read and authorised in teloxide's
 //! dispatcher (`schema`), and worked on beside it (`conversation`). Everything that people read comes from

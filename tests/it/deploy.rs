@@ -202,3 +202,25 @@ async fn nothing_runs_when_the_workspace_changed_after_the_plan_was_shown() {
     assert_eq!(shop.production_file("page").as_deref(), Some("page three\n"));
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_env_file_that_is_brought_counts_as_configuration() {
+    let fixture = Fixture::up(&[("web", healthy_service(""))]);
+    fixture.write("docker-compose.yml", &crate::support::fixture::compose_file(&[("web", healthy_service("env_file: conf/app.env"))]));
+    fixture.write("conf/app.env", "COLOUR=green\n");
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    let environment = || engine_get(&format!("/containers/{}/json", shop.container("web").0))["Config"]["Env"].to_string();
+    let plan = world.ask("/docker_deploy").await;
+    assert!(plan.text.contains("web: recreate (configuration changed)"), "production has no such file yet:\n{}", plan.text);
+    assert!(world.confirm().await.text.starts_with('✅'));
+    assert!(environment().contains("COLOUR=green"), "{}", environment());
+    shop.write("conf/app.env", "COLOUR=blue\n");
+    let plan = world.ask("/docker_deploy").await;
+    assert!(plan.text.contains("web: recreate (configuration changed)"), "{}", plan.text);
+    assert!(world.confirm().await.text.starts_with('✅'));
+    assert!(environment().contains("COLOUR=blue"), "{}", environment());
+    let again = world.ask("/docker_deploy").await;
+    assert!(again.text.contains("Nothing to deploy"), "{}", again.text);
+    world.finish().await;
+}

@@ -299,6 +299,67 @@ async fn what_is_in_the_way_and_not_ours_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_excluded_by_now_is_left_alone() {
+    let mut place = Place::new();
+    for directory in ["uploads", "volume", "plain"] {
+        fs::create_dir(place.workspace().join(directory)).unwrap();
+    }
+    put(&place.workspace(), "a", "x");
+    put(&place.workspace(), "uploads/placeholder", "");
+    place.deployed().await;
+    // A service writes to them now. Empty as they are, a mount of them must not lose its directory.
+    place.rules = Rules::new(&["uploads/".into()], "", vec!["volume".into()]).unwrap();
+    for directory in ["volume", "plain"] {
+        fs::remove_dir(place.workspace().join(directory)).unwrap();
+    }
+    fs::remove_dir_all(place.workspace().join("uploads")).unwrap();
+    assert_eq!(place.deployed().await, Promoted { copied: 0, deleted: 0 });
+    let left: Vec<Vec<u8>> = raw(&place.production()).into_keys().collect();
+    assert_eq!(left, [&b"a"[..], b"uploads", b"uploads/placeholder", b"volume"]);
+}
+
+#[tokio::test]
+async fn what_did_not_arrive_is_said() {
+    let mut place = Place::new();
+    for file in ["a", "b"] {
+        put(&place.workspace(), file, "one");
+    }
+    place.deployed().await;
+    for file in ["a", "b"] {
+        put(&place.workspace(), file, "two");
+    }
+    let (new, changes) = place.changes();
+    place.staged(&new).await.unwrap();
+    let (stage, production, never) = (place.stage(), place.production(), CancellationToken::new());
+    let owned = place.owned.as_ref();
+    let promotion =
+        Promotion { stage: &stage, production: &production, changes: &changes, new: &new, owned, rules: &place.rules, mark: "" };
+    check(&promotion).await.unwrap();
+    // The end of the arguments is production. One that copies half, one that dies at once, one behind whose back another writes.
+    let last = "for last; do :; done; ";
+    let mut all = String::new();
+    for script in [
+        format!(
+            "{last} cat >/dev/null; printf two > \"$last/a\"; echo 'rsync: [receiver] mkstemp \"b\" failed: Permission denied (13)' >&2; exit 23"
+        ),
+        "kill -9 $$".to_owned(),
+        format!("{last} rsync \"$@\" && printf xxx > \"$last/b\""),
+    ] {
+        let program = wrapper(&place, &script).await;
+        let rsync = Rsync { program: &program, what: PROMOTING, limit: LIMIT, mark: "", cancel: &never };
+        let failure = promote_with(&rsync, &promotion, &mut |_| {}).await.unwrap_err();
+        all += &format!("{failure} {}\n", failure.next);
+        put(&production, "a", "one");
+    }
+    expect_test::expect![[r#"
+        The files could not be brought into production. dockmaster may not write or read there. 1 of 2 files had arrived. Give its user the right to (see the lines), and ask again.
+        The files could not be brought into production. rsync was ended from outside. No file of production was changed. Ask again.
+        Production is not what was deployed. These differ right after they were copied: b. See who else writes there (exclude what a service writes), and deploy again.
+    "#]]
+    .assert_eq(&all);
+}
+
+#[tokio::test]
 async fn a_link_in_production_is_never_deleted_through() {
     let mut place = Place::new();
     let (w, p) = (place.workspace(), place.production());
@@ -517,7 +578,8 @@ fn put_tree(root: &Path, spec: &Spec) {
             }
             Thing::File(content, mode) if there.as_ref().is_none_or(fs::Metadata::is_file) => {
                 let _ = fs::remove_file(&path);
-                fs::write(&path, vec![b'0' + content; usize::from(*content)]).unwrap();
+                // Two contents to each size.
+                fs::write(&path, vec![b'0' + content; usize::from(*content / 2)]).unwrap();
                 fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
             }
             Thing::Link(target) if there.is_none() => symlink(target, &path).unwrap(),
@@ -544,9 +606,10 @@ fn expected(
     }
     let workspace = raw(&place.workspace());
     for path in new.0.keys() {
-        // A directory that becomes a file was empty, or the deploy would have been refused.
+        // Where a directory becomes a file, only directories may be left of it: files that are to be kept stay here, where
+        // they cannot be, so that a deploy which is not refused then fails the comparison.
         if !new.0[path].is_directory() {
-            all.retain(|there, _| !TreePath::new(there.clone()).is_within(path));
+            all.retain(|there, (_, content)| content.is_some() || !TreePath::new(there.clone()).is_within(path));
         }
         all.insert(path.bytes().to_vec(), workspace[path.bytes()].clone());
     }
@@ -581,6 +644,9 @@ proptest! {
                     Ok(_) => assert_eq!(raw(&place.production()), then),
                     Err(failure) => {
                         assert!(failure.why.ends_with("Nothing was changed."), "{failure:?}");
+                        let is_directory = |(mode, _): &(u32, Option<Vec<u8>>)| mode & 0o170_000 == 0o040_000;
+                        let other = |(path, entry): (&TreePath, &Entry)| before.get(path.bytes()).is_some_and(|b| is_directory(b) != entry.is_directory());
+                        assert!(new.0.iter().any(other), "refused with nothing in the way: {failure:?}");
                         assert_eq!(raw(&place.production()), before);
                     }
                 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::recorder::history_failure;
 use super::super::tools::{Config, Tools};
+use super::overlay;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Manifest, TreePath};
@@ -67,7 +68,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project) -> Result
         directory: &production_root,
         environment: environment.as_deref(),
     };
-    let config = tools.resolve(&what, &files).await?;
+    let before_mounts = rules(project, &workspace_root, &[], &what)?;
+    let config = overlay::resolve(tools, &what, &project.name, &files, &before_mounts).await?;
     // Production that cannot be resolved is replaced by what can: it only tells what is new.
     let current = production_config(tools, project).await.ok().flatten();
     let definitions = config.resolved.services(&compose.name, &production_root);
@@ -313,6 +315,9 @@ fn remarks(scan: &Scan) -> Vec<String> {
     if !scan.skipped.is_empty() {
         let names = crate::domain::text::listing(scan.skipped.iter().map(|(path, why)| format!("{path} ({why})")), 3);
         remarks.push(format!("Not copied, since they are no files: {names}."));
+    }
+    if !scan.changing.is_empty() {
+        remarks.push(format!("Being written to right now: {}.", crate::domain::text::listing(&scan.changing, 3)));
     }
     if !scan.escaping.is_empty() {
         remarks.push(format!(

@@ -1,6 +1,7 @@
 //! Deploying: gathering what the plan needs, and its steps.
 
 mod gather;
+mod overlay;
 mod steps;
 mod up;
 

@@ -10,7 +10,7 @@ use super::super::tools::{last_message, process_failure};
 use super::Facts;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::Changes;
-use crate::domain::plan::Step;
+use crate::domain::plan::{Plan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::text::{count, listing};
 use crate::engine::compose::{Files, override_file, own_tag};
@@ -128,18 +128,19 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     let facts = facts(job)?;
     let changes =
         job.plan.files.as_ref().ok_or_else(|| Failure::new("Nothing was promoted.", "The plan has no files.", "Report this as a bug."))?;
-    let owned = facts.last.as_ref().map(|r| &r.manifest);
+    // A build can take minutes, in which somebody may have mended something in production by hand.
+    if !unchanged(facts).await {
+        job.production_unchanged.store(true, std::sync::atomic::Ordering::Relaxed);
+        return Err(Failure::new(
+            "The files were not brought into production.",
+            "Somebody changed files in production since you confirmed.",
+            "Ask again: the new plan shows what they changed and what becomes of it.",
+        )
+        .into());
+    }
     let mut line = |line: &str| job.recorder.line(line);
     let stage = stage_directory(job);
-    let promotion = transfer::Promotion {
-        stage: &stage,
-        production: &facts.production_root,
-        changes,
-        new: &facts.workspace,
-        owned,
-        rules: &facts.rules,
-        mark: &job.mark,
-    };
+    let promotion = facts.promotion(&stage, changes, &job.mark);
     let promoted = match transfer::promote(&promotion, &mut line).await {
         Ok(promoted) => promoted,
         Err(failure) => {
@@ -185,6 +186,22 @@ fn compose_files(workspace: &Path, stage: &Path, files: &[String]) -> std::io::R
 }
 
 impl Facts {
+    fn promotion<'a>(&'a self, stage: &'a Path, changes: &'a Changes, mark: &'a str) -> transfer::Promotion<'a> {
+        let owned = self.last.as_ref().map(|r| &r.manifest);
+        transfer::Promotion { stage, production: &self.production_root, changes, new: &self.workspace, owned, rules: &self.rules, mark }
+    }
+
+    /// Whether the files could be brought into production as it is now: better refused before a build than after it.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub(in super::super) async fn check(&self, plan: &Plan) -> Result<(), Failure> {
+        match &plan.files {
+            Some(changes) if !changes.is_empty() => transfer::check(&self.promotion(Path::new(""), changes, "")).await,
+            _ => Ok(()),
+        }
+    }
+
     /// The hash of what a service's image is built from.
     pub(super) fn inputs(&self, service: &ServiceName) -> Option<&str> {
         self.build_of(service).map(|b| b.inputs.as_str())

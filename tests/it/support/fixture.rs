@@ -15,7 +15,7 @@ pub(crate) struct Fixture {
     pub(crate) production: PathBuf,
     /// What its entry in projects.json says beyond its place and name.
     pub(crate) entry: Value,
-    pub(crate) directory: TempDir,
+    _directory: TempDir,
 }
 
 /// A program as tests start it: to its end, with what it printed.
@@ -95,7 +95,7 @@ impl Fixture {
             workspace,
             production,
             entry: json!({}),
-            directory,
+            _directory: directory,
         };
         for root in [&fixture.workspace, &fixture.production] {
             std::fs::create_dir_all(root).unwrap();
