@@ -116,7 +116,11 @@ impl Docker {
                 let mut found: Vec<Container> = Vec::new();
                 for selector in selectors {
                     let more = match selector {
-                        ContainerSelector::Name(name) => self.inspected(name.as_str(), inspect::of_name).await?.into_iter().collect(),
+                        ContainerSelector::Name(name) => {
+                            let found = self.inspected(name.as_str(), inspect::of_name).await?;
+                            // The engine takes `db` for the beginning of an id, too, and so for anybody's container.
+                            found.into_iter().filter(|c| c.name == name.as_str()).collect()
+                        }
                         ContainerSelector::Label(label) => self.listed(label, inspect::of_name).await?,
                     };
                     found.extend(more);
@@ -160,6 +164,14 @@ impl Docker {
     pub async fn start(&self, id: &str) -> Result<(), EngineError> {
         let api = self.api.clone().with_timeout(READ_LIMIT + STOP_GRACE);
         Ok(api.start_container(id, None::<query::StartContainerOptions>).await?)
+    }
+
+    /// Thaws a container that is frozen.
+    ///
+    /// # Errors
+    /// It is gone, or it is not frozen.
+    pub async fn unpause(&self, id: &str) -> Result<(), EngineError> {
+        Ok(self.api.unpause_container(id).await?)
     }
 
     /// Stops a container, which has `within` to end by itself.

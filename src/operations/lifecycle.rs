@@ -72,7 +72,8 @@ pub(super) async fn act(job: &Job, act: Act, services: &[ServiceName]) -> StepRe
 async fn one(job: &Job, act: Act, container: &Container) -> Result<(), EngineError> {
     let within = job.project.restart.stop_timeout;
     match act {
-        // A frozen container runs for the engine, and only thaws.
+        // A frozen container runs for the engine, which would refuse to start it.
+        Act::Start if container.state == State::Paused => job.tools.docker.unpause(&container.id).await,
         Act::Start => job.tools.docker.start(&container.id).await,
         Act::Stop => job.tools.docker.stop(&container.id, within).await,
         Act::Restart => job.tools.docker.restart(&container.id, within).await,
