@@ -14,6 +14,8 @@ pub struct RawLine {
     pub at: Option<Millis>,
     /// The line, cleaned and bounded.
     pub text: String,
+    /// Over how many frames it was spread: the engine counts these where lines are asked for.
+    pub frames: usize,
 }
 
 /// Puts frames together. The engine cuts what is longer than 16 KB into frames of their own, each with its time in
@@ -25,13 +27,14 @@ pub(super) struct Assembler {
     line: Vec<u8>,
     at: Option<Millis>,
     dropped: usize,
+    frames: usize,
     open: bool,
 }
 
 impl Assembler {
     /// For the log of a container with or without a terminal.
     pub(super) fn new(tty: bool) -> Self {
-        Self { tty, line: Vec::new(), at: None, dropped: 0, open: false }
+        Self { tty, line: Vec::new(), at: None, dropped: 0, frames: 0, open: false }
     }
 
     /// Lines from frames.
@@ -67,6 +70,7 @@ impl Assembler {
                 self.at = at;
                 self.open = true;
             }
+            self.frames += 1;
             self.add(text);
             if ends {
                 lines.extend(self.end());
@@ -93,7 +97,7 @@ impl Assembler {
         if dropped > 0 {
             text.push_str(&format!(" … ({dropped} more bytes)"));
         }
-        Some(RawLine { at: self.at.take(), text })
+        Some(RawLine { at: self.at.take(), text, frames: std::mem::take(&mut self.frames) })
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::tools::Tools;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
-use crate::domain::names::{Match, find};
+use crate::domain::names::{Match, find, offer};
 use crate::domain::project::{Project, ProjectName, ServiceName};
 use crate::domain::text::listing;
 use crate::engine::docker::EngineError;
@@ -21,6 +21,8 @@ pub const LINES_DEFAULT: usize = 50;
 pub const LINES_MAX: usize = 1_000;
 /// How many lines are searched for a text.
 const SEARCHED: usize = 20_000;
+/// How many entries of the engine's a long line is taken for: a megabyte is 61.
+const LONG_LINE: usize = 64;
 /// How long reading a log may take.
 const READ_LIMIT: Duration = Duration::from_secs(20);
 /// How many lines of a followed log wait for their reader; what comes faster waits in the engine.
@@ -65,8 +67,9 @@ pub(super) async fn container(tools: &Tools, project: &Project, wanted: Option<&
             Match::Found(name) => name,
             Match::Unknown(_) if names.is_empty() => return Err(nothing(what, project)),
             Match::Unknown(_) => {
+                // A configured primary service may have no container just now.
                 let why = format!("{} has no container of a service “{name}”.", project.name);
-                return Err(Failure::new(what, why, format!("It has {}.", listing(known(), 10))));
+                return Err(Failure::new(what, why, offer(name.as_str(), known())));
             }
         },
         None => match names.as_slice() {
@@ -91,13 +94,26 @@ fn nothing(what: &str, project: &Project) -> Failure {
 pub(super) async fn read(tools: &Tools, project: &Project, query: &LogQuery) -> Result<Logs, Failure> {
     let container = container(tools, project, query.service.as_ref()).await?;
     let what = "The log cannot be read.";
-    let wanted = query.lines.clamp(1, LINES_MAX);
-    let asked = if query.grep.is_some() { SEARCHED } else { wanted };
-    let stream = tools.docker.logs(&container, asked, since(tools, query), false);
-    match tokio::time::timeout(READ_LIMIT, last(stream, wanted, query.grep.as_deref())).await {
-        Ok(Ok((lines, seen))) => Ok(Logs { service: container.service, lines, cut: query.grep.is_some() && seen >= SEARCHED }),
+    match tokio::time::timeout(READ_LIMIT, enough(tools, &container, query)).await {
+        Ok(Ok((lines, cut))) => Ok(Logs { service: container.service, lines, cut }),
         Ok(Err(error)) => Err(error.failure(what)),
         Err(_) => Err(EngineError::Away("it took too long".to_owned()).failure(what)),
+    }
+}
+
+/// As many of the last lines as are wanted, and whether older ones were left out of a search. The engine counts a long
+/// line as many, and begins in the middle of one: where what it gave is too little, it is asked for more.
+async fn enough(tools: &Tools, container: &Container, query: &LogQuery) -> Result<(Vec<LogLine>, bool), EngineError> {
+    let wanted = query.lines.clamp(1, LINES_MAX);
+    let mut asked = if query.grep.is_some() { SEARCHED } else { wanted + 1 };
+    loop {
+        let stream = tools.docker.logs(container, asked, since(tools, query), false);
+        let read = last(stream, wanted, query.grep.as_deref()).await?;
+        let more = read.frames >= asked;
+        if query.grep.is_some() || read.seen > wanted || !more || asked >= SEARCHED {
+            return Ok((read.lines, query.grep.is_some() && more));
+        }
+        asked = asked.saturating_mul(LONG_LINE).min(SEARCHED);
     }
 }
 
@@ -106,19 +122,23 @@ fn since(tools: &Tools, query: &LogQuery) -> Option<i64> {
     Some((tools.clock)().saturating_sub(ago).max(0) / 1_000)
 }
 
-/// The last lines that hold a text, and how many were read.
-async fn last(
-    stream: impl Stream<Item = Result<LogLine, EngineError>>,
-    wanted: usize,
-    grep: Option<&str>,
-) -> Result<(Vec<LogLine>, usize), EngineError> {
+/// What was read of a log.
+struct Read {
+    lines: Vec<LogLine>,
+    seen: usize,
+    frames: usize,
+}
+
+/// The last lines that hold a text, and how much was read.
+async fn last(stream: impl Stream<Item = Result<LogLine, EngineError>>, wanted: usize, grep: Option<&str>) -> Result<Read, EngineError> {
     let grep = grep.map(str::to_lowercase);
     let mut kept: VecDeque<LogLine> = VecDeque::with_capacity(wanted);
-    let mut seen = 0;
+    let (mut seen, mut frames) = (0, 0);
     let mut stream = std::pin::pin!(stream);
     while let Some(line) = stream.next().await {
         let line = line?;
         seen += 1;
+        frames += line.frames;
         if grep.as_ref().is_some_and(|g| !line.text.to_lowercase().contains(g)) {
             continue;
         }
@@ -127,7 +147,7 @@ async fn last(
         }
         kept.push_back(line);
     }
-    Ok((kept.into(), seen))
+    Ok(Read { lines: kept.into(), seen, frames })
 }
 
 /// Follows a log until its reader goes away or the container ends.
