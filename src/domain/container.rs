@@ -83,7 +83,7 @@ pub struct Container {
     pub oom_killed: bool,
     /// How often the engine restarted it.
     pub restarts: i64,
-    /// Whether the engine starts it again when it ends (its restart policy).
+    /// Whether the engine starts it again when it ends as it did last (its restart policy).
     pub restarts_itself: bool,
     /// Its image as named in its configuration.
     pub image: String,
@@ -108,8 +108,9 @@ impl Container {
         self.state == State::Running && matches!(self.health, Health::None | Health::Healthy)
     }
 
-    /// Whether it ended on its own account with success and nobody restarts it: a job that is done.
+    /// Whether it ended with success, nobody restarts it and it has no health check: a job that is done. A service that
+    /// was stopped and has neither cannot be told from one.
     pub fn is_done(&self) -> bool {
-        self.state == State::Exited && self.exit_code == 0 && !self.restarts_itself
+        self.state == State::Exited && self.exit_code == 0 && !self.restarts_itself && self.health == Health::None
     }
 }

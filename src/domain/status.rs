@@ -74,15 +74,23 @@ pub struct ServiceStatus {
     pub stateful: bool,
     /// Whether its configuration in the files differs from what runs.
     pub pending: bool,
+    /// Whether it is a job that ended with success.
+    pub done: bool,
 }
 
+/// How long a service must run since the engine restarted it before it counts as up: as long as the engine itself waits
+/// before it forgets a crash.
+const STEADY: Millis = 10_000;
+
 impl ServiceStatus {
-    /// Whether it serves as it should, or is a job that is done.
-    pub fn is_good(&self) -> bool {
-        match self.state {
-            State::Running => matches!(self.health, Health::None | Health::Healthy),
-            State::Exited => self.exit_code == Some(0),
-            _ => false,
-        }
+    /// Whether it serves as it should.
+    pub fn is_up(&self, now: Millis) -> bool {
+        self.state == State::Running && matches!(self.health, Health::None | Health::Healthy) && !self.is_shaky(now)
+    }
+
+    /// Whether it runs because the engine has just restarted it: in a crash loop it does so again and again.
+    pub fn is_shaky(&self, now: Millis) -> bool {
+        let just = self.since.is_some_and(|since| now.saturating_sub(since) < STEADY);
+        self.state == State::Running && self.health != Health::Healthy && self.restarts > 0 && just
     }
 }

@@ -60,7 +60,11 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
         error: clean_line(state.error.unwrap_or_default().as_bytes()),
         oom_killed: state.oom_killed.unwrap_or_default(),
         restarts: seen.restart_count.unwrap_or_default(),
-        restarts_itself: !matches!(policy, None | Some(RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO)),
+        restarts_itself: match policy {
+            Some(RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED) => true,
+            Some(RestartPolicyNameEnum::ON_FAILURE) => state.exit_code.unwrap_or_default() != 0,
+            _ => false,
+        },
         image: config.image.unwrap_or_default(),
         image_id: seen.image.unwrap_or_default(),
         ports: read_ports(ports),

@@ -17,10 +17,11 @@ use super::tools::{Tools, random_name};
 use crate::domain::access::{Actor, Denied, Role, allow};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
+use crate::domain::names::{Match, find};
 use crate::domain::notice::Origin;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::{LifecycleFacts, Plan, plan_lifecycle};
-use crate::domain::project::{Configuration, Project, ProjectName};
+use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
 use crate::domain::request::{Kind, Request};
 use crate::domain::status::{Busy, ProjectStatus};
 use crate::domain::view::OperationView;
@@ -151,7 +152,7 @@ impl Desk {
     async fn planned(&self, project: &Project, request: &Request) -> Result<(Plan, Option<deploy::Facts>), Failure> {
         if let Request::Deploy { with, .. } = request {
             let facts = deploy::gather(&self.tools, project).await?;
-            let plan = facts.plan(project, request, with)?;
+            let plan = facts.plan(project, with)?;
             facts.check(&plan).await?;
             return Ok((plan, Some(facts)));
         }
@@ -162,8 +163,9 @@ impl Desk {
             Kind::Start => deploy::production_config(&self.tools, project).await?.map(|c| c.hashes.into_keys().collect()),
             _ => None,
         };
-        let request = with_known_case(request, &containers);
-        let facts = LifecycleFacts { project, containers: &containers, declared: &declared.unwrap_or_else(BTreeSet::new) };
+        let declared: BTreeSet<ServiceName> = declared.unwrap_or_default();
+        let request = with_known_case(request, containers.iter().map(|c| &c.service).chain(&declared));
+        let facts = LifecycleFacts { project, containers: &containers, declared: &declared };
         Ok((plan_lifecycle(&facts, &request)?, None))
     }
 
@@ -199,14 +201,14 @@ impl Desk {
 }
 
 /// Services are matched in any case; the engine's own spelling is what runs.
-fn with_known_case(request: &Request, containers: &[crate::domain::container::Container]) -> Request {
+fn with_known_case<'a>(request: &Request, known: impl Iterator<Item = &'a ServiceName>) -> Request {
     let mut request = request.clone();
     if let Request::Start(target) | Request::Stop(target) | Request::Restart { target, .. } = &mut request
-        && let Some(typed) = &target.service
-        && let Some(known) = containers.iter().find(|c| c.service.as_str().eq_ignore_ascii_case(typed.as_str()))
-        && !containers.iter().any(|c| c.service == *typed)
+        && let Some(typed) = &mut target.service
+        && let Match::Found(known) = find(typed.as_str(), known.map(ServiceName::as_str))
+        && let Ok(known) = ServiceName::new(known)
     {
-        target.service = Some(known.service.clone());
+        *typed = known;
     }
     request
 }

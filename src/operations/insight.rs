@@ -9,7 +9,6 @@ use super::deploy;
 use super::tools::Tools;
 use crate::domain::Millis;
 use crate::domain::project::{Project, ProjectName, ServiceName, Source};
-use crate::domain::request::Request;
 use crate::domain::status::Ahead;
 
 /// How old a measure may be before another is made, in milliseconds.
@@ -83,10 +82,9 @@ async fn measure(tools: &Tools, project: &Project) -> Insight {
     if project.workspace.is_some() {
         match deploy::gather(tools, project).await {
             Ok(facts) => {
-                let request = Request::Deploy { project: project.name.clone(), with: BTreeSet::new() };
                 let measured = (tools.clock)();
                 // What a plan refuses (an unset variable, say) is told when a deploy is asked for; the count stands all the same.
-                insight.ahead = facts.plan(project, &request, &BTreeSet::new()).ok().and_then(|plan| {
+                insight.ahead = facts.plan(project, &BTreeSet::new()).ok().and_then(|plan| {
                     let files = plan.files.as_ref()?.touched().count();
                     Some(Ahead { files, measured })
                 });

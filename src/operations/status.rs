@@ -23,6 +23,7 @@ pub(super) fn status(
             pending: insight.hashes.get(&c.service).is_some_and(|hash| c.config_hash() != Some(hash.as_str())),
             since: if c.state == State::Running { c.started } else { c.finished },
             exit_code: matches!(c.state, State::Exited | State::Dead | State::Restarting).then_some(c.exit_code),
+            done: c.is_done(),
             service: c.service,
             container: Some(c.name),
             state: c.state,
@@ -80,5 +81,6 @@ fn missing(project: &Project, service: &ServiceName, primary: bool) -> ServiceSt
         primary,
         stateful: project.stateful.contains(service),
         pending: false,
+        done: false,
     }
 }

@@ -168,7 +168,8 @@ fn look(
             (seen.good >= GOOD_LOOKS).then(|| (true, format!("healthy after {took}")))
         }
         (State::Exited, _) if container.is_done() => Some((true, "done (ended with code 0)".to_owned())),
-        (State::Exited | State::Dead, _) if !container.restarts_itself => Some((false, ended(container))),
+        // One that the engine starts again is never seen as ended: it is restarting until it runs, or was given up.
+        (State::Exited | State::Dead, _) => Some((false, ended(container))),
         (State::Restarting, Health::None) => Some((false, crash_loop(container, restarted.max(1)))),
         _ if restarted > RESTARTS_ALLOWED => Some((false, crash_loop(container, restarted))),
         _ => {

@@ -6,6 +6,7 @@ use super::{Action, Plan, ServicePlan, Step, digest, layers};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Changes, Manifest, TreePath};
+use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName};
 use crate::domain::request::Request;
 use crate::domain::text::{count, listing};
@@ -146,10 +147,7 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
         );
     }
     if let Some(stranger) = with.iter().find(|w| !facts.services.iter().any(|s| s.name == **w)) {
-        return fail(
-            format!("It has no service “{stranger}”."),
-            format!("It has {}.", listing(facts.services.iter().map(|s| &s.name), 10)),
-        );
+        return fail(format!("It has no service “{stranger}”."), offer(stranger.as_str(), facts.services.iter().map(|s| s.name.as_str())));
     }
     // Staged once whole, and every changed file once more beside the old one while it is promoted.
     let needed = facts.workspace.bytes().saturating_mul(2);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Action, Plan, ServicePlan, Step, digest, layers};
 use crate::domain::container::{Container, Health, State};
 use crate::domain::failure::Failure;
+use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName, Strategy};
 use crate::domain::request::{Kind, Request};
 use crate::domain::text::listing;
@@ -48,8 +49,9 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
     }
     check_presence(facts, request, &by_service)?;
     let kind = request.kind();
+    let jobs = jobs(facts.containers);
     let services: Vec<ServicePlan> =
-        by_service.iter().map(|(service, containers)| service_plan(facts.project, request, kind, service, containers)).collect();
+        by_service.iter().map(|(service, containers)| service_plan(facts.project, request, service, containers, &jobs)).collect();
     let acting = |wanted: Action| services.iter().filter(|s| s.action == wanted).map(|s| s.service.clone()).collect::<BTreeSet<_>>();
     let depends = |service: &ServiceName| by_service.get(service).into_iter().flatten().flat_map(|c| depends_on(c)).collect();
     let order = |services: &BTreeSet<ServiceName>| layers(services, depends);
@@ -70,7 +72,7 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
             steps
         }
     };
-    let warnings = warnings(kind, &services, &by_service);
+    let warnings = warnings(request, &services, &by_service);
     let digest = digest(request, &steps, &services, |_| {});
     Ok(Plan { request: request.clone(), strategy, steps, services, files: None, not_copied: Vec::new(), warnings, digest })
 }
@@ -103,14 +105,31 @@ fn check_presence(facts: &LifecycleFacts<'_>, request: &Request, known: &BTreeMa
     match request.service() {
         Some(service) if !known.contains_key(service) => Err(Failure::new(
             format!("{project} has no service “{service}”."),
-            format!("It has {}.", listing(known.keys(), 10)),
+            offer(service.as_str(), known.keys().map(|s| s.as_str())),
             "Ask again with one of these names.",
         )),
         _ => Ok(()),
     }
 }
 
-fn service_plan(project: &Project, request: &Request, kind: Kind, service: &ServiceName, containers: &[&Container]) -> ServicePlan {
+/// The services that others wait for to be done: what nobody waits for so and ended well may be a service that was stopped.
+fn jobs(containers: &[Container]) -> BTreeSet<ServiceName> {
+    let labels = containers.iter().filter_map(|c| c.labels.get("com.docker.compose.depends_on"));
+    let awaited = |part: &str| {
+        let (name, how) = part.split_once(':')?;
+        ServiceName::new(name).ok().filter(|_| how.starts_with("service_completed_successfully"))
+    };
+    labels.flat_map(|label| label.split(',').filter_map(awaited)).collect()
+}
+
+fn service_plan(
+    project: &Project,
+    request: &Request,
+    service: &ServiceName,
+    containers: &[&Container],
+    jobs: &BTreeSet<ServiceName>,
+) -> ServicePlan {
+    let kind = request.kind();
     let stateful = project.stateful.contains(service);
     let named = request.service() == Some(service);
     let meant = match request.service() {
@@ -119,23 +138,32 @@ fn service_plan(project: &Project, request: &Request, kind: Kind, service: &Serv
     };
     let running = containers.iter().any(|c| matches!(c.state, State::Running | State::Restarting | State::Paused));
     let all_running = containers.iter().all(|c| c.state == State::Running);
-    let job_done = !containers.is_empty() && containers.iter().all(|c| c.is_done());
+    let done = !containers.is_empty() && containers.iter().all(|c| c.is_done());
     let action = match kind {
         _ if !meant => Action::Stay,
         Kind::Stop if running => Action::Stop,
         Kind::Start if containers.is_empty() => Action::Create,
-        Kind::Start if !all_running && (named || !job_done) => Action::Start,
-        Kind::Restart if !containers.is_empty() && (named || !job_done) => Action::Restart,
+        Kind::Start if !all_running && (named || !(done && jobs.contains(service))) => Action::Start,
+        Kind::Restart if !containers.is_empty() && (named || !done) => Action::Restart,
         _ => Action::Stay,
     };
-    let reasons =
-        if stateful && !meant && request.service().is_none() { vec!["keeps data; name it to include it".to_owned()] } else { Vec::new() };
+    let reason = match action {
+        Action::Stay if stateful && !meant && request.service().is_none() => Some("keeps data; name it to include it"),
+        Action::Stay if meant && done && kind != Kind::Stop => Some("ended with code 0; name it to run it again"),
+        _ => None,
+    };
+    let reasons = reason.map(str::to_owned).into_iter().collect();
     ServicePlan { service: service.clone(), action, build: false, reasons, stateful, ails: ails(containers) }
 }
 
-fn warnings(kind: Kind, services: &[ServicePlan], known: &BTreeMap<&ServiceName, Vec<&Container>>) -> Vec<String> {
+fn warnings(request: &Request, services: &[ServicePlan], known: &BTreeMap<&ServiceName, Vec<&Container>>) -> Vec<String> {
     let mut warnings = Vec::new();
-    if kind == Kind::Start {
+    if request.kind() == Kind::Start {
+        let done = |s: &&ServicePlan| known.get(&s.service).is_some_and(|c| !c.is_empty() && c.iter().all(|c| c.is_done()));
+        let again: Vec<&ServiceName> = services.iter().filter(|s| s.action == Action::Start).filter(done).map(|s| &s.service).collect();
+        if request.service().is_none() && !again.is_empty() {
+            warnings.push(format!("{} ended with code 0: what is a job runs again.", listing(again, 4)));
+        }
         return warnings;
     }
     for stopping in services.iter().filter(|s| s.action != Action::Stay) {

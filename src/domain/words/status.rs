@@ -15,7 +15,7 @@ pub fn status(status: &ProjectStatus, now: Millis) -> Text {
     if let Some(description) = &status.description {
         text = text.plain(format!(" · {description}"));
     }
-    text = text.plain(format!("\n{}\n", summary(status)));
+    text = text.plain(format!("\n{}\n", summary(status, now)));
     if let Some(busy) = &status.busy {
         let since = duration(now.saturating_sub(busy.since));
         text = text.plain(format!("⏳ {} by {}, for {since} now\n", busy.what, busy.who));
@@ -35,12 +35,12 @@ pub fn status(status: &ProjectStatus, now: Millis) -> Text {
 }
 
 /// A line for each of several projects, with why not where one could not be asked.
-pub fn overview(projects: &[(String, Result<ProjectStatus, String>)]) -> Text {
+pub fn overview(projects: &[(String, Result<ProjectStatus, String>)], now: Millis) -> Text {
     let mut text = Text::new();
     for (name, asked) in projects {
         match asked {
             Ok(status) => {
-                text = text.plain(format!("{} ", light(status))).bold(name.as_str()).plain(format!(": {}", summary(status)));
+                text = text.plain(format!("{} ", light(status, now))).bold(name.as_str()).plain(format!(": {}", summary(status, now)));
                 if let Some(busy) = &status.busy {
                     text = text.plain(format!(" · ⏳ {} by {}", busy.what, busy.who));
                 }
@@ -55,22 +55,30 @@ pub fn overview(projects: &[(String, Result<ProjectStatus, String>)]) -> Text {
     trimmed(text)
 }
 
-fn summary(status: &ProjectStatus) -> String {
-    let (good, all) = (status.services.iter().filter(|s| s.is_good()).count(), status.services.len());
+/// How many are up, of how many that should be: a job that is done should not.
+fn up_of(status: &ProjectStatus, now: Millis) -> (usize, usize) {
+    let up = status.services.iter().filter(|s| s.is_up(now)).count();
+    (up, status.services.iter().filter(|s| !s.done).count())
+}
+
+fn summary(status: &ProjectStatus, now: Millis) -> String {
+    let (up, all) = up_of(status, now);
+    let done = status.services.len() - all;
     let pending = status.services.iter().filter(|s| s.pending).count();
     let pending = if pending > 0 { format!(", configuration pending for {pending}") } else { String::new() };
+    let done = if done > 0 { format!(", {done} done") } else { String::new() };
     match all {
-        0 => "no containers here yet".to_owned(),
-        _ if good == all => format!("{} up{pending}", if all == 1 { "1 of 1".to_owned() } else { format!("all {all}") }),
-        _ => format!("{good} of {all} up{pending}"),
+        0 if done.is_empty() => "no containers here yet".to_owned(),
+        0 => format!("nothing runs{done}{pending}"),
+        _ if up == all && all > 1 => format!("all {all} up{done}{pending}"),
+        _ => format!("{up} of {all} up{done}{pending}"),
     }
 }
 
-fn light(status: &ProjectStatus) -> &'static str {
-    let good = status.services.iter().filter(|s| s.is_good()).count();
-    match (good, status.services.len()) {
+fn light(status: &ProjectStatus, now: Millis) -> &'static str {
+    match up_of(status, now) {
         (_, 0) => "▫️",
-        (good, all) if good == all => "🟢",
+        (up, all) if up == all => "🟢",
         (0, _) => "🔴",
         _ => "🟡",
     }
@@ -79,7 +87,9 @@ fn light(status: &ProjectStatus) -> &'static str {
 fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) -> Text {
     let light = match (service.state, service.health) {
         (State::Running, Health::Starting) | (State::Restarting | State::Paused | State::Created | State::Removing, _) => "🟡",
-        _ if service.is_good() => "🟢",
+        _ if service.is_shaky(now) => "🟡",
+        _ if service.is_up(now) => "🟢",
+        _ if service.done => "▫️",
         _ => "🔴",
     };
     let name = match &service.container {
@@ -126,8 +136,10 @@ fn state(service: &ServiceStatus, now: Millis) -> String {
                 Health::Healthy => ", healthy",
                 Health::Unhealthy => ", unhealthy",
             };
-            since.map_or_else(|| format!("up{health}"), |since| format!("up {since}{health}"))
+            let shaky = if service.is_shaky(now) { ", restarted by the engine just now" } else { "" };
+            since.map_or_else(|| format!("up{health}"), |since| format!("up {since}{health}{shaky}"))
         }
+        State::Exited if service.done => ended("done: ended"),
         State::Exited => ended("ended"),
         State::Dead => ended("dead: the engine could not remove it; ended"),
         State::Restarting => ended("restarting in a loop; ended last"),
@@ -203,6 +215,7 @@ mod tests {
             primary: false,
             stateful: false,
             pending: false,
+            done: false,
         }
     }
 
@@ -321,13 +334,13 @@ mod tests {
             ("edge".to_owned(), Err("the engine does not answer".to_owned())),
         ];
         check(
-            &overview(&all),
+            &overview(&all, NOW),
             expect![[r#"
             🟡 *shop*: 2 of 4 up, configuration pending for 1 · ⏳ deploy by Ann
             🟢 *blog*: 1 of 1 up
             ▫️ *new*: no containers here yet
             ⚠️ *edge*: the engine does not answer"#]],
         );
-        check(&overview(&[]), expect!["No project is enabled in projects.json."]);
+        check(&overview(&[], NOW), expect!["No project is enabled in projects.json."]);
     }
 }

@@ -10,6 +10,7 @@ use super::overlay;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Manifest, TreePath};
+use crate::domain::names::{Match, find};
 use crate::domain::plan::{BuildFacts, DeployFacts, Plan, ServiceFacts, plan_deploy};
 use crate::domain::project::{ComposeSource, Project, ServiceName, Source};
 use crate::domain::request::Request;
@@ -118,7 +119,15 @@ impl Facts {
     }
 
     /// The plan that follows from these facts.
-    pub(in super::super) fn plan(&self, project: &Project, request: &Request, with: &BTreeSet<ServiceName>) -> Result<Plan, Failure> {
+    pub(in super::super) fn plan(&self, project: &Project, with: &BTreeSet<ServiceName>) -> Result<Plan, Failure> {
+        // Names are matched in any case; what is unknown stays as it was typed, to be refused.
+        let spelt = |typed: &ServiceName| {
+            let known = self.services.iter().map(|s| s.name.as_str());
+            let Match::Found(name) = find(typed.as_str(), known) else { return typed.clone() };
+            ServiceName::new(name).unwrap_or_else(|_| typed.clone())
+        };
+        let with: BTreeSet<ServiceName> = with.iter().map(spelt).collect();
+        let request = Request::Deploy { project: project.name.clone(), with: with.clone() };
         let facts = DeployFacts {
             project,
             workspace: &self.workspace,
@@ -131,7 +140,7 @@ impl Facts {
             written: &self.written,
             free: self.free,
         };
-        let mut plan = plan_deploy(&facts, request, with)?;
+        let mut plan = plan_deploy(&facts, &request, &with)?;
         plan.warnings.extend(self.remarks.iter().cloned());
         Ok(plan)
     }
