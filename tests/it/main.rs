@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test that cannot go on must say where and end")]
 
 mod deploy;
+mod logs;
 mod page;
 mod restart;
+mod status;
 mod support;
 mod tidy;

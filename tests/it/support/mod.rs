@@ -2,7 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod fixture;
-mod world;
+pub(crate) mod world;
 
 pub(crate) use fixture::Fixture;
 pub(crate) use world::{ADMIN, World};
