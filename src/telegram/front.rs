@@ -13,7 +13,7 @@ use super::asked::Asked;
 use super::clock::ApiClock;
 use super::follow::Follows;
 use super::inbound::Inbound;
-use super::limits::Seldom;
+use super::limits::{Seldom, Stranger, Strangers};
 use super::outbox::{Keyboard, Letter, NotSent, Outbox};
 use super::stale::Stale;
 use crate::domain::access::{Actor, ChatId, UserId};
@@ -62,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) follows: Follows,
     pub(crate) stale: Stale,
     pub(crate) seldom: Seldom,
+    pub(crate) strangers: Strangers,
     /// Operations whose outcome is not delivered, so that they count as activity.
     pub(crate) undelivered: Mutex<HashMap<i64, Guard>>,
     /// The operations that were begun here and have not ended.
@@ -110,16 +111,17 @@ impl Shared {
 
 impl Front {
     /// Works on an update beside the dispatcher. A panic becomes a sentence in the chat and an error in the log.
-    pub(crate) fn spawn<F>(&self, update: i64, place: Place, work: F)
+    /// The work for strangers is bounded by itself and never takes the place of others.
+    pub(crate) fn spawn<F>(&self, update: i64, place: Place, stranger: Option<Stranger>, work: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let front = self.clone();
         self.tasks.spawn(async move {
             let permits = front.chat_permits(place.chat);
-            // Closed never; without a permit it would only run sooner.
+            // These are never closed; without a permit it would only run sooner.
             let _in_chat = permits.acquire().await;
-            let _among_all = front.permits.acquire().await;
+            let _among_all = if stranger.is_none() { front.permits.acquire().await.ok() } else { None };
             if !front.inbound.begin(update).await {
                 return;
             }

@@ -7,10 +7,10 @@ use serde_json::Value;
 use teloxide::types::{Update, UpdateKind};
 
 use super::activity::{Activity, Guard};
+use super::clock::ApiClock;
 use super::command::Press;
 use super::listener::read;
 use super::{schema, trust};
-use crate::domain::Millis;
 use crate::domain::access::role;
 use crate::domain::notice::{Notice, Origin};
 use crate::domain::project::Configuration;
@@ -24,13 +24,13 @@ const QUOTED_MAX: usize = 60;
 pub(crate) struct Inbound {
     history: History,
     activity: Activity,
-    now: fn() -> Millis,
+    clock: Arc<ApiClock>,
     guards: Arc<Mutex<HashMap<i64, Guard>>>,
 }
 
 impl Inbound {
-    pub(crate) fn new(history: History, activity: Activity, now: fn() -> Millis) -> Self {
-        Self { history, activity, now, guards: Arc::default() }
+    pub(crate) fn new(history: History, activity: Activity, clock: Arc<ApiClock>) -> Self {
+        Self { history, activity, clock, guards: Arc::default() }
     }
 
     /// How many are in hand.
@@ -47,7 +47,7 @@ impl Inbound {
         // Held across the write, so that there is no moment in which an update is neither here nor counted.
         let guard = self.activity.begin();
         let bodies = updates.iter().map(|(id, body)| (*id, body.to_string())).collect();
-        let new = self.history.inbox_keep(bodies, (self.now)()).await?;
+        let new = self.history.inbox_keep(bodies, self.clock.local()).await?;
         let mut understood = Vec::with_capacity(new.len());
         for (id, body) in updates.into_iter().filter(|(id, _)| new.contains(id)) {
             match read(body) {
@@ -79,7 +79,7 @@ impl Inbound {
 
     /// Notes that an update was dealt with.
     pub(crate) async fn finish(&self, id: i64) {
-        if let Err(error) = self.history.inbox_done(id, (self.now)()).await {
+        if let Err(error) = self.history.inbox_done(id, self.clock.local()).await {
             tracing::error!(update = id, %error, "a message was handled, and that could not be noted");
         }
         self.guards().remove(&id);
@@ -97,7 +97,7 @@ impl Inbound {
                 }
                 Some(update) => {
                     if let Some((origin, text)) = unanswered(&update, config) {
-                        self.history.notice_post(origin, Notice::Unanswered { text }, (self.now)()).await?;
+                        self.history.notice_post(origin, Notice::Unanswered { text }, self.clock.local()).await?;
                     }
                     self.finish(kept.update_id).await;
                 }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::command::data;
 use super::front::{Front, locked};
 use super::outbox::{Button, Keyboard, Letter, NotSent};
+use crate::domain::access::ChatId;
 use crate::domain::notice::Notice;
 use crate::domain::text::Text;
 use crate::domain::words;
@@ -51,18 +52,22 @@ impl Front {
             Err(error) => return tracing::error!(%error, "what chats must be told cannot be read"),
         };
         let now = Instant::now();
+        let mut due: HashMap<ChatId, Vec<Waiting>> = HashMap::new();
         for notice in waiting {
-            {
-                let mut all = locked(&delivery.0);
-                let tries = all.entry(notice.id).or_insert(Tries { count: 0, next: Some(now) });
-                match tries.next {
-                    Some(at) if at <= now => tries.next = None,
-                    _ => continue,
-                }
+            let mut all = locked(&delivery.0);
+            let tries = all.entry(notice.id).or_insert(Tries { count: 0, next: Some(now) });
+            if tries.next.is_some_and(|at| at <= now) {
+                tries.next = None;
+                due.entry(notice.origin.chat).or_default().push(notice);
             }
+        }
+        // In order within a chat, and no chat waits for another.
+        for notices in due.into_values() {
             let (front, delivery, guard) = (self.clone(), std::sync::Arc::clone(delivery), self.activity.begin());
             self.tasks.spawn(async move {
-                front.deliver(&delivery, notice).await;
+                for notice in notices {
+                    front.deliver(&delivery, notice).await;
+                }
                 drop(guard);
             });
         }

@@ -8,6 +8,7 @@ use super::conversation::Turn;
 use super::front::{Front, Place, locked};
 use super::nonce;
 use super::outbox::{Button, Keyboard};
+use super::render;
 use crate::domain::confirm::{Answer, Pending};
 use crate::domain::notice::Origin;
 use crate::domain::plan::Plan;
@@ -20,13 +21,15 @@ use crate::operations::Refusal;
 const ARRIVAL: Duration = Duration::from_secs(5);
 /// How often that is looked at, and the shortest time to an expiry.
 const LOOK: Duration = Duration::from_millis(50);
+/// Room for the question below a plan, and for what becomes of it, in UTF-16 units.
+const QUESTION: usize = 300;
 
 impl Front {
     /// Shows what an operation would do and asks for a yes.
     pub(crate) async fn plan(&self, place: &Place, request: Request, turn: Turn) {
         let Some((turn, replaced)) = turn else { return };
         if let Some((old, shown)) = replaced {
-            self.close(place, &old, &words::replaced(&words::plan(&shown.plan)));
+            self.close(place, &old, &words::replaced(&planned(&shown.plan)));
         }
         match self.desk.plan(&place.actor, &request).await {
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
@@ -78,7 +81,7 @@ impl Front {
                 // The injected clock decides; should it run behind the timer, it is asked again.
                 let over = locked(&front.asked).expire(front.now());
                 for (chat, pending, shown) in over {
-                    let text = words::expired(&words::plan(&shown.plan), shown.valid);
+                    let text = words::expired(&planned(&shown.plan), shown.valid);
                     front.outbox.edit(chat, pending.message, text, Keyboard::new());
                 }
                 wait = LOOK;
@@ -109,7 +112,7 @@ impl Front {
 
     /// A yes or no in words; `reply_to` is the message of ours that it replies to.
     pub(crate) async fn word(&self, place: &Place, yes: bool, reply_to: Option<i32>) {
-        if self.arrived(place).await.is_some_and(|plan| plan > place.message) {
+        if self.arrived(place).await.is_some_and(|plan| plan == 0 || plan > place.message) {
             // Written before the plan was there: it cannot be an answer to it.
             return self.say(place, words::nothing_waits()).await;
         }
@@ -149,7 +152,7 @@ impl Front {
     /// What follows from an answer that settled something. `message` shows the plan.
     async fn settle(&self, place: &Place, message: i32, answer: Answer, shown: Option<Shown>) {
         let Some(shown) = shown else { return };
-        let planned = words::plan(&shown.plan);
+        let planned = planned(&shown.plan);
         let who = place.actor.label();
         match answer {
             Answer::Confirmed(pending) => {
@@ -184,13 +187,20 @@ impl Front {
             Err(Refusal::Changed(plan)) => {
                 let (turn, replaced) = locked(&self.asked).turn(place.chat, place.user);
                 if let Some((old, shown)) = replaced {
-                    self.close(place, &old, &words::replaced(&words::plan(&shown.plan)));
+                    self.close(place, &old, &words::replaced(&planned(&shown.plan)));
                 }
                 self.ask(place, *plan, turn, Some(confirmed)).await;
             }
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
         }
     }
+}
+
+/// What a plan's message keeps showing when the question is settled: the plan, or its heading where the plan took
+/// several messages, of which only the last is edited.
+fn planned(plan: &Plan) -> Text {
+    let text = words::plan(plan);
+    if render::units(&text.to_plain()) + QUESTION <= render::MESSAGE_MAX { text } else { words::plan_heading(plan) }
 }
 
 /// A request in a few words: `Restart shop/web`.

@@ -1,6 +1,5 @@
 //! From the start to the end of the front end.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,12 +18,15 @@ use tokio_util::task::TaskTracker;
 use super::activity::Activity;
 use super::api::{Api, CallError};
 use super::clock::ApiClock;
+use super::follow::Follows;
 use super::front::{Front, Shared, locked};
 use super::inbound::Inbound;
+use super::limits::{Seldom, Strangers};
 use super::listener::Listener;
 use super::notices::Delivery;
 use super::outbox::Outbox;
 use super::reach::Reach;
+use super::stale::Stale;
 use super::{menu, schema};
 use crate::domain::Millis;
 use crate::history::{History, HistoryError};
@@ -69,40 +71,53 @@ pub async fn run(
     let clock_of_api = Arc::new(ApiClock::new(clock));
     let api = Api::new(bot.clone(), token, Arc::clone(&clock_of_api));
     let Some(me) = whoami(&api, &shutdown).await? else { return Ok(()) };
-    let inbound = Inbound::new(history.clone(), activity.clone(), clock);
     let config = desk.configuration();
-    let ready = inbound.recover(&config).await?;
-    let front = Front(Arc::new(Shared {
-        desk,
-        history,
-        outbox: Outbox::new(api.clone(), activity.clone()),
-        inbound: inbound.clone(),
-        clock: clock_of_api,
-        activity,
-        me,
-        shutdown: shutdown.clone(),
-        asked: Mutex::default(),
-        follows: Default::default(),
-        stale: Default::default(),
-        seldom: Default::default(),
-        undelivered: Mutex::new(HashMap::new()),
-        running: Mutex::new(HashMap::new()),
-        notices: Notify::new(),
-        tasks: TaskTracker::new(),
-        permits: Shared::permits(),
-        chats: Mutex::default(),
-    }));
+    let front = assemble(&api, desk, history, clock_of_api, me, shutdown.clone(), activity);
+    let ready = front.inbound.recover(&config).await?;
     let delivery = Arc::new(Delivery::default());
     let notices = tokio::spawn(front.clone().deliver_notices(Arc::clone(&delivery)));
     let menus = tokio::spawn({
         let (api, config) = (api.clone(), Arc::clone(&config));
         async move { menu::set(&api, &config).await }
     });
-    dispatch(&bot, &api, &front, inbound, ready, &shutdown).await;
+    dispatch(&bot, &api, &front, ready, &shutdown).await;
     menus.abort();
     end(&front, &delivery).await;
     notices.abort();
     Ok(())
+}
+
+/// What the handlers share. `me` is this bot's id and user name.
+pub(super) fn assemble(
+    api: &Api,
+    desk: Arc<Desk>,
+    history: History,
+    clock: Arc<ApiClock>,
+    me: (u64, String),
+    shutdown: CancellationToken,
+    activity: Activity,
+) -> Front {
+    Front(Arc::new(Shared {
+        inbound: Inbound::new(history.clone(), activity.clone(), Arc::clone(&clock)),
+        outbox: Outbox::new(api.clone(), activity.clone()),
+        desk,
+        history,
+        clock,
+        activity,
+        me,
+        shutdown,
+        asked: Mutex::default(),
+        follows: Follows::default(),
+        stale: Stale::default(),
+        seldom: Seldom::default(),
+        strangers: Strangers::default(),
+        undelivered: Mutex::default(),
+        running: Mutex::default(),
+        notices: Notify::new(),
+        tasks: TaskTracker::new(),
+        permits: Shared::permits(),
+        chats: Mutex::default(),
+    }))
 }
 
 /// This bot's id and user name; none where the program ends before Telegram answers.
@@ -135,7 +150,7 @@ async fn whoami(api: &Api, shutdown: &CancellationToken) -> Result<Option<(u64, 
 }
 
 /// Runs teloxide's dispatcher until the program ends.
-async fn dispatch(bot: &Bot, api: &Api, front: &Front, inbound: Inbound, ready: Vec<Update>, shutdown: &CancellationToken) {
+async fn dispatch(bot: &Bot, api: &Api, front: &Front, ready: Vec<Update>, shutdown: &CancellationToken) {
     let unhandled = front.clone();
     let mut dispatcher = Dispatcher::builder(bot.clone(), schema::schema())
         .dependencies(dptree::deps![front.clone()])
@@ -149,7 +164,7 @@ async fn dispatch(bot: &Bot, api: &Api, front: &Front, inbound: Inbound, ready: 
         .build();
     let mut reach = Reach::default();
     while !shutdown.is_cancelled() {
-        let listener = Listener::new(api.clone(), inbound.clone(), ready.clone(), shutdown.clone());
+        let listener = Listener::new(api.clone(), front.inbound.clone(), ready.clone(), shutdown.clone());
         match dispatcher.try_dispatch_with_listener(listener, Arc::new(IgnoringErrorHandlerSafe)).await {
             Ok(()) => return,
             Err(_) => {

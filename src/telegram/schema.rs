@@ -10,8 +10,9 @@ use teloxide::types::{CallbackQuery, Message, Update};
 use super::clock::ApiClock;
 use super::command::{Command, Parsed, Press, Unclear, parse};
 use super::front::{Front, Place, locked};
+use super::limits::Stranger;
 use super::trust;
-use crate::domain::access::{Actor, Denied, allow, role};
+use crate::domain::access::{Actor, ChatId, Denied, allow, role};
 use crate::domain::project::Configuration;
 
 /// What a message comes to.
@@ -65,7 +66,6 @@ pub(crate) fn understand(message: &Message, context: &Context<'_>) -> Result<(Pl
     let text = message.text().ok_or("no text")?;
     let place = place(message, actor).ok_or("no person")?;
     let intent = intent(message, text, &place, context)?;
-    // In a group of strangers an id is no secret, and everything else is none of their business.
     Ok((place, intent))
 }
 
@@ -121,13 +121,23 @@ async fn on_message(update: Update, message: Message, front: Front) -> Result<()
     match understand(&message, &context) {
         Err(why) => front.ignore(id, why),
         Ok((place, intent)) => {
+            let listed = role(&config, &place.actor, None).is_ok();
+            let Some(stranger) = admit(&front, place.chat, listed) else {
+                front.ignore(id, "a stranger who asks too much");
+                return Ok(());
+            };
             // The turn is taken here, where messages still come in their order.
             let turn = matches!(intent, Intent::Run(Command::Operate(_))).then(|| locked(&front.asked).turn(place.chat, place.user));
             let work = front.clone().carry_out(place.clone(), intent, turn);
-            front.spawn(id, place, work);
+            front.spawn(id, place, stranger, work);
         }
     }
     Ok(())
+}
+
+/// Lets listed people in, and strangers as far as their number allows; none for a stranger too many.
+fn admit(front: &Front, chat: ChatId, listed: bool) -> Option<Option<Stranger>> {
+    if listed { Some(None) } else { front.strangers.enter(chat).map(Some) }
 }
 
 async fn on_press(update: Update, press: CallbackQuery, front: Front) -> Result<(), Infallible> {
@@ -142,6 +152,10 @@ async fn on_press(update: Update, press: CallbackQuery, front: Front) -> Result<
     let thread = regular.filter(|m| m.is_topic_message).and_then(|m| m.thread_id).map(|t| t.0.0);
     let place = Place { chat: chat.id.0, thread, message: message.id().0, private: chat.is_private(), actor, user };
     let config = front.desk.configuration();
+    let Some(stranger) = admit(&front, place.chat, role(&config, &place.actor, None).is_ok()) else {
+        front.ignore(id, "a stranger who presses too much");
+        return Ok(());
+    };
     let read = Press::read(press.data.as_deref().unwrap_or_default(), &config);
     let callback = press.id.0;
     let denied = role(&config, &place.actor, None).err().or_else(|| match &read {
@@ -151,7 +165,7 @@ async fn on_press(update: Update, press: CallbackQuery, front: Front) -> Result<
     let operates = denied.is_none() && matches!(read, Some(Press::Command(Command::Operate(_))));
     let turn = operates.then(|| locked(&front.asked).turn(place.chat, place.user));
     let work = front.clone().pressed(place.clone(), callback, read, denied, turn);
-    front.spawn(id, place, work);
+    front.spawn(id, place, stranger, work);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod inbox;
+mod sending;
 mod trouble;
 
 use std::sync::Arc;
@@ -86,9 +87,10 @@ impl Chat {
         chat
     }
 
-    fn configuration() -> Configuration {
+    pub(super) fn configuration() -> Configuration {
         let mut config = super::command::configuration_for_tests(&["shop", "edge"], Some("shop"));
         config.users = [(ADMIN, Role::Admin), (VIEWER, Role::Viewer)].map(|(id, role)| (u64::try_from(id).unwrap(), role)).into();
+        config.users.extend((5_000..5_025).map(|id| (id, Role::Viewer)));
         config.chats = [GROUP].into();
         config
     }

@@ -24,7 +24,7 @@ pub use history::{HistoryRow, history};
 pub use logs::{FollowEnd, LogHeading, RawLine, follow, follow_over, log_caption, log_file, log_lines, logs, no_lines};
 pub use notices::{broke_down, chat_not_listed, hint, stale, stranger, unanswered};
 pub use outcome::outcome;
-pub use plan::{nothing_to_do, plan};
+pub use plan::{nothing_to_do, plan, plan_heading};
 pub use progress::progress;
 pub use refusal::{busy, denied, failure, gone, stopping};
 pub use status::{overview, status};

@@ -15,7 +15,7 @@ const STEPS_SHOWN: usize = 12;
 
 /// The plan, with its reasons.
 pub fn plan(plan: &Plan) -> Text {
-    let mut text = Text::new().bold(format!("{} {}", plan.kind().verb(), plan.target())).line();
+    let mut text = plan_heading(plan).line();
     if let Some(files) = &plan.files {
         text = files_lines(text, files, &plan.not_copied);
     }
@@ -30,6 +30,11 @@ pub fn plan(plan: &Plan) -> Text {
         text = text.line();
     }
     trimmed(warnings.into_iter().fold(text, warning))
+}
+
+/// What it is, without its details.
+pub fn plan_heading(plan: &Plan) -> Text {
+    Text::new().bold(format!("{} {}", plan.kind().verb(), plan.target()))
 }
 
 /// There is nothing to do.

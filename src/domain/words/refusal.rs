@@ -6,11 +6,34 @@ use crate::domain::failure::Failure;
 use crate::domain::status::Busy;
 use crate::domain::text::{Text, duration};
 
+/// The longest line of evidence that is shown, in characters.
+const LINE_SHOWN: usize = 300;
+/// How many characters of evidence are shown: with everything around it one message holds it.
+const EVIDENCE_SHOWN: usize = 2_400;
+
 /// What failed, why, and what to do next, with the lines that say why.
 pub fn failure(failure: &Failure) -> Text {
     let said = [&failure.what, &failure.why, &failure.next];
     let said: Vec<&str> = said.into_iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
-    super::with_block(Text::new().plain(said.join("\n")), failure.lines.join("\n"))
+    super::with_block(Text::new().plain(said.join("\n")), evidence(&failure.lines))
+}
+
+/// The last lines, as many as there is room for.
+fn evidence(lines: &[String]) -> String {
+    let mut room = EVIDENCE_SHOWN;
+    let mut shown: Vec<String> = Vec::new();
+    for line in lines.iter().rev() {
+        let mut line: String = line.chars().take(LINE_SHOWN + 1).collect();
+        if line.chars().count() > LINE_SHOWN {
+            line.pop();
+            line.push('…');
+        }
+        let Some(left) = room.checked_sub(line.chars().count() + 1) else { break };
+        room = left;
+        shown.push(line);
+    }
+    shown.reverse();
+    shown.join("\n")
 }
 
 /// The person may not.
@@ -67,6 +90,9 @@ mod tests {
         );
         check(&gone("shop"), expect!["shop is no longer in projects.json, or is disabled there. Nothing was done."]);
         check(&stopping(), expect!["I am being stopped and take nothing new. Nothing was done. Ask again when I am back."]);
+        let long = Failure::new("It failed.", "", "").with_lines((0..15).map(|n| format!("{n}{}", "x".repeat(400))));
+        let shown = failure(&long).to_plain();
+        assert!(shown.chars().count() < 2_500 && shown.contains("\n14x") && shown.ends_with("x…"), "{shown}");
         let cause = Failure::new("The engine does not answer.", "Nothing listens on its socket.", "Start it, then ask again.");
         check(
             &failure(&cause.with_lines(["a <b>".to_owned()])),

@@ -130,9 +130,9 @@ async fn what_is_too_old_is_refused_in_one_summary() {
 async fn the_menus_say_what_each_chat_may() {
     let chat = Chat::start().await;
     chat.ask("/whoami").await;
-    let five =
-        |calls: &[crate::sandbox::bot_api::Call]| calls.iter().filter(|c| c.method.eq_ignore_ascii_case("SetMyCommands")).count() == 4;
-    chat.api.wait_for_calls(SOON, five).await.unwrap();
+    let all =
+        |calls: &[crate::sandbox::bot_api::Call]| calls.iter().filter(|c| c.method.eq_ignore_ascii_case("SetMyCommands")).count() == 4 + 25;
+    chat.api.wait_for_calls(SOON, all).await.unwrap();
     let names = |user| chat.api.commands_for(user, user).into_iter().map(|c| c.command).collect::<Vec<_>>().join(" ");
     assert_eq!(names(STRANGER), "whoami help start");
     assert_eq!(names(VIEWER), "docker_status docker_logs docker_history whoami help start");
