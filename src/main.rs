@@ -1,6 +1,6 @@
 //! The program: arguments, logging, wiring; nothing else.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -52,7 +52,7 @@ fn variable(name: &str) -> Option<String> {
 /// `DOCKMASTER_LOG` (`text`, `json`) says in which form, `RUST_LOG` how much.
 fn start_logging(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     if variable("DOCKMASTER_LOG").as_deref() == Some("json") {
         builder.json().init();
     } else {
