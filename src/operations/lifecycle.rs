@@ -114,6 +114,7 @@ async fn stopped(job: &Job, meant: &[Container]) -> StepResult {
 pub(super) async fn watch(job: &Job, services: &BTreeSet<ServiceName>) -> StepResult {
     let verified = verify(&job.tools, &job.project, services, &job.recorder).await;
     job.note(verified.services);
+    job.cut_short.store(verified.cut_short, std::sync::atomic::Ordering::Relaxed);
     match verified.failure {
         Some(failure) => Err(failure.into()),
         None => Ok(None),

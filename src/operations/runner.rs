@@ -35,6 +35,8 @@ pub(super) struct Job {
     pub(super) deploy: Option<deploy::Facts>,
     /// Whether a promotion that failed was seen to have left production as it was.
     pub(super) production_unchanged: AtomicBool,
+    /// Whether a step that failed did so only because dockmaster was stopped meanwhile.
+    pub(super) cut_short: AtomicBool,
     services: Mutex<Vec<ServiceOutcome>>,
 }
 
@@ -57,6 +59,7 @@ impl Job {
             operation,
             deploy,
             production_unchanged: AtomicBool::new(false),
+            cut_short: AtomicBool::new(false),
             services: Mutex::default(),
         }
     }
@@ -97,7 +100,11 @@ pub(super) async fn run(job: &Job) -> Outcome {
                     return interrupted(&job.plan, at, job.noted());
                 }
                 let touched = !job.production_unchanged.load(Ordering::Relaxed);
-                return failed(job, at, touched, *failure);
+                let mut outcome = failed(job, at, touched, *failure);
+                if job.cut_short.load(Ordering::Relaxed) {
+                    outcome.verdict = Verdict::Interrupted;
+                }
+                return outcome;
             }
         }
     }

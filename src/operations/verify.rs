@@ -31,6 +31,8 @@ pub(super) struct Verified {
     pub(super) services: Vec<ServiceOutcome>,
     /// Why not, where one did not.
     pub(super) failure: Option<Failure>,
+    /// Whether that is only because dockmaster was stopped while it watched.
+    pub(super) cut_short: bool,
 }
 
 /// What is known of one container while it is watched.
@@ -108,7 +110,7 @@ pub(super) async fn verify(tools: &Tools, project: &Project, services: &BTreeSet
                 "dockmaster was stopped while it watched the services come up.",
                 "Look at /docker_status when it is back.",
             );
-            return done(watched, Some(failure));
+            return Verified { cut_short: true, ..done(watched, Some(failure)) };
         }
         tokio::time::sleep(EVERY).await;
     }
@@ -119,7 +121,7 @@ fn done(watched: BTreeMap<String, Watched>, failure: Option<Failure>) -> Verifie
         let (good, seen) = w.settled.unwrap_or((false, "not up yet".to_owned()));
         ServiceOutcome { service: w.shown, good, seen }
     };
-    Verified { services: watched.into_values().map(line).collect(), failure }
+    Verified { services: watched.into_values().map(line).collect(), failure, cut_short: false }
 }
 
 fn millis(duration: Duration) -> i64 {
