@@ -112,7 +112,7 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
 }
 
 async fn images(job: &Job, step: &Step, what: &str, args: Vec<std::ffi::OsString>) -> Result<(), Box<Failure>> {
-    let invocation = job.tools.compose(what, args, BUILD_LIMIT, &job.mark)?;
+    let invocation = job.tools.compose(what, args, BUILD_LIMIT, &job.mark)?.stdout_lines();
     let mut line = |line: &str| job.recorder.line(line);
     let finished = process::run(&invocation, &mut line, &job.cancel_for(step)).await.map_err(|e| process_failure(what, e))?;
     if finished.code != Some(0) {
