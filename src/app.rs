@@ -16,7 +16,7 @@ use crate::engine::docker::Docker;
 use crate::history::History;
 use crate::history::lock::DataLock;
 use crate::operations::{Desk, Tools, recover};
-use crate::telegram::{self, Activity};
+use crate::telegram::{self, Activity, TelegramError};
 
 /// How long a running step may take to end when dockmaster is asked to stop.
 const FINISH_LIMIT: Duration = Duration::from_secs(60);
@@ -84,9 +84,9 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
     let history = history.map_err(|e| AppError::Failed(format!("{} cannot be used: {e}.", parts.data.display())))?;
     let docker = engine(parts.docker_host.as_deref()).await?;
     let stopping = parts.shutdown.clone();
-    let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default());
+    let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await;
     if compose.is_none() {
-        tracing::warn!("Docker Compose is not installed: projects can be watched and restarted, not deployed");
+        tracing::warn!("Docker Compose v2 is not installed: projects can be watched and restarted, not deployed");
     }
     let data = parts.data.canonicalize().unwrap_or(parts.data);
     let tools = Tools { docker, compose, history: history.clone(), clock: now, data, stopping };
@@ -106,5 +106,8 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
         tracing::error!("an operation did not end in time; the next start says how far it came");
     }
     drop(lock);
-    ran.map_err(|e| AppError::Failed(e.to_string()))
+    ran.map_err(|error| match error {
+        TelegramError::WrongToken(_) => AppError::Setting(error.to_string()),
+        TelegramError::History(_) => AppError::Failed(error.to_string()),
+    })
 }

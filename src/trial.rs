@@ -79,10 +79,10 @@ async fn free_port() -> std::io::Result<u16> {
 }
 
 async fn compose(name: &str, directory: &Path, args: &[&str]) -> Result<(), AppError> {
-    let program = Compose::find(&std::env::var_os("PATH").unwrap_or_default());
+    let program = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await;
     let program = program.ok_or_else(|| {
         AppError::Setting(
-            "Docker Compose is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned(),
+            "Docker Compose v2 is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned(),
         )
     })?;
     let invocation = Invocation::new(program.program)

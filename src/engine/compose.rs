@@ -1,12 +1,18 @@
-//! The Compose program: arguments out, output in. Pure but for [`Compose::find`]; nothing is started here.
+//! The Compose program: arguments out, output in. Pure but for [`Compose::find`]; nothing else is started here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::project::{ProjectName, ServiceName};
+use crate::process::{self, Invocation};
+
+/// How long Compose may take to say its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(20);
 
 /// The Compose program, as this machine has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +24,28 @@ pub struct Compose {
 }
 
 impl Compose {
-    /// Looks for the standalone program first (33 ms a call instead of 64, and it needs no `docker`), then for `docker`,
-    /// whose plugin it may be. None where there is neither.
-    pub fn find(path: &std::ffi::OsStr) -> Option<Self> {
-        let found = |name: &str| std::env::split_paths(path).map(|d| d.join(name)).find(|p| p.is_file());
-        if let Some(program) = found("docker-compose") {
-            return Some(Self { program, prefix: Vec::new() });
+    /// Looks for the standalone program first (33 ms a call instead of 64, and it needs no `docker`), then for the plugin
+    /// of `docker`. Each is asked for its version: `docker` is often there without the plugin, and a `docker-compose`
+    /// may be the old one, which knows other arguments. None where neither is there and new enough.
+    pub async fn find(path: &std::ffi::OsStr) -> Option<Self> {
+        let candidates = [("docker-compose", None), ("docker", Some("compose"))];
+        for (name, plugin) in candidates {
+            let Some(program) = std::env::split_paths(path).map(|d| d.join(name)).find(|p| p.is_file()) else { continue };
+            let compose = Self { program, prefix: plugin.map(OsString::from).into_iter().collect() };
+            let version = Invocation::new(&compose.program).args(&compose.prefix).args(["version", "--short"]).limit(VERSION_LIMIT);
+            let asked = process::run(&version, &mut |_| {}, &CancellationToken::new()).await;
+            if asked.is_ok_and(|a| a.success() && is_new_enough(&String::from_utf8_lossy(&a.stdout))) {
+                return Some(compose);
+            }
         }
-        found("docker").map(|program| Self { program, prefix: vec!["compose".into()] })
+        None
     }
+}
+
+/// Whether a version (`2.26.1-4`, `v2.29.0`) is one of Compose v2 or later.
+fn is_new_enough(version: &str) -> bool {
+    let major = version.trim().trim_start_matches('v').split('.').next();
+    major.and_then(|m| m.parse::<u32>().ok()).is_some_and(|m| m >= 2)
 }
 
 /// Which files of a project Compose reads, and in whose name.
@@ -347,6 +366,12 @@ pub fn override_file(tags: &BTreeMap<ServiceName, String>) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn only_compose_v2_will_do() {
+        assert!(["2.26.1-4\n", "v2.29.0", "3.0.0-rc1"].into_iter().all(is_new_enough));
+        assert!(!["1.29.2", "", "docker-compose version 1.29.2", "unknown"].into_iter().any(is_new_enough));
+    }
 
     #[test]
     fn unset_variables_are_read_from_warnings() {

@@ -1,4 +1,4 @@
-//! rsync: its arguments, its output and what its exit codes mean. Pure.
+//! rsync: its arguments, its output and what its exit codes mean. Pure but for [`is_installed`].
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -147,6 +147,11 @@ fn missing_why() -> String {
 }
 
 const MISSING_NEXT: &str = "Install it on the machine that runs dockmaster (apt install rsync) and ask again.";
+
+/// Whether it is in one of the directories of a `PATH`.
+pub fn is_installed(path: &OsStr) -> bool {
+    std::env::split_paths(path).any(|directory| directory.join(PROGRAM).is_file())
+}
 
 /// There is no rsync.
 pub fn missing(what: &str) -> Failure {

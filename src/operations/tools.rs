@@ -66,7 +66,7 @@ impl Tools {
         let compose = self.compose.as_ref().ok_or_else(|| {
             Failure::new(
                 what,
-                "Docker Compose is not installed on this machine.",
+                "Docker Compose v2 is not installed on this machine.",
                 "Install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2) and restart dockmaster.",
             )
         })?;

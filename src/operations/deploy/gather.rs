@@ -15,6 +15,7 @@ use crate::domain::plan::{BuildFacts, DeployFacts, Plan, ServiceFacts, plan_depl
 use crate::domain::project::{ComposeSource, Project, ServiceName, Source};
 use crate::domain::request::Request;
 use crate::engine::compose::{BuildSection, Definition, Files};
+use crate::files::rsync;
 use crate::files::rules::Rules;
 use crate::files::scan::{Scan, scan};
 use crate::history::operations::ReleaseRecord;
@@ -71,6 +72,10 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project) -> Result
     };
     let before_mounts = rules(project, &workspace_root, &[], &what)?;
     let config = overlay::resolve(tools, &what, &project.name, &files, &before_mounts).await?;
+    // Said before anybody is asked to confirm what could not be done.
+    if !rsync::is_installed(&std::env::var_os("PATH").unwrap_or_default()) {
+        return Err(rsync::missing(&what));
+    }
     // Production that cannot be resolved is replaced by what can: it only tells what is new.
     let current = production_config(tools, project).await.ok().flatten();
     let definitions = config.resolved.services(&compose.name, &production_root);
