@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test that cannot go on must say where and end")]
 
 mod deploy;
+mod interrupted;
 mod logs;
 mod page;
+mod program;
 mod restart;
 mod status;
 mod support;

@@ -2,10 +2,11 @@
 
 pub(crate) mod browser;
 pub(crate) mod fixture;
+pub(crate) mod program;
 pub(crate) mod world;
 
 pub(crate) use fixture::Fixture;
-pub(crate) use world::{ADMIN, World};
+pub(crate) use world::{ADMIN, TOKEN, World};
 
 use std::time::Duration;
 
