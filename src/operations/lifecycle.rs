@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
-use super::runner::{Job, StepResult};
+use super::runner::{Job, StepResult, Stop};
 use super::verify::{shown, verify};
 use crate::domain::container::{Container, State};
 use crate::domain::event::Progress;
@@ -114,9 +114,8 @@ async fn stopped(job: &Job, meant: &[Container]) -> StepResult {
 pub(super) async fn watch(job: &Job, services: &BTreeSet<ServiceName>) -> StepResult {
     let verified = verify(&job.tools, &job.project, services, &job.recorder).await;
     job.note(verified.services);
-    job.cut_short.store(verified.cut_short, std::sync::atomic::Ordering::Relaxed);
     match verified.failure {
-        Some(failure) => Err(failure.into()),
+        Some(failure) => Err(Stop::cut_short(failure, verified.cut_short)),
         None => Ok(None),
     }
 }

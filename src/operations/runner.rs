@@ -1,7 +1,6 @@
 //! Running a plan: step by step, each in the journal before it begins, to an outcome that says what is there now.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -18,8 +17,36 @@ use crate::domain::project::Project;
 use crate::domain::request::Kind;
 use crate::domain::text::{count, listing};
 
-/// What a step came to: a word about it, or why it failed.
-pub(super) type StepResult = Result<Option<String>, Box<Failure>>;
+/// What a step came to: a word about it, or why it ended the operation.
+pub(super) type StepResult = Result<Option<String>, Stop>;
+
+/// Why a step ended the operation.
+#[derive(Debug)]
+pub(super) struct Stop {
+    failure: Box<Failure>,
+    /// Whether it was seen that the step changed nothing.
+    unchanged: bool,
+    /// Whether that is only because dockmaster was stopped meanwhile.
+    cut_short: bool,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self { failure: Box::new(failure), unchanged: false, cut_short: false }
+    }
+}
+
+impl Stop {
+    /// A step that was seen to have changed nothing, where `unchanged` says so.
+    pub(super) fn unchanged(failure: Failure, unchanged: bool) -> Self {
+        Self { unchanged, ..failure.into() }
+    }
+
+    /// A step that ended only because dockmaster was stopped, where `cut_short` says so.
+    pub(super) fn cut_short(failure: Failure, cut_short: bool) -> Self {
+        Self { cut_short, ..failure.into() }
+    }
+}
 
 /// An operation at work.
 pub(super) struct Job {
@@ -33,10 +60,6 @@ pub(super) struct Job {
     pub(super) operation: i64,
     /// What planning found out, for a deploy.
     pub(super) deploy: Option<deploy::Facts>,
-    /// Whether a promotion that failed was seen to have left production as it was.
-    pub(super) production_unchanged: AtomicBool,
-    /// Whether a step that failed did so only because dockmaster was stopped meanwhile.
-    pub(super) cut_short: AtomicBool,
     services: Mutex<Vec<ServiceOutcome>>,
 }
 
@@ -50,18 +73,7 @@ impl Job {
         operation: i64,
         deploy: Option<deploy::Facts>,
     ) -> Self {
-        Self {
-            tools,
-            project,
-            plan,
-            recorder,
-            mark,
-            operation,
-            deploy,
-            production_unchanged: AtomicBool::new(false),
-            cut_short: AtomicBool::new(false),
-            services: Mutex::default(),
-        }
+        Self { tools, project, plan, recorder, mark, operation, deploy, services: Mutex::default() }
     }
 
     /// Notes how services came out; a later word about the same one takes the place of the earlier.
@@ -94,17 +106,13 @@ pub(super) async fn run(job: &Job) -> Outcome {
         }
         match execute(job, step).await {
             Ok(note) => job.recorder.report(Event::StepDone { step: at, note }).await,
-            Err(failure) => {
+            Err(stop) => {
                 job.recorder.report(Event::StepFailed { step: at }).await;
                 if job.tools.stopping.is_cancelled() && step.leaves_production_alone() {
                     return interrupted(&job.plan, at, job.noted());
                 }
-                let touched = !job.production_unchanged.load(Ordering::Relaxed);
-                let mut outcome = failed(job, at, touched, *failure);
-                if job.cut_short.load(Ordering::Relaxed) {
-                    outcome.verdict = Verdict::Interrupted;
-                }
-                return outcome;
+                let outcome = failed(job, at, !stop.unchanged, *stop.failure);
+                return if stop.cut_short { Outcome { verdict: Verdict::Interrupted, ..outcome } } else { outcome };
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::recorder::history_failure;
-use super::super::runner::{Job, StepResult};
+use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{last_message, process_failure};
 use super::Facts;
 use crate::domain::failure::Failure;
@@ -23,10 +23,10 @@ use crate::process;
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What planning found out. A deploy's steps without it are a mistake of ours, said rather than unwound.
-pub(super) fn facts(job: &Job) -> Result<&Facts, Box<Failure>> {
+pub(super) fn facts(job: &Job) -> Result<&Facts, Stop> {
     job.deploy
         .as_ref()
-        .ok_or_else(|| Box::new(Failure::new("The step could not be taken.", "It belongs to a deploy.", "Report this as a bug.")))
+        .ok_or_else(|| Failure::new("The step could not be taken.", "It belongs to a deploy.", "Report this as a bug.").into())
 }
 
 fn stage_directory(job: &Job) -> PathBuf {
@@ -111,7 +111,7 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
     Ok(Some(count(tags.len(), "image")))
 }
 
-async fn images(job: &Job, step: &Step, what: &str, args: Vec<std::ffi::OsString>) -> Result<(), Box<Failure>> {
+async fn images(job: &Job, step: &Step, what: &str, args: Vec<std::ffi::OsString>) -> Result<(), Stop> {
     let invocation = job.tools.compose(what, args, BUILD_LIMIT, &job.mark)?.stdout_lines();
     let mut line = |line: &str| job.recorder.line(line);
     let finished = process::run(&invocation, &mut line, &job.cancel_for(step)).await.map_err(|e| process_failure(what, e))?;
@@ -130,13 +130,12 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
         job.plan.files.as_ref().ok_or_else(|| Failure::new("Nothing was promoted.", "The plan has no files.", "Report this as a bug."))?;
     // A build can take minutes, in which somebody may have mended something in production by hand.
     if !unchanged(facts).await {
-        job.production_unchanged.store(true, std::sync::atomic::Ordering::Relaxed);
-        return Err(Failure::new(
+        let failure = Failure::new(
             "The files were not brought into production.",
             "Somebody changed files in production since you confirmed.",
             "Ask again: the new plan shows what they changed and what becomes of it.",
-        )
-        .into());
+        );
+        return Err(Stop::unchanged(failure, true));
     }
     let mut line = |line: &str| job.recorder.line(line);
     let stage = stage_directory(job);
@@ -144,8 +143,7 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     let promoted = match transfer::promote(&promotion, &mut line).await {
         Ok(promoted) => promoted,
         Err(failure) => {
-            job.production_unchanged.store(unchanged(facts).await, std::sync::atomic::Ordering::Relaxed);
-            return Err(failure.into());
+            return Err(Stop::unchanged(failure, unchanged(facts).await));
         }
     };
     Ok(Some(format!("{} copied, {} deleted", promoted.copied, promoted.deleted)))
