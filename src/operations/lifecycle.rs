@@ -31,6 +31,14 @@ impl Act {
         }
     }
 
+    fn done(self) -> &'static str {
+        match self {
+            Self::Start => "started",
+            Self::Stop => "stopped",
+            Self::Restart => "restarted",
+        }
+    }
+
     fn verb(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -52,21 +60,39 @@ pub(super) async fn act(job: &Job, act: Act, services: &[ServiceName]) -> StepRe
         job.recorder.service(&shown(container, &meant), Progress::Working, act.doing());
     }
     let results = join_all(meant.iter().map(|container| one(job, act, container))).await;
-    let mut failures = meant.iter().zip(results).filter_map(|(container, result)| {
-        let error = result.err()?;
-        job.recorder.service(&shown(container, &meant), Progress::Failed, format!("did not {}", act.verb()));
-        Some(error.failure(format!("{} did not {}.", container.service, act.verb())))
-    });
-    if let Some(first) = failures.next() {
-        // The others were tried all the same; their lines say what became of them.
-        failures.for_each(drop);
-        return Err(first.into());
+    let mut first: Option<Failure> = None;
+    let mut acted: Vec<Container> = Vec::new();
+    for (container, result) in meant.iter().zip(results) {
+        let Err(error) = result else {
+            acted.push(container.clone());
+            continue;
+        };
+        let name = shown(container, &meant);
+        let (what, seen) = undone(act, &container.service, &error);
+        job.recorder.service(&name, Progress::Failed, seen.clone());
+        job.note(vec![ServiceOutcome { service: name, good: false, seen }]);
+        first.get_or_insert(error.failure(what));
     }
-    if act == Act::Stop {
-        return stopped(job, &meant).await;
+    let missed: BTreeSet<&ServiceName> = meant.iter().filter(|c| !acted.iter().any(|a| a.id == c.id)).map(|c| &c.service).collect();
+    // The others were acted on all the same, and their lines say what became of them.
+    let rest = if act == Act::Stop {
+        stopped(job, &acted).await
+    } else {
+        let services: BTreeSet<ServiceName> = services.iter().filter(|s| !missed.contains(s)).cloned().collect();
+        if services.is_empty() { Ok(None) } else { watch(job, &services).await }
+    };
+    first.map_or(rest, |failure| Err(failure.into()))
+}
+
+/// What failed and what is seen of it. An engine that went away may have done all the same what it was asked for.
+fn undone(act: Act, service: &ServiceName, error: &EngineError) -> (String, String) {
+    match error {
+        EngineError::Away(_) => {
+            let unknown = format!("not known whether it {}", act.done());
+            (format!("It is not known whether {service} {}.", act.done()), unknown)
+        }
+        EngineError::Gone(_) | EngineError::Refused(_) => (format!("{service} did not {}.", act.verb()), format!("did not {}", act.verb())),
     }
-    let services: BTreeSet<ServiceName> = services.iter().cloned().collect();
-    watch(job, &services).await
 }
 
 async fn one(job: &Job, act: Act, container: &Container) -> Result<(), EngineError> {
