@@ -98,7 +98,11 @@ impl Tools {
         if finished.code != Some(0) {
             // Only what it wrote to standard error: the other output holds the values of `.env`.
             let last = said.iter().rev().find(|l| !l.trim().is_empty()).map_or_else(String::new, |l| compose::message(l));
-            return Err(broken(format!("Compose cannot read its files: {}.", last.trim_end_matches('.'))));
+            let mut failure = broken(format!("Compose cannot read its files: {}.", last.trim_end_matches('.')));
+            if last.contains("required variable") {
+                failure.next = "Set it in production's .env and ask again.".to_owned();
+            }
+            return Err(failure);
         }
         let mut resolved = Resolved::parse(&finished.stdout).map_err(|why| broken(format!("{why}.")))?;
         resolved.relocate(files.directory, directory);

@@ -11,7 +11,7 @@ use crate::domain::container::{Container, Health, State};
 use crate::domain::event::Progress;
 use crate::domain::failure::{Failure, LINES_MAX};
 use crate::domain::outcome::ServiceOutcome;
-use crate::domain::project::{Project, ServiceName};
+use crate::domain::project::{Project, ProjectName, ServiceName};
 use crate::domain::text::duration;
 use futures_util::StreamExt;
 
@@ -80,7 +80,7 @@ pub(super) async fn verify(tools: &Tools, project: &Project, services: &BTreeSet
         }
         if let Some(container) = failed {
             let seen = watched.get(&container.name).and_then(|w| w.settled.clone()).map_or_else(String::new, |(_, seen)| seen);
-            let failure = failure_of(tools, container, &seen).await;
+            let failure = failure_of(tools, &project.name, container, &seen).await;
             return done(watched, Some(failure));
         }
         let missing = services.iter().find(|s| !containers.iter().any(|c| c.service == **s));
@@ -92,7 +92,7 @@ pub(super) async fn verify(tools: &Tools, project: &Project, services: &BTreeSet
             let late = containers.iter().find(|c| watched.get(&c.name).is_some_and(|w| w.settled.is_none()));
             let waited = duration(millis(began.elapsed()));
             let failure = match (late, missing) {
-                (Some(container), _) => failure_of(tools, container, &format!("not up after {waited}")).await,
+                (Some(container), _) => failure_of(tools, &project.name, container, &format!("not up after {waited}")).await,
                 (None, service) => {
                     let name = service.map_or("A service", ServiceName::as_str);
                     Failure::new(
@@ -231,7 +231,7 @@ fn ended(container: &Container) -> String {
 }
 
 /// Why a container is not up, with the lines that say so.
-pub(super) async fn failure_of(tools: &Tools, container: &Container, seen: &str) -> Failure {
+pub(super) async fn failure_of(tools: &Tools, project: &ProjectName, container: &Container, seen: &str) -> Failure {
     let mut lines = Vec::new();
     let mut log = Box::pin(tools.docker.logs(container, LINES_MAX, None, false));
     // An engine that does not end its answer must not hold up the news.
@@ -249,6 +249,6 @@ pub(super) async fn failure_of(tools: &Tools, container: &Container, seen: &str)
         _ if seen.starts_with("not ") || seen.starts_with("unhealthy") => format!("It is {seen}."),
         _ => format!("{}.", super::recorder::capital(seen)),
     };
-    let next = format!("Read its log with /docker_logs, mend it, and ask again. Service: {}.", container.service);
+    let next = format!("Read its log with /docker_logs {project}/{}, mend it, and ask again.", container.service);
     Failure::new(format!("{} did not come up.", container.service), why, next).with_lines(lines)
 }

@@ -62,6 +62,7 @@ pub(in super::super) async fn production_config(tools: &Tools, project: &Project
 pub(in super::super) async fn gather(tools: &Tools, project: &Project) -> Result<Facts, Failure> {
     let what = format!("{} cannot be deployed.", project.name);
     let (compose, workspace_root, production_root) = places(project, &what)?;
+    files_there(project, &compose, &workspace_root, &what)?;
     let environment = environment(&production_root);
     let files = Files {
         name: &compose.name,
@@ -176,6 +177,18 @@ fn places(project: &Project, what: &str) -> Result<(ComposeSource, PathBuf, Path
         ));
     }
     Ok((compose.clone(), workspace, production))
+}
+
+/// Compose would say of a workspace without its files that it cannot open them: here it is said what that means.
+fn files_there(project: &Project, compose: &ComposeSource, workspace: &Path, what: &str) -> Result<(), Failure> {
+    let correct = |which: &str| format!("Put the code there, or correct \"{which}\" of {} in projects.json.", project.name);
+    if std::fs::read_dir(workspace).is_ok_and(|mut entries| entries.next().is_none()) {
+        return Err(Failure::new(what, "The workspace is empty.", correct("workspace")));
+    }
+    match compose.files.iter().find(|file| !workspace.join(file).exists()) {
+        Some(file) => Err(Failure::new(what, format!("The workspace has no {file}."), correct("compose.files"))),
+        None => Ok(()),
+    }
 }
 
 /// The sources of writable bind mounts below production, and who mounts them.

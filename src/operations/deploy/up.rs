@@ -147,7 +147,7 @@ async fn explain(job: &Job, message: String, tail: Vec<String>) -> Failure {
     // It may name one that others depend on, which was not meant itself.
     let named = containers.iter().find(|c| !c.is_up() && !c.is_done() && message.contains(c.name.as_str()));
     match named {
-        Some(container) => super::super::verify::failure_of(&job.tools, container, &message).await,
+        Some(container) => super::super::verify::failure_of(&job.tools, &job.project.name, container, &message).await,
         None => plain,
     }
 }
