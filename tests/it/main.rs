@@ -1,12 +1,14 @@
 //! The one integration crate: the real dispatcher over HTTP, a real engine, a real Compose, a real rsync.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test that cannot go on must say where and end")]
 
+mod conversation;
 mod deploy;
 mod interrupted;
+mod lifecycle;
 mod logs;
 mod page;
 mod program;
-mod restart;
+mod refusals;
 mod status;
 mod support;
 mod tidy;

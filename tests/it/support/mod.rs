@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 pub(crate) mod fixture;
 pub(crate) mod program;
+pub(crate) mod proxy;
 pub(crate) mod world;
 
 pub(crate) use fixture::Fixture;

@@ -1,0 +1,135 @@
+//! Who may ask for what, and where; who confirms, how, and until when. To the engine, so that it is seen that nothing ran.
+
+use serde_json::json;
+
+use crate::support::fixture::healthy_service;
+use crate::support::world::{GROUP, OPERATOR, STRANGER, VIEWER};
+use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
+
+fn shop() -> Fixture {
+    Fixture::up(&[("web", healthy_service(""))])
+}
+
+async fn toast(world: &World, who: i64, chat: i64, message: i32, button: &str) -> String {
+    let press = world.api.press(who, chat, message, button).unwrap();
+    world.api.callback_answer(&press, PATIENCE).await.unwrap().text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_contain_each_other_and_a_project_may_say_otherwise() {
+    let edge = Fixture::new(&[]).with(json!({ "access": { VIEWER.to_string(): "operator", ADMIN.to_string(): "viewer" } }));
+    let world = World::start_with(vec![shop(), edge], json!({ "default_project": "shop" })).await;
+    let before = world.fixtures[0].container("web");
+    for (who, text, told) in [
+        (VIEWER, "/docker_deploy", "That takes the role admin; yours is viewer."),
+        (VIEWER, "/docker_restart shop/web", "That takes the role operator; yours is viewer."),
+        (VIEWER, "/docker_stop", "That takes the role operator; yours is viewer."),
+        (OPERATOR, "/docker_deploy shop", "That takes the role admin; yours is operator."),
+        (STRANGER, "/docker_status", "You are not on the list"),
+        (STRANGER, "/docker_restart", "You are not on the list"),
+        (VIEWER, "/docker_status", "1 of 1 up"),
+        (VIEWER, "/docker_history", "Nothing was done with shop yet."),
+        // Lowered and raised in one project only.
+        (ADMIN, "/docker_restart edge", "That takes the role operator; yours is viewer."),
+        (VIEWER, "/docker_restart edge", "edge has no containers"),
+    ] {
+        world.api.say(who, who, text);
+        let answer = world.next_in(who).await.text;
+        assert!(answer.contains(told), "{text} by {who}:\n{answer}");
+    }
+    // An operator restarts.
+    world.api.say(OPERATOR, OPERATOR, "/docker_restart");
+    world.next_in(OPERATOR).await;
+    world.api.say(OPERATOR, OPERATOR, " YES ");
+    let outcome = world.outcome(OPERATOR).await.text;
+    assert!(outcome.starts_with('✅') && outcome.contains("Asked by Olaf"), "{outcome}");
+    assert_ne!(world.fixtures[0].container("web"), before);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_group_the_one_who_asked_confirms_by_replying() {
+    let world = World::start(shop()).await;
+    let web = || world.fixtures[0].container("web");
+    let before = web();
+    world.api.add_group(-100_700, "Elsewhere");
+    world.api.say(ADMIN, -100_700, "/docker_restart");
+    let elsewhere = world.next_in(-100_700).await.text;
+    assert!(elsewhere.contains("not on my list"), "{elsewhere}");
+
+    world.api.say(OPERATOR, GROUP, "/docker_restart");
+    let plan = world.next_in(GROUP).await;
+    assert!(plan.text.contains("or reply yes to this message, within 1 min"), "{}", plan.text);
+    // A bare word does not reach the bot; another person's answer does, and changes nothing.
+    world.api.say(OPERATOR, GROUP, "yes");
+    let theirs = toast(&world, ADMIN, GROUP, plan.id, "Restart").await;
+    assert_eq!(theirs, "That waits for somebody else; only the person who asked can confirm it.");
+    world.api.incoming(ADMIN, GROUP, "yes").reply_to(plan.id).send();
+    let theirs = world.next_in(GROUP).await.text;
+    assert!(theirs.contains("waits for somebody else"), "{theirs}");
+    assert_eq!(web(), before, "nothing ran");
+    // Two people may each have one.
+    world.api.say(ADMIN, GROUP, "/docker_stop");
+    let other = world.next_in(GROUP).await;
+    world.api.incoming(OPERATOR, GROUP, "Yes").reply_to(plan.id).send();
+    let outcome = world.outcome(GROUP).await;
+    assert!(outcome.text.starts_with('✅') && outcome.text.contains("Asked by Olaf"), "{}", outcome.text);
+    let after = web();
+    assert_ne!(after, before);
+    let confirmed = world.api.wait_until(GROUP, plan.id, PATIENCE, |m| m.text.ends_with("✅ Confirmed by Olaf.")).await.unwrap();
+    assert!(confirmed.buttons.is_empty(), "{}", confirmed.text);
+    // Once, and no more.
+    let late = world.api.press_data(OPERATOR, GROUP, plan.id, plan.buttons[0][0].data.as_deref().unwrap());
+    assert_eq!(world.api.callback_answer(&late, PATIENCE).await.unwrap().text, "That was confirmed already.");
+    assert_eq!(toast(&world, ADMIN, GROUP, other.id, "Cancel").await, "Cancelled");
+    world.api.wait_until(GROUP, other.id, PATIENCE, |m| m.text.ends_with("Cancelled by Ann; nothing was done.")).await.unwrap();
+    assert_eq!(web(), after, "once");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_a_newer_request_and_time_end_what_waits() {
+    let world = World::start_with(vec![shop()], json!({ "default_project": "shop", "confirm_timeout": "5s" })).await;
+    let before = world.fixtures[0].container("web");
+    let said = |what: &'static str| move |m: &dockmaster::sandbox::bot_api::Message| m.text.ends_with(what) && m.buttons.is_empty();
+    for word in ["no", "Cancel"] {
+        let plan = world.ask("/docker_restart").await;
+        world.say(word);
+        world.api.wait_until(ADMIN, plan.id, PATIENCE, said("Cancelled by Ann; nothing was done.")).await.unwrap();
+    }
+    let first = world.ask("/docker_restart").await;
+    let button = first.buttons[0][0].data.clone().unwrap();
+    let second = world.ask("/docker_stop").await;
+    world.api.wait_until(ADMIN, first.id, PATIENCE, said("Replaced by a newer request; nothing was done.")).await.unwrap();
+    let late = world.api.press_data(ADMIN, ADMIN, first.id, &button);
+    assert_eq!(world.api.callback_answer(&late, PATIENCE).await.unwrap().text, "A newer request took its place; nothing was done.");
+    let button = second.buttons[0][0].data.clone().unwrap();
+    world.api.wait_until(ADMIN, second.id, PATIENCE, said("Not confirmed within 5 s; nothing was done.")).await.unwrap();
+    let late = world.api.press_data(ADMIN, ADMIN, second.id, &button);
+    assert_eq!(world.api.callback_answer(&late, PATIENCE).await.unwrap().text, "Too late: its time is over; nothing was done. Ask again.");
+    let late = world.ask("yes").await.text;
+    assert!(late.starts_with("Nothing is waiting for a yes."), "{late}");
+    assert_eq!(world.fixtures[0].container("web"), before, "nothing ran in all this");
+    assert!(world.ask("/docker_history").await.text.starts_with("Nothing was done with shop yet."));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_ends_with_the_program() {
+    let mut world = World::start(shop()).await;
+    let before = world.fixtures[0].container("web");
+    let plan = world.ask("/docker_restart").await;
+    world.idle().await;
+    world.stop().await.unwrap();
+    world.boot();
+    assert_eq!(toast(&world, ADMIN, ADMIN, plan.id, "Restart").await, "This waits no longer. Confirmations end when I restart; ask again.");
+    let late = world.ask("yes").await.text;
+    assert!(late.contains("Confirmations end when I restart"), "{late}");
+    // One that was written while the bot was away too long is not carried out at all.
+    world.api.incoming(ADMIN, ADMIN, "/docker_restart").seconds_ago(120).send();
+    let stale = world.next().await.text;
+    assert!(stale.contains("too old") && stale.contains("/docker_restart"), "{stale}");
+    assert_eq!(world.fixtures[0].container("web"), before);
+    eventually("it still works", async || world.ask("/docker_status").await.text.contains("1 of 1 up")).await;
+    world.finish().await;
+}
