@@ -39,6 +39,17 @@ fn production_environment(facts: &Facts) -> Option<PathBuf> {
 
 /// Copies the workspace aside, and compares the copy with what was confirmed.
 pub(in super::super) async fn stage(job: &Job, step: &Step) -> StepResult {
+    let staged = copy_aside(job, step).await;
+    if staged.is_err() {
+        // A part of a copy is good for nothing, and on a full disk it takes the room in which the outcome is kept.
+        if let Err(error) = tokio::fs::remove_dir_all(stage_directory(job)).await {
+            tracing::warn!(%error, "a copy that came to nothing was left in the data directory");
+        }
+    }
+    staged
+}
+
+async fn copy_aside(job: &Job, step: &Step) -> StepResult {
     let facts = facts(job)?;
     let stage = stage_directory(job);
     let mut line = |line: &str| job.recorder.line(line);
