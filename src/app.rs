@@ -1,6 +1,6 @@
 //! Everything assembled once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,12 +74,20 @@ fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> 
     ))
 }
 
+/// Takes a data directory, so that no other dockmaster works in it.
+///
+/// # Errors
+/// Another one does, or it cannot be made.
+pub fn hold(data: &Path) -> Result<DataLock, AppError> {
+    DataLock::take(data).map_err(|e| AppError::Setting(format!("{e}; name another with --data, or see to this one.")))
+}
+
 /// Runs until `shutdown` is cancelled, then ends cleanly: nothing new begins, what runs finishes its step, the chats are told.
 ///
 /// # Errors
 /// It cannot start, or Telegram refuses the token.
 pub async fn run(parts: Parts) -> Result<(), AppError> {
-    let lock = DataLock::take(&parts.data).map_err(|e| AppError::Setting(format!("{e}.")))?;
+    let lock = hold(&parts.data)?;
     let history = History::open(&parts.data.join("dockmaster.db"));
     let history = history.map_err(|e| AppError::Failed(format!("{} cannot be used: {e}.", parts.data.display())))?;
     let docker = engine(parts.docker_host.as_deref()).await?;

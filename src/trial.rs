@@ -22,6 +22,8 @@ use crate::telegram::Activity;
 const TOKEN: &str = "1000000001:try-needs-no-secret-token";
 /// Who tries it: the numeric id of the person and of their private chat.
 const PERSON: i64 = 1_000;
+/// Where the bot keeps its data, below the trial's.
+const BOT: &str = "bot";
 /// How long the sample may take to come up the first time: two small images.
 const UP_LIMIT: Duration = Duration::from_secs(180);
 /// How long the bot may take to say all that it has to say about one text.
@@ -49,9 +51,23 @@ pub async fn run(trial: Trial, out: &mut impl Write, shutdown: CancellationToken
     if trial.send.is_empty() {
         say(out, "Bringing up a small sample project; the first time this takes half a minute.")?;
     }
-    let sample = prepare(&trial.data).await?;
-    let result = converse(&trial, &sample, out, shutdown).await;
-    take_down(&sample).await;
+    let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await.ok_or_else(|| {
+        AppError::Setting(
+            "Docker Compose v2 is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned(),
+        )
+    })?;
+    // The sample is written anew: not below the feet of another trial.
+    let _lock = app::hold(&trial.data)?;
+    forget(&trial.data.join(BOT))?;
+    let port = free_port().await.map_err(|e| failed("No port is free for the sample", e))?;
+    let sample = Sample::write(&trial.data.join("sample"), port).map_err(|e| failed("The sample cannot be written", e))?;
+    let result = match bring_up(&compose, &sample, &shutdown).await {
+        Ok(()) => converse(&trial, &sample, out, shutdown).await,
+        // Whoever ended it knows why it did not come up.
+        Err(_) if shutdown.is_cancelled() => Ok(()),
+        Err(error) => Err(error),
+    };
+    take_down(&compose, &sample).await;
     result
 }
 
@@ -63,43 +79,44 @@ fn failed(what: &str, why: impl std::fmt::Display) -> AppError {
     AppError::Failed(format!("{what}: {why}."))
 }
 
-/// Writes the sample and brings its first version up.
-async fn prepare(data: &Path) -> Result<Sample, AppError> {
-    let port = free_port().await.map_err(|e| failed("No port is free for the sample", e))?;
-    // What an earlier trial left running would hold on to files that are written anew.
-    let sample = Sample::write(&data.join("sample"), port).map_err(|e| failed("The sample cannot be written", e))?;
-    take_down(&sample).await;
-    compose(&sample.name, &sample.base, &["build", "--quiet"]).await?;
-    compose(&sample.name, &sample.production, &["up", "-d", "--build", "--wait", "--quiet-pull"]).await?;
-    Ok(sample)
+/// Forgets what the bot kept of an earlier trial: its messages had the same numbers, so that new ones would be taken for
+/// those, and its releases were of a sample that is gone.
+fn forget(bot: &Path) -> Result<(), AppError> {
+    match std::fs::remove_dir_all(bot) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("An earlier trial cannot be taken away", error)),
+        _ => Ok(()),
+    }
+}
+
+/// Brings the sample's first version up.
+async fn bring_up(compose: &Compose, sample: &Sample, shutdown: &CancellationToken) -> Result<(), AppError> {
+    // What an earlier trial left running would hold on to files that were written anew.
+    take_down(compose, sample).await;
+    call(compose, &sample.name, &sample.base, &["build", "--quiet"], shutdown).await?;
+    call(compose, &sample.name, &sample.production, &["up", "-d", "--build", "--wait", "--quiet-pull"], shutdown).await
 }
 
 async fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port())
 }
 
-async fn compose(name: &str, directory: &Path, args: &[&str]) -> Result<(), AppError> {
-    let program = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await;
-    let program = program.ok_or_else(|| {
-        AppError::Setting(
-            "Docker Compose v2 is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned(),
-        )
-    })?;
-    let invocation = Invocation::new(program.program)
-        .args(program.prefix)
+async fn call(compose: &Compose, name: &str, directory: &Path, args: &[&str], shutdown: &CancellationToken) -> Result<(), AppError> {
+    let invocation = Invocation::new(&compose.program)
+        .args(&compose.prefix)
         .args(["--ansi", "never", "-p", name, "--project-directory"])
         .arg(directory)
         .args(args)
         .limit(UP_LIMIT);
-    match process::run(&invocation, &mut |_| {}, &CancellationToken::new()).await {
+    match process::run(&invocation, &mut |_| {}, shutdown).await {
         Ok(finished) if finished.success() => Ok(()),
         Ok(finished) => Err(failed("The sample cannot be brought up", finished.tail.join("; "))),
         Err(error) => Err(failed("The sample cannot be brought up", error)),
     }
 }
 
-async fn take_down(sample: &Sample) {
-    if let Err(error) = compose(&sample.name, &sample.production, &["down", "-v", "-t", "3"]).await {
+async fn take_down(compose: &Compose, sample: &Sample) {
+    let args = ["down", "-v", "-t", "3"];
+    if let Err(error) = call(compose, &sample.name, &sample.production, &args, &CancellationToken::new()).await {
         tracing::warn!(%error, "the sample's containers were left");
     }
 }
@@ -114,11 +131,11 @@ async fn converse(trial: &Trial, sample: &Sample, out: &mut impl Write, shutdown
         token: SecretString::from(TOKEN),
         api_url: Some(api.url()),
         docker_host: trial.docker_host.clone(),
-        data: trial.data.join("bot"),
+        data: trial.data.join(BOT),
         shutdown: shutdown.clone(),
         activity: activity.clone(),
     };
-    let bot = tokio::spawn(app::run(parts));
+    let mut bot = tokio::spawn(app::run(parts));
     if trial.send.is_empty() {
         let page = api.page_url(PERSON).map_err(|e| failed("The chat page cannot be served", e))?;
         let said =
@@ -126,7 +143,11 @@ async fn converse(trial: &Trial, sample: &Sample, out: &mut impl Write, shutdown
         said.map_err(|e| failed("Nothing can be printed", e))?;
         return bot.await.map_err(|e| failed("The bot died", e))?;
     }
-    let told = tell(&api, &activity, &trial.send, out, &shutdown).await;
+    let told = tokio::select! {
+        told = tell(&api, &activity, &trial.send, out, &shutdown) => told,
+        // It cannot go on, and nobody would answer any more.
+        ended = &mut bot => return ended.map_err(|e| failed("The bot died", e))?,
+    };
     shutdown.cancel();
     bot.await.map_err(|e| failed("The bot died", e))??;
     told
