@@ -3,6 +3,7 @@
 
 mod conversation;
 mod deploy;
+mod disk;
 mod interrupted;
 mod lifecycle;
 mod logs;
@@ -12,3 +13,4 @@ mod refusals;
 mod status;
 mod support;
 mod tidy;
+mod trial;

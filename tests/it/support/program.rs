@@ -235,7 +235,6 @@ impl Program {
     }
 
     /// As Ctrl-C does.
-    #[expect(dead_code, reason = "for try")]
     pub(crate) fn interrupt(&self) {
         signal(self.pid().cast_signed(), rustix::process::Signal::INT);
     }

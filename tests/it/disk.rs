@@ -1,0 +1,143 @@
+//! Full disks: what cannot be kept is not acknowledged, what cannot be written down does not begin, and everything is said.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::support::fixture::{command, healthy_service, sh};
+use crate::support::program::{Launch, Tools};
+use crate::support::{ADMIN, Fixture, PATIENCE, World};
+
+/// A small file system in memory, unmounted at the end.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Needs root, as the engine does; without it the test fails and says so.
+    fn mount(at: &Path, size: &str) -> Self {
+        std::fs::create_dir_all(at).unwrap();
+        sh("mount", &["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "dockmaster-test", at.to_str().unwrap()]);
+        Self(at.to_owned())
+    }
+
+    /// Takes all that is free but so many bytes.
+    fn fill(&self, leave: u64) {
+        let stat = rustix::fs::statvfs(&self.0).unwrap();
+        let size = (stat.f_bavail * stat.f_frsize).saturating_sub(leave);
+        let written = std::fs::write(self.0.join("filler"), vec![0; usize::try_from(size).unwrap()]);
+        assert!(leave == 0 || written.is_ok(), "{written:?}");
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        match command("umount").arg("-l").arg(&self.0).output() {
+            Ok(output) if output.status.success() => {}
+            other => eprintln!("{} could not be unmounted: {other:?}", self.0.display()),
+        }
+    }
+}
+
+async fn world(fixture: Fixture) -> World {
+    World::prepare(vec![fixture], json!({ "default_project": "shop" })).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_kept_is_not_acknowledged_and_is_answered_when_there_is_room() {
+    let world = world(Fixture::new(&[("web", healthy_service(""))])).await;
+    let disk = SmallDisk::mount(&world.data, "2m");
+    let tools = Tools::all();
+    let mut program = Launch::run(&world, &tools).start();
+    world.ask("/whoami").await;
+    world.api.wait_acknowledged(PATIENCE).await.unwrap();
+    disk.fill(0);
+    // Long enough that it needs a page of its own.
+    let update = {
+        world.say(&format!("/docker_history {}", "x".repeat(4_000)));
+        world.api.last_update()
+    };
+    program.says("messages could not be kept, so they are not acknowledged yet").await;
+    assert!(program.lives() && !world.api.acknowledged(update));
+    disk.free();
+    world.next().await;
+    world.api.wait_acknowledged(PATIENCE).await.unwrap();
+    program.stop().await;
+    drop(disk);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_that_cannot_be_written_down_does_not_begin() {
+    let fixture = Fixture::up(&[("web", healthy_service(""))]);
+    // So many names that the plan does not fit where a message still does.
+    let name = "n".repeat(180);
+    (0..2_500).for_each(|n| fixture.write(&format!("many/{n}-{name}"), ""));
+    let world = world(fixture).await;
+    let disk = SmallDisk::mount(&world.data, "4m");
+    let tools = Tools::all();
+    let program = Launch::run(&world, &tools).start();
+    world.ask("/docker_deploy").await;
+    world.api.wait_acknowledged(PATIENCE).await.unwrap();
+    let before = world.fixtures[0].containers();
+    disk.fill(300_000);
+    world.say("yes");
+    let refused = world.next().await;
+    for told in ["The deploy was not begun", "full", "Make room for dockmaster's data directory"] {
+        assert!(refused.text.contains(told), "{told:?} is not told: {}", refused.text);
+    }
+    disk.free();
+    assert!(world.ask("/docker_history").await.text.starts_with("Nothing was done"));
+    assert_eq!(world.fixtures[0].containers(), before);
+    assert!(!world.fixtures[0].production.join("many").exists());
+    program.stop().await;
+    drop(disk);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_that_does_not_fit_is_refused_in_the_plan() {
+    let fixture = Fixture::new(&[("web", healthy_service(""))]);
+    let disk = SmallDisk::mount(&fixture.production, "1m");
+    std::fs::copy(fixture.workspace.join("docker-compose.yml"), fixture.production.join("docker-compose.yml")).unwrap();
+    fixture.write("big", &"b".repeat(900_000));
+    let world = world(fixture).await;
+    let tools = Tools::all();
+    let program = Launch::run(&world, &tools).start();
+    let refused = world.ask("/docker_deploy").await;
+    assert!(refused.text.contains("needs 2 MB of disk") && refused.text.contains("Make room"), "{}", refused.text);
+    assert!(refused.button_texts().is_empty());
+    assert!(!world.fixtures[0].production.join("big").exists());
+    program.stop().await;
+    drop(disk);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_while_the_workspace_is_copied_aside_leaves_production_alone_and_is_told() {
+    let fixture = Fixture::up(&[("web", healthy_service(""))]);
+    // Each of them takes a whole block: more than their bytes say.
+    (0..1_500).for_each(|n| fixture.write(&format!("many/{n}"), "x"));
+    let world = world(fixture).await;
+    let disk = SmallDisk::mount(&world.data, "5m");
+    let tools = Tools::all();
+    let program = Launch::run(&world, &tools).start();
+    let before = world.fixtures[0].containers();
+    world.ask("/docker_deploy").await;
+    let outcome = world.confirm().await;
+    for told in ["❌", "could not be copied aside", "o space left", "Production was not touched"] {
+        assert!(outcome.text.contains(told), "{told:?} is not told: {}", outcome.text);
+    }
+    assert!(!world.fixtures[0].production.join("many").exists());
+    assert_eq!(world.fixtures[0].containers(), before);
+    let history = world.ask("/docker_history").await;
+    assert!(history.text.contains("failed") || history.text.contains('❌'), "{}", history.text);
+    world.api.wait_acknowledged(PATIENCE).await.unwrap();
+    let ended = program.stop().await;
+    assert!(!ended.err.contains("the outcome could not be kept"), "{}", ended.err);
+    assert_eq!(world.api.unread(ADMIN).len(), 0);
+    drop(disk);
+    world.finish().await;
+}
