@@ -222,7 +222,9 @@ fn waiting(container: &Container) -> String {
 
 fn crash_loop(container: &Container, restarted: i64) -> String {
     let times = if restarted == 1 { "once".to_owned() } else { format!("{restarted} times") };
-    format!("crash loop: it died and was restarted {times}, last code {}", container.exit_code)
+    // The engine forgets the code of the last end when it starts the container again.
+    let code = if container.state == State::Running { String::new() } else { format!(", last code {}", container.exit_code) };
+    format!("crash loop: it died and was restarted {times}{code}")
 }
 
 fn ended(container: &Container) -> String {
