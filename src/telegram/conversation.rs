@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::asked::Shown;
 use super::command::{self, Command, Press};
 use super::front::{Front, Place};
-use super::schema::Intent;
+use super::schema::{Intent, greatest_role};
 use crate::domain::access::{Denied, role};
 use crate::domain::confirm::Pending;
 use crate::domain::words;
@@ -44,8 +44,10 @@ impl Front {
             Command::Help { first } => {
                 let config = self.desk.configuration();
                 // Whoever came here is listed; should the list have changed just now, they are nobody.
-                let Ok(role) = role(&config, &place.actor, None) else { return };
-                let help = words::help(&command::help_rows(role, &config), role);
+                let (Ok(general), Ok(greatest)) = (role(&config, &place.actor, None), greatest_role(&config, &place.actor)) else { return };
+                let own = config.enabled().filter_map(|p| Some((p.name.to_string(), role(&config, &place.actor, Some(&p.name)).ok()?)));
+                let own: Vec<_> = own.filter(|(_, own)| *own != general).collect();
+                let help = words::help(&command::help_rows(greatest, &config), general, &own);
                 self.say(place, if first { words::welcome().then(help) } else { help }).await;
             }
         }

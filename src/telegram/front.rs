@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +28,9 @@ use crate::operations::{Desk, Refusal};
 
 /// How many messages are worked on at once.
 const AT_ONCE: usize = 64;
+/// How long an answer may take before the chat is shown that it is being prepared, and how often that is shown then.
+const PATIENCE: Duration = Duration::from_secs(1);
+const TYPING: Duration = Duration::from_secs(4);
 /// How many of them for one chat.
 const AT_ONCE_A_CHAT: usize = 8;
 
@@ -61,7 +66,10 @@ pub(crate) struct Shared {
     pub(crate) asked: Mutex<Asked>,
     pub(crate) follows: Follows,
     pub(crate) stale: Stale,
+    /// Chats that are not listed, and strangers in groups.
     pub(crate) seldom: Seldom,
+    /// Chats that were told that nothing can be kept.
+    pub(crate) unkept: Seldom,
     pub(crate) strangers: Strangers,
     /// Operations whose outcome is not delivered, so that they count as activity.
     pub(crate) undelivered: Mutex<HashMap<i64, Guard>>,
@@ -123,6 +131,10 @@ impl Front {
             let _in_chat = permits.acquire().await;
             let _among_all = if stranger.is_none() { front.permits.acquire().await.ok() } else { None };
             if !front.inbound.begin(update).await {
+                // It stays in the inbox, and is handled at the next start.
+                if front.unkept.may(place.chat, Instant::now()) {
+                    front.say(&place, words::cannot_keep()).await;
+                }
                 return;
             }
             front.supervised(&place, work).await;
@@ -144,6 +156,22 @@ impl Front {
         tracing::debug!(update, why, "ignored");
         let front = self.clone();
         self.tasks.spawn(async move { front.inbound.finish(update).await });
+    }
+
+    /// Waits for something, and shows in the chat that it is being prepared where it takes its time.
+    pub(crate) async fn patiently<T>(&self, place: &Place, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut pause = PATIENCE;
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(pause) => {}
+            }
+            tokio::select! {
+                done = &mut work => return done,
+                () = self.outbox.typing(place.chat, place.thread) => pause = TYPING,
+            }
+        }
     }
 
     /// Answers in the place where something was asked.

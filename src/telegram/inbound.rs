@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use teloxide::types::{Update, UpdateKind};
@@ -16,6 +17,8 @@ use crate::domain::notice::{Notice, Origin};
 use crate::domain::project::Configuration;
 use crate::history::{History, HistoryError};
 
+/// How long to wait, in seconds, after each try to note that a message was dealt with.
+const FINISH_PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 32];
 /// The longest part of a message that is quoted back, in characters.
 const QUOTED_MAX: usize = 60;
 
@@ -77,12 +80,21 @@ impl Inbound {
         }
     }
 
-    /// Notes that an update was dealt with.
+    /// Notes that an update was dealt with. A full disk may be a passing thing, so that it is tried for a while: what is
+    /// not noted is reported as unanswered at the next start.
     pub(crate) async fn finish(&self, id: i64) {
-        if let Err(error) = self.history.inbox_done(id, self.clock.local()).await {
-            tracing::error!(update = id, %error, "a message was handled, and that could not be noted");
+        for pause in FINISH_PAUSES {
+            match self.history.inbox_done(id, self.clock.local()).await {
+                Ok(()) => break,
+                Err(error) if pause == FINISH_PAUSES[0] => {
+                    tracing::error!(update = id, %error, "a message was handled, and that cannot be noted yet");
+                }
+                Err(_) => {}
+            }
+            drop(self.guards().remove(&id));
+            tokio::time::sleep(Duration::from_secs(pause)).await;
         }
-        self.guards().remove(&id);
+        drop(self.guards().remove(&id));
     }
 
     /// What an earlier run left: what was begun is reported to its chat and never run again, what was not begun comes back.

@@ -15,7 +15,7 @@ use teloxide::update_listeners::{AsUpdateStream, UpdateListener};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, CallError};
-use super::inbound::Inbound;
+use super::front::Front;
 use super::reach::Reach;
 
 /// How long one poll waits for something to come.
@@ -32,20 +32,23 @@ const HISTORY_PAUSE: Duration = Duration::from_secs(2);
 /// Polls, keeps, and only then acknowledges.
 pub(crate) struct Listener {
     api: Api,
-    inbound: Inbound,
+    front: Front,
     reach: Reach,
     shutdown: CancellationToken,
     /// What was kept and is to be handled.
     ready: VecDeque<Update>,
     /// What acknowledges everything that was kept so far.
     offset: Option<i32>,
+    /// Whether the last that came could not be kept.
+    full: bool,
     stop: (StopToken, StopFlag),
 }
 
 impl Listener {
     /// Hands out `ready` first: what an earlier run kept and did not begin.
-    pub(crate) fn new(api: Api, inbound: Inbound, ready: Vec<Update>, shutdown: CancellationToken) -> Self {
-        Self { api, inbound, reach: Reach::default(), shutdown, ready: ready.into(), offset: None, stop: mk_stop_token() }
+    pub(crate) fn new(api: Api, front: Front, ready: Vec<Update>) -> Self {
+        let shutdown = front.shutdown.clone();
+        Self { api, front, reach: Reach::default(), shutdown, ready: ready.into(), offset: None, full: false, stop: mk_stop_token() }
     }
 
     async fn next(&mut self) -> Option<Update> {
@@ -61,7 +64,7 @@ impl Listener {
     }
 
     async fn poll(&mut self) {
-        if self.inbound.in_hand() >= IN_HAND_MAX {
+        if self.front.inbound.in_hand() >= IN_HAND_MAX {
             return self.pause(ROOM_CHECK).await;
         }
         let mut payload = GetUpdates::new();
@@ -97,13 +100,20 @@ impl Listener {
         let Some((last, _)) = numbered.last() else { return };
         // Numbers can start anew after a quiet week, so that the last one counts and not the greatest.
         let offset = i32::try_from(last + 1).ok();
-        match self.inbound.keep(numbered).await {
+        let bodies: Vec<Value> = numbered.iter().map(|(_, body)| body.clone()).collect();
+        match self.front.inbound.keep(numbered).await {
             Ok(new) => {
+                if std::mem::take(&mut self.full) {
+                    tracing::info!("messages can be kept again");
+                }
                 self.offset = offset;
                 self.ready.extend(new);
             }
             Err(error) => {
-                tracing::error!(%error, "messages could not be kept, so they are not acknowledged yet");
+                if !std::mem::replace(&mut self.full, true) {
+                    tracing::error!(%error, "messages cannot be kept, so they are not acknowledged; it is tried again");
+                }
+                self.front.cannot_keep(bodies);
                 self.pause(HISTORY_PAUSE).await;
             }
         }

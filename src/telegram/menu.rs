@@ -13,7 +13,9 @@ pub(crate) async fn set(api: &Api, config: &Configuration) {
     set_one(api, BotCommandScope::Default, None).await;
     for (user, role) in &config.users {
         if let Ok(chat) = i64::try_from(*user) {
-            set_one(api, BotCommandScope::Chat { chat_id: Recipient::Id(ChatId(chat)) }, Some(*role)).await;
+            let own = config.enabled().filter_map(|p| p.access.get(user).copied());
+            let greatest = own.fold(*role, Role::max);
+            set_one(api, BotCommandScope::Chat { chat_id: Recipient::Id(ChatId(chat)) }, Some(greatest)).await;
         }
     }
     // Who may what in a group differs from person to person; whoever may not is told so.

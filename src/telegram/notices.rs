@@ -2,9 +2,11 @@
 //! after a restart.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep};
 
 use super::command::data;
@@ -32,9 +34,20 @@ struct Tries {
     next: Option<Instant>,
 }
 
+impl Delivery {
+    /// This one is to be tried again, later each time.
+    fn later(&self, notice: i64) {
+        let mut all = locked(&self.0);
+        let tries = all.entry(notice).or_insert(Tries { count: 0, next: None });
+        let pause = Duration::from_secs(1 << tries.count.min(6)).min(BACKOFF_MAX);
+        tries.count = tries.count.saturating_add(1);
+        tries.next = Some(Instant::now() + pause);
+    }
+}
+
 impl Front {
     /// Delivers notices until the program ends.
-    pub(crate) async fn deliver_notices(self, delivery: std::sync::Arc<Delivery>) {
+    pub(crate) async fn deliver_notices(self, delivery: Arc<Delivery>) {
         loop {
             self.deliver_due(&delivery).await;
             tokio::select! {
@@ -46,7 +59,7 @@ impl Front {
     }
 
     /// Starts the delivery of everything that waits and is due.
-    pub(crate) async fn deliver_due(&self, delivery: &std::sync::Arc<Delivery>) {
+    pub(crate) async fn deliver_due(&self, delivery: &Arc<Delivery>) {
         let waiting = match self.history.notices_waiting().await {
             Ok(waiting) => waiting,
             Err(error) => return tracing::error!(%error, "what chats must be told cannot be read"),
@@ -63,10 +76,14 @@ impl Front {
         }
         // In order within a chat, and no chat waits for another.
         for notices in due.into_values() {
-            let (front, delivery, guard) = (self.clone(), std::sync::Arc::clone(delivery), self.activity.begin());
+            let (front, delivery, guard) = (self.clone(), Arc::clone(delivery), self.activity.begin());
             self.tasks.spawn(async move {
                 for notice in notices {
-                    front.deliver(&delivery, notice).await;
+                    let id = notice.id;
+                    if AssertUnwindSafe(front.deliver(&delivery, notice)).catch_unwind().await.is_err() {
+                        tracing::error!(notice = id, "the delivery of what a chat must be told panicked");
+                        delivery.later(id);
+                    }
                 }
                 drop(guard);
             });
@@ -89,14 +106,7 @@ impl Front {
         let why_not = match result {
             Ok(_) => None,
             Err(NotSent::Refused(why)) => Some(why),
-            Err(NotSent::Away | NotSent::Unsure | NotSent::Full | NotSent::Ending) => {
-                let mut all = locked(&delivery.0);
-                let tries = all.entry(waiting.id).or_insert(Tries { count: 0, next: None });
-                let pause = Duration::from_secs(1 << tries.count.min(6)).min(BACKOFF_MAX);
-                tries.count = tries.count.saturating_add(1);
-                tries.next = Some(Instant::now() + pause);
-                return;
-            }
+            Err(NotSent::Away | NotSent::Unsure | NotSent::Full | NotSent::Ending) => return delivery.later(waiting.id),
         };
         if let Err(error) = self.history.notice_settled(waiting.id, self.now(), why_not).await {
             tracing::error!(%error, notice = waiting.id, "a chat was told, and that could not be noted");

@@ -31,7 +31,7 @@ impl Front {
         if let Some((old, shown)) = replaced {
             self.close(place, &old, &words::replaced(&planned(&shown.plan)));
         }
-        match self.desk.plan(&place.actor, &request).await {
+        match self.patiently(place, self.desk.plan(&place.actor, &request)).await {
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
             Ok(plan) if plan.is_empty() => self.say(place, words::nothing_to_do(&plan)).await,
             Ok(plan) => self.ask(place, plan, turn, None).await,
@@ -172,7 +172,8 @@ impl Front {
     async fn submit(&self, place: &Place, pending: Pending, confirmed: &Plan) {
         let guard = self.activity.begin();
         let origin = Origin { chat: place.chat, thread: place.thread, message: Some(place.message) };
-        match self.desk.submit(&place.actor, &pending.request, &pending.digest, Some(origin)).await {
+        let submit = self.desk.submit(&place.actor, &pending.request, &pending.digest, Some(origin));
+        match self.patiently(place, submit).await {
             Ok(running) => {
                 locked(&self.undelivered).insert(running.id, guard);
                 locked(&self.running).insert(running.id, running.view.clone());

@@ -21,7 +21,7 @@ const BUTTONS_A_ROW: usize = 3;
 impl Front {
     /// How one project stands.
     pub(crate) async fn status(&self, place: &Place, project: &ProjectName) {
-        match self.desk.status(&place.actor, project).await {
+        match self.patiently(place, self.desk.status(&place.actor, project)).await {
             Ok(status) => {
                 let buttons = self.status_buttons(place, project);
                 self.say_with(place, words::status(&status, self.now()), buttons).await;
@@ -54,14 +54,14 @@ impl Front {
             (name.to_string(), asked)
         };
         // In order, so that the list is the same every time.
-        let all: Vec<_> = stream::iter(names).map(ask).buffered(ASKED_AT_ONCE).collect().await;
+        let all: Vec<_> = self.patiently(place, stream::iter(names).map(ask).buffered(ASKED_AT_ONCE).collect()).await;
         let buttons: Vec<Button> = all.iter().map(|(name, _)| Button { label: name.clone(), data: data('s', name) }).collect();
         self.say_with(place, words::overview(&all, self.now()), buttons.chunks(BUTTONS_A_ROW).map(<[Button]>::to_vec).collect()).await;
     }
 
     /// The last lines of a log: as a message, or as a file where they do not fit.
     pub(crate) async fn logs(&self, place: &Place, query: &LogQuery) {
-        let logs = match self.desk.logs(&place.actor, query).await {
+        let logs = match self.patiently(place, self.desk.logs(&place.actor, query)).await {
             Ok(logs) => logs,
             Err(refusal) => return self.say(place, self.refusal(&refusal)).await,
         };

@@ -110,6 +110,7 @@ pub(super) fn assemble(
         follows: Follows::default(),
         stale: Stale::default(),
         seldom: Seldom::default(),
+        unkept: Seldom::default(),
         strangers: Strangers::default(),
         undelivered: Mutex::default(),
         running: Mutex::default(),
@@ -164,7 +165,7 @@ async fn dispatch(bot: &Bot, api: &Api, front: &Front, ready: Vec<Update>, shutd
         .build();
     let mut reach = Reach::default();
     while !shutdown.is_cancelled() {
-        let listener = Listener::new(api.clone(), front.inbound.clone(), ready.clone(), shutdown.clone());
+        let listener = Listener::new(api.clone(), front.clone(), ready.clone());
         match dispatcher.try_dispatch_with_listener(listener, Arc::new(IgnoringErrorHandlerSafe)).await {
             Ok(()) => return,
             Err(_) => {

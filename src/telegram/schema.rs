@@ -3,17 +3,20 @@
 
 use std::convert::Infallible;
 
+use serde_json::Value;
 use teloxide::dispatching::{UpdateFilterExt, UpdateHandler};
 use teloxide::dptree;
-use teloxide::types::{CallbackQuery, Message, Update};
+use teloxide::types::{CallbackQuery, Message, Update, UpdateKind};
+use tokio::time::Instant;
 
 use super::clock::ApiClock;
 use super::command::{Command, Parsed, Press, Unclear, parse};
 use super::front::{Front, Place, locked};
 use super::limits::Stranger;
 use super::trust;
-use crate::domain::access::{Actor, ChatId, Denied, allow, role};
+use crate::domain::access::{Actor, ChatId, Denied, Role, allow, role};
 use crate::domain::project::Configuration;
+use crate::domain::words;
 
 /// What a message comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +40,21 @@ pub(crate) enum Intent {
 /// The handlers.
 pub(crate) fn schema() -> UpdateHandler<Infallible> {
     dptree::entry().branch(Update::filter_message().endpoint(on_message)).branch(Update::filter_callback_query().endpoint(on_press))
+}
+
+impl Front {
+    /// Says in the chats of listed people, and seldom, that what they wrote cannot be kept and so is not carried out yet.
+    pub(crate) fn cannot_keep(&self, bodies: Vec<Value>) {
+        let config = self.desk.configuration();
+        for update in bodies.into_iter().filter_map(super::listener::read) {
+            let UpdateKind::Message(message) = update.kind else { continue };
+            let Some(place) = trust::author(&message).ok().and_then(|actor| place(&message, actor)) else { continue };
+            if role(&config, &place.actor, None).is_ok() && self.unkept.may(place.chat, Instant::now()) {
+                let front = self.clone();
+                self.tasks.spawn(async move { front.say(&place, words::cannot_keep()).await });
+            }
+        }
+    }
 }
 
 /// A yes or no, as a word.
@@ -69,6 +87,13 @@ pub(crate) fn understand(message: &Message, context: &Context<'_>) -> Result<(Pl
     Ok((place, intent))
 }
 
+/// The greatest role that a listed person has, in general or in a project.
+pub(crate) fn greatest_role(config: &Configuration, actor: &Actor) -> Result<Role, &'static str> {
+    let general = role(config, actor, None).map_err(|_| "not listed")?;
+    let own = config.enabled().filter_map(|p| role(config, actor, Some(&p.name)).ok());
+    Ok(own.fold(general, Role::max))
+}
+
 fn intent(message: &Message, text: &str, place: &Place, context: &Context<'_>) -> Result<Intent, &'static str> {
     let config = context.config;
     let listed = role(config, &place.actor, None);
@@ -81,7 +106,8 @@ fn intent(message: &Message, text: &str, place: &Place, context: &Context<'_>) -
         (Parsed::NotOurs, Ok(_)) => talk(message, text, place, context),
         (Parsed::Unknown { typed, .. }, Ok(_)) => Ok(Intent::Unknown(typed)),
         (Parsed::Unclear { needs: Some(needs), unclear }, Ok(_)) => {
-            Ok(allow(config, &place.actor, None, needs).map_or_else(Intent::Denied, |()| Intent::Unclear(unclear)))
+            let has = greatest_role(config, &place.actor)?;
+            Ok(if has >= needs { Intent::Unclear(unclear) } else { Intent::Denied(Denied::Role { has, needs }) })
         }
         (Parsed::Unclear { needs: None, unclear }, Ok(_)) => Ok(Intent::Unclear(unclear)),
         (Parsed::Command { name, needs, command }, Ok(_)) => {
@@ -114,25 +140,40 @@ fn place(message: &Message, actor: Actor) -> Option<Place> {
     Some(Place { chat: message.chat.id.0, thread, message: message.id.0, private: message.chat.is_private(), actor, user })
 }
 
-async fn on_message(update: Update, message: Message, front: Front) -> Result<(), Infallible> {
+/// Runs a handler. A panic in one would leave teloxide with a dead worker, and the next update of that chat would end
+/// the process.
+fn guarded(update: &Update, front: &Front, handle: impl FnOnce(i64)) {
     let id = i64::from(update.id.0);
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handle(id))).is_err() {
+        tracing::error!(update = id, "a message could not be read: its handler panicked");
+        front.ignore(id, "its handler panicked");
+    }
+}
+
+async fn on_message(update: Update, message: Message, front: Front) -> Result<(), Infallible> {
+    guarded(&update, &front, |id| read_message(id, &message, &front));
+    Ok(())
+}
+
+async fn on_press(update: Update, press: CallbackQuery, front: Front) -> Result<(), Infallible> {
+    guarded(&update, &front, |id| read_press(id, press, &front));
+    Ok(())
+}
+
+fn read_message(id: i64, message: &Message, front: &Front) {
     let config = front.desk.configuration();
     let context = Context { config: &config, clock: &front.clock, me: front.me.0, username: &front.me.1 };
-    match understand(&message, &context) {
+    match understand(message, &context) {
         Err(why) => front.ignore(id, why),
         Ok((place, intent)) => {
             let listed = role(&config, &place.actor, None).is_ok();
-            let Some(stranger) = admit(&front, place.chat, listed) else {
-                front.ignore(id, "a stranger who asks too much");
-                return Ok(());
-            };
+            let Some(stranger) = admit(front, place.chat, listed) else { return front.ignore(id, "a stranger who asks too much") };
             // The turn is taken here, where messages still come in their order.
             let turn = matches!(intent, Intent::Run(Command::Operate(_))).then(|| locked(&front.asked).turn(place.chat, place.user));
             let work = front.clone().carry_out(place.clone(), intent, turn);
             front.spawn(id, place, stranger, work);
         }
     }
-    Ok(())
 }
 
 /// Lets listed people in, and strangers as far as their number allows; none for a stranger too many.
@@ -140,21 +181,18 @@ fn admit(front: &Front, chat: ChatId, listed: bool) -> Option<Option<Stranger>> 
     if listed { Some(None) } else { front.strangers.enter(chat).map(Some) }
 }
 
-async fn on_press(update: Update, press: CallbackQuery, front: Front) -> Result<(), Infallible> {
-    let id = i64::from(update.id.0);
+fn read_press(id: i64, press: CallbackQuery, front: &Front) {
     let actor = trust::presser(&press);
     let (Ok(actor @ Actor::Telegram { user, .. }), Some(message)) = (actor, &press.message) else {
-        front.ignore(id, "a press that is nobody's");
-        return Ok(());
+        return front.ignore(id, "a press that is nobody's");
     };
     let chat = message.chat();
     let regular = message.regular_message();
     let thread = regular.filter(|m| m.is_topic_message).and_then(|m| m.thread_id).map(|t| t.0.0);
     let place = Place { chat: chat.id.0, thread, message: message.id().0, private: chat.is_private(), actor, user };
     let config = front.desk.configuration();
-    let Some(stranger) = admit(&front, place.chat, role(&config, &place.actor, None).is_ok()) else {
-        front.ignore(id, "a stranger who presses too much");
-        return Ok(());
+    let Some(stranger) = admit(front, place.chat, role(&config, &place.actor, None).is_ok()) else {
+        return front.ignore(id, "a stranger who presses too much");
     };
     let read = Press::read(press.data.as_deref().unwrap_or_default(), &config);
     let callback = press.id.0;
@@ -166,7 +204,6 @@ async fn on_press(update: Update, press: CallbackQuery, front: Front) -> Result<
     let turn = operates.then(|| locked(&front.asked).turn(place.chat, place.user));
     let work = front.clone().pressed(place.clone(), callback, read, denied, turn);
     front.spawn(id, place, stranger, work);
-    Ok(())
 }
 
 #[cfg(test)]

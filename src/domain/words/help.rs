@@ -4,6 +4,9 @@ use super::trimmed;
 use crate::domain::access::{ChatId, Role, UserId};
 use crate::domain::text::Text;
 
+/// How many projects are named in which a person has another role.
+const PROJECTS_SHOWN: usize = 10;
+
 /// A command, for the help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelpRow {
@@ -17,9 +20,10 @@ pub struct HelpRow {
     pub example: String,
 }
 
-/// Every command that a person may use, with an example each.
-pub fn help(rows: &[HelpRow], role: Role) -> Text {
-    let mut text = Text::new().plain(format!("Your role is {}. You can use:\n", role.word()));
+/// Every command that a person may use, with an example each. `own` are projects in which their role is another one.
+pub fn help(rows: &[HelpRow], role: Role, own: &[(String, Role)]) -> Text {
+    let own: String = own.iter().take(PROJECTS_SHOWN).map(|(project, role)| format!(", in {project} {}", role.word())).collect();
+    let mut text = Text::new().plain(format!("Your role is {}{own}. You can use:\n", role.word()));
     for row in rows {
         let arguments = if row.arguments.is_empty() { String::new() } else { format!(" {}", row.arguments) };
         text = text.plain(format!("\n/{}{arguments}\n{}\n", row.name, row.description));
@@ -51,18 +55,18 @@ mod tests {
         let status = HelpRow { name: "docker_status", arguments: "[p]", description: "What runs.", example: "shop".into() };
         let whoami_ = HelpRow { name: "whoami", arguments: "", description: "Your id.", example: String::new() };
         check(
-            &help(&[status, whoami_], Role::Viewer),
+            &help(&[status, whoami_], Role::Viewer, &[("shop".into(), Role::Admin)]),
             expect![[r#"
-            Your role is viewer. You can use:
+                Your role is viewer, in shop admin. You can use:
 
-            /docker_status [p]
-            What runs.
-            e.g. `/docker_status shop`
+                /docker_status [p]
+                What runs.
+                e.g. `/docker_status shop`
 
-            /whoami
-            Your id.
+                /whoami
+                Your id.
 
-            p is a project, p/service one service of it. Without a name the default project is meant."#]],
+                p is a project, p/service one service of it. Without a name the default project is meant."#]],
         );
         check(
             &welcome(),

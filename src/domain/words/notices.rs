@@ -31,6 +31,13 @@ pub fn broke_down() -> Text {
     Text::new().plain("That failed because of an error of mine; the log has the details.\nLook at /docker_history before you ask again.")
 }
 
+/// What came cannot be kept, and is not carried out before it is.
+pub fn cannot_keep() -> Text {
+    Text::new().plain(
+        "I cannot write to my data directory, so I carry out nothing for now.\nMost likely the disk is full; my log says more.\nWhat you sent is answered once that is mended.",
+    )
+}
+
 /// Messages that would change something and came too late. `skew` is how far this machine's clock is off, in
 /// milliseconds (ahead is positive), where that is worth saying.
 pub fn stale(what: &[String], limit_ms: i64, skew: Option<i64>) -> Text {
@@ -63,6 +70,13 @@ mod tests {
             expect!["You are not on the list of people who may use me. /whoami shows the id that an admin needs to add you."],
         );
         check(&chat_not_listed(), expect!["This chat is not on my list. /whoami shows the chat's id that an admin needs to add it."]);
+        check(
+            &cannot_keep(),
+            expect![[r#"
+                I cannot write to my data directory, so I carry out nothing for now.
+                Most likely the disk is full; my log says more.
+                What you sent is answered once that is mended."#]],
+        );
         check(&hint(), expect!["I understand commands only; /help lists them."]);
         check(
             &unanswered("/docker_restart <b>"),

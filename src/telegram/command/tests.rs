@@ -271,3 +271,14 @@ fn the_table_is_fit_for_telegram() {
         assert!(matches!(parse(&example, "b", &config), Parsed::Command { .. }), "the example of {} works", spec.name);
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn nothing_that_is_typed_panics(text in "\\PC{0,60}", arguments in "[a-z=\"“”„/0-9 äs.\\-]{0,40}", which in 0..COMMANDS.len()) {
+        let config = configuration_for_tests(&["shop", "50"], Some("shop"));
+        for text in [text.clone(), format!("/{text}"), format!("/{} {text}", COMMANDS[which].name), format!("/{} {arguments}", COMMANDS[which].name)] {
+            parse(&text, "dock_bot", &config);
+            Press::read(&text, &config);
+        }
+    }
+}

@@ -47,6 +47,14 @@ impl Item {
         }
     }
 
+    /// Takes it out of its topic; false where it is in none.
+    pub(crate) fn leave_thread(&mut self) -> bool {
+        match &mut self.job {
+            Job::Send { letter, .. } | Job::Document { letter, .. } => letter.thread.take().is_some(),
+            Job::Edit { .. } => false,
+        }
+    }
+
     /// Ends it.
     pub(crate) fn end(self, result: Result<i32, NotSent>) {
         match self.job {

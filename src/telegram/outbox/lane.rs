@@ -155,6 +155,10 @@ fn failed(chat: ChatId, item: &mut Item, error: CallError) -> Tried {
             item.bare = true;
             Tried::Changed
         }
+        CallError::Refused { why, .. } if why.contains("message thread not found") && item.leave_thread() => {
+            tracing::info!(chat, "the topic is gone; its answers go to the chat");
+            Tried::Changed
+        }
         CallError::Refused { code, why } => {
             match (is_edit, code) {
                 // Deleted, or too old to be edited: nobody misses the edit.

@@ -9,9 +9,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use teloxide::payloads::AnswerCallbackQuery;
-use teloxide::types::CallbackQueryId;
+use teloxide::payloads::{AnswerCallbackQuery, SendChatAction};
+use teloxide::types::{CallbackQueryId, ChatAction, ChatId as TgChat, MessageId, ThreadId};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::activity::Activity;
@@ -83,7 +84,8 @@ struct Hub {
     activity: Activity,
     /// Counts what waits here.
     waiting: Activity,
-    lanes: Mutex<HashMap<ChatId, Arc<Lane>>>,
+    /// The lanes, with what works on them: one that died of a panic is replaced.
+    lanes: Mutex<HashMap<ChatId, (Arc<Lane>, AbortHandle)>>,
     all: Mutex<Bucket>,
     /// Groups that became supergroups, and as which.
     moved: Mutex<HashMap<ChatId, ChatId>>,
@@ -149,6 +151,15 @@ impl Outbox {
         });
     }
 
+    /// Shows that something is being prepared, for about five seconds. At once, and never tried again.
+    pub(crate) async fn typing(&self, chat: ChatId, thread: Option<i32>) {
+        let mut payload = SendChatAction::new(TgChat(chat), ChatAction::Typing);
+        payload.message_thread_id = thread.map(|t| ThreadId(MessageId(t)));
+        if let Err(error) = self.0.api.call(&payload).await {
+            tracing::debug!(%error, "that something is being prepared could not be shown");
+        }
+    }
+
     /// Waits until nothing waits in any lane, or until the time is over; whether nothing waits.
     pub(crate) async fn drained(&self, limit: Duration) -> bool {
         timeout(limit, self.0.waiting.idle()).await.is_ok()
@@ -160,11 +171,11 @@ impl Outbox {
         let item = Item { job, deadline, tries: 0, bare: false, _guards: [hub.activity.begin(), hub.waiting.begin()] };
         let mut lanes = locked(&hub.lanes);
         let lane = match lanes.get(&chat) {
-            Some(lane) => Arc::clone(lane),
-            None => {
+            Some((lane, worker)) if !worker.is_finished() => Arc::clone(lane),
+            _ => {
                 let lane = Arc::new(Lane::default());
-                lanes.insert(chat, Arc::clone(&lane));
-                tokio::spawn(lane::work(Arc::clone(hub), chat, Arc::clone(&lane)));
+                let worker = tokio::spawn(lane::work(Arc::clone(hub), chat, Arc::clone(&lane)));
+                lanes.insert(chat, (Arc::clone(&lane), worker.abort_handle()));
                 lane
             }
         };

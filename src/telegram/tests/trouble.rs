@@ -136,3 +136,60 @@ async fn a_clean_end_is_quick_and_complete() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     chat.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_said_once_and_nothing_is_lost() {
+    let chat = Chat::start().await;
+    chat.ask("/whoami").await;
+    // As with a full disk: whatever is to be written is refused.
+    let blocker = rusqlite::Connection::open(chat.directory.path().join("dockmaster.db")).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    chat.api.say(ADMIN, ADMIN, "/whoami");
+    assert!(chat.next().await.text.contains("cannot write to my data directory"));
+    drop(blocker);
+    assert!(chat.next().await.text.starts_with("Your id"));
+    chat.finish().await;
+}
+
+/// Collects what is logged on this thread.
+#[derive(Clone, Default)]
+struct Logged(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+// One thread, so that the log of everything that the bot does is caught.
+#[tokio::test]
+async fn the_token_is_never_logged_and_an_outage_is_logged_once() {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let chat = Chat::start().await;
+    chat.ask("/whoami").await;
+    chat.api.set_away(true);
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    chat.api.set_away(false);
+    chat.ask("/whoami").await;
+    for fault in [Fault::Unauthorized, Fault::Conflict, Fault::BadGateway, Fault::DropBefore] {
+        chat.api.fault("getUpdates", fault, 1);
+        chat.ask("/whoami").await;
+    }
+    chat.finish().await;
+    let logged = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
+    let secret = TOKEN.split(':').nth(1).unwrap();
+    let told: Vec<&str> = logged.lines().filter(|l| l.contains(secret)).collect();
+    assert_eq!(told, Vec::<&str>::new());
+    let count = |said: &str| logged.matches(said).count();
+    // The connection that was cut may have been opened anew without anybody noticing.
+    assert!((2..=3).contains(&count("Telegram is away")) && count("another process polls") == 1, "{logged}");
+    assert!(count("Telegram answers again") >= 2);
+}
