@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::Millis;
 use crate::domain::project::Configuration;
 use crate::engine::compose::Compose;
-use crate::engine::docker::Docker;
+use crate::engine::docker::{self, Docker};
 use crate::history::History;
 use crate::history::lock::DataLock;
 use crate::operations::{Desk, Tools, recover};
@@ -68,7 +68,7 @@ pub async fn engine(host: Option<&str>) -> Result<Docker, AppError> {
 }
 
 fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> AppError {
-    let place = host.unwrap_or("unix:///var/run/docker.sock");
+    let place = host.unwrap_or(docker::DEFAULT_HOST);
     AppError::Setting(format!(
         "No Docker engine answers at {place} ({error}): install one (Debian: apt install docker.io), start it, and see that this user may use its socket, or name another with DOCKER_HOST."
     ))
@@ -91,13 +91,14 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
     let history = History::open(&parts.data.join("dockmaster.db"));
     let history = history.map_err(|e| AppError::Failed(format!("{} cannot be used: {e}.", parts.data.display())))?;
     let docker = engine(parts.docker_host.as_deref()).await?;
+    let docker_host = parts.docker_host.unwrap_or_else(|| docker::DEFAULT_HOST.to_owned());
     let stopping = parts.shutdown.clone();
     let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await;
     if compose.is_none() {
         tracing::warn!("Docker Compose v2 is not installed: projects can be watched and restarted, not deployed");
     }
     let data = parts.data.canonicalize().unwrap_or(parts.data);
-    let tools = Tools { docker, compose, history: history.clone(), clock: now, data, stopping };
+    let tools = Tools { docker, docker_host, compose, history: history.clone(), clock: now, data, stopping };
     recover(&tools).await.map_err(|e| AppError::Failed(format!("What an earlier run left cannot be put in order: {e}.")))?;
     history.prune(now()).await.map_err(|e| AppError::Failed(format!("{e}.")))?;
     // The sender is kept: whoever reloads the configuration will send through it.

@@ -12,6 +12,7 @@ use crate::app::{self, AppError, Parts};
 use crate::config;
 use crate::domain::project::Configuration;
 use crate::engine::compose::Compose;
+use crate::engine::docker;
 use crate::process::{self, Invocation};
 use crate::sandbox::bot_api::BotApi;
 use crate::sandbox::sample::Sample;
@@ -56,23 +57,31 @@ pub async fn run(trial: Trial, out: &mut impl Write, shutdown: CancellationToken
             "Docker Compose v2 is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned(),
         )
     })?;
+    let docker_host = trial.docker_host.clone().unwrap_or_else(|| docker::DEFAULT_HOST.to_owned());
+    let tool = Tool { compose, docker_host };
     // The sample is written anew: not below the feet of another trial.
     let _lock = app::hold(&trial.data)?;
     forget(&trial.data.join(BOT))?;
     let port = free_port().await.map_err(|e| failed("No port is free for the sample", e))?;
     let sample = Sample::write(&trial.data.join("sample"), port).map_err(|e| failed("The sample cannot be written", e))?;
-    let result = match bring_up(&compose, &sample, &shutdown).await {
+    let result = match bring_up(&tool, &sample, &shutdown).await {
         Ok(()) => converse(&trial, &sample, out, shutdown).await,
         // Whoever ended it knows why it did not come up.
         Err(_) if shutdown.is_cancelled() => Ok(()),
         Err(error) => Err(error),
     };
-    take_down(&compose, &sample).await;
+    take_down(&tool, &sample).await;
     result
 }
 
 fn say(out: &mut impl Write, line: &str) -> Result<(), AppError> {
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| failed("Nothing can be printed", e))
+}
+
+/// Compose, and the engine that it is to work on.
+struct Tool {
+    compose: Compose,
+    docker_host: String,
 }
 
 fn failed(what: &str, why: impl std::fmt::Display) -> AppError {
@@ -89,23 +98,24 @@ fn forget(bot: &Path) -> Result<(), AppError> {
 }
 
 /// Brings the sample's first version up.
-async fn bring_up(compose: &Compose, sample: &Sample, shutdown: &CancellationToken) -> Result<(), AppError> {
+async fn bring_up(tool: &Tool, sample: &Sample, shutdown: &CancellationToken) -> Result<(), AppError> {
     // What an earlier trial left running would hold on to files that were written anew.
-    take_down(compose, sample).await;
-    call(compose, &sample.name, &sample.base, &["build", "--quiet"], shutdown).await?;
-    call(compose, &sample.name, &sample.production, &["up", "-d", "--build", "--wait", "--quiet-pull"], shutdown).await
+    take_down(tool, sample).await;
+    call(tool, &sample.name, &sample.base, &["build", "--quiet"], shutdown).await?;
+    call(tool, &sample.name, &sample.production, &["up", "-d", "--build", "--wait", "--quiet-pull"], shutdown).await
 }
 
 async fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port())
 }
 
-async fn call(compose: &Compose, name: &str, directory: &Path, args: &[&str], shutdown: &CancellationToken) -> Result<(), AppError> {
-    let invocation = Invocation::new(&compose.program)
-        .args(&compose.prefix)
+async fn call(tool: &Tool, name: &str, directory: &Path, args: &[&str], shutdown: &CancellationToken) -> Result<(), AppError> {
+    let invocation = Invocation::new(&tool.compose.program)
+        .args(&tool.compose.prefix)
         .args(["--ansi", "never", "-p", name, "--project-directory"])
         .arg(directory)
         .args(args)
+        .environment("DOCKER_HOST", &tool.docker_host)
         .limit(UP_LIMIT);
     match process::run(&invocation, &mut |_| {}, shutdown).await {
         Ok(finished) if finished.success() => Ok(()),
@@ -114,9 +124,9 @@ async fn call(compose: &Compose, name: &str, directory: &Path, args: &[&str], sh
     }
 }
 
-async fn take_down(compose: &Compose, sample: &Sample) {
+async fn take_down(tool: &Tool, sample: &Sample) {
     let args = ["down", "-v", "-t", "3"];
-    if let Err(error) = call(compose, &sample.name, &sample.production, &args, &CancellationToken::new()).await {
+    if let Err(error) = call(tool, &sample.name, &sample.production, &args, &CancellationToken::new()).await {
         tracing::warn!(%error, "the sample's containers were left");
     }
 }

@@ -158,9 +158,10 @@ pub struct Restart {
     /// The order in which services restart.
     #[serde(default = "by_dependency")]
     pub strategy: Strategy,
-    /// How long a container may take to stop before it is killed, at most 10m.
-    #[serde(default = "ten_seconds")]
-    pub stop_timeout: DurationText,
+    /// How long a container may take to stop before it is killed, at most 10m. Unless told, each container's own time counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DurationText")]
+    pub stop_timeout: Option<DurationText>,
 }
 
 /// A duration, such as `10s`, `2m` or `1h30m`.

@@ -259,7 +259,7 @@ fn restart(report: &mut Report, at: &At<'_>) -> RestartPolicy {
         policy.strategy = given;
     }
     if let Some(given) = object.get("stop_timeout").and_then(|at| at.duration(report, &STOP)) {
-        policy.stop_timeout = given;
+        policy.stop_timeout = Some(given);
     }
     object.finish(report, &[]);
     policy

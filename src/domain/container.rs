@@ -97,6 +97,22 @@ pub struct Container {
     pub tty: bool,
 }
 
+/// The hashes that Compose may label a container with that runs with a definition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConfigHash {
+    /// Of the whole definition.
+    pub whole: String,
+    /// Of the definition without the services that it needs: what Compose (before 2.29.3) labels with `--no-deps`.
+    pub alone: String,
+}
+
+impl ConfigHash {
+    /// Whether a container runs with this definition.
+    pub fn is_of(&self, container: &Container) -> bool {
+        container.config_hash().is_some_and(|label| label == self.whole || label == self.alone)
+    }
+}
+
 impl Container {
     /// The hash of the configuration that Compose made it from.
     pub fn config_hash(&self) -> Option<&str> {

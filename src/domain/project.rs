@@ -181,13 +181,13 @@ impl Default for DeployPolicy {
 pub struct RestartPolicy {
     /// The order in which services restart.
     pub strategy: Strategy,
-    /// How long a container may take to stop before it is killed.
-    pub stop_timeout: Duration,
+    /// How long a container may take to stop before it is killed; none means what the container itself says.
+    pub stop_timeout: Option<Duration>,
 }
 
 impl Default for RestartPolicy {
     fn default() -> Self {
-        Self { strategy: Strategy::Dependency, stop_timeout: Duration::from_secs(10) }
+        Self { strategy: Strategy::Dependency, stop_timeout: None }
     }
 }
 

@@ -207,6 +207,24 @@ impl Resolved {
         services.filter_map(read).collect()
     }
 
+    /// This configuration with no service needing another; none where that is how it is already.
+    pub fn alone(&self) -> Option<Self> {
+        let mut alone = self.clone();
+        let services = alone.0.get_mut("services")?.as_object_mut()?;
+        let mut changed = false;
+        for service in services.values_mut().filter_map(Value::as_object_mut) {
+            changed |= service.remove("depends_on").is_some();
+        }
+        changed.then_some(alone)
+    }
+
+    /// Takes away what a service needs.
+    pub fn forget_dependencies(&mut self, service: &ServiceName) {
+        if let Some(service) = self.0.get_mut("services").and_then(|s| s.get_mut(service.as_str())).and_then(Value::as_object_mut) {
+            service.remove("depends_on");
+        }
+    }
+
     /// Puts one directory in the place of another in every path.
     pub fn relocate(&mut self, from: &Path, to: &Path) {
         relocate(&mut self.0, &from.to_string_lossy(), &to.to_string_lossy());

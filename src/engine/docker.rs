@@ -14,10 +14,14 @@ use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::project::{ContainerSelector, Source};
 
+/// Where the engine is unless told otherwise.
+pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// How long the engine may take to answer a question.
 const READ_LIMIT: Duration = Duration::from_secs(15);
 /// How much longer than a container's own time to stop the engine may take to stop it.
 const STOP_GRACE: Duration = Duration::from_secs(20);
+/// The longest that a container made with a time of its own may take to stop.
+const STOP_MAX: Duration = Duration::from_secs(600);
 /// How many containers are inspected at a time.
 const INSPECTED_AT_ONCE: usize = 16;
 
@@ -88,7 +92,7 @@ impl Docker {
     /// # Errors
     /// The address cannot be used.
     pub fn at(host: Option<&str>) -> Result<Self, EngineError> {
-        let host = host.unwrap_or("unix:///var/run/docker.sock");
+        let host = host.unwrap_or(DEFAULT_HOST);
         let api = match host.strip_prefix("unix://") {
             Some(path) => bollard::Docker::connect_with_unix(path, READ_LIMIT.as_secs(), bollard::API_DEFAULT_VERSION),
             None => bollard::Docker::connect_with_http(host, READ_LIMIT.as_secs(), bollard::API_DEFAULT_VERSION),
@@ -174,26 +178,26 @@ impl Docker {
         Ok(self.api.unpause_container(id).await?)
     }
 
-    /// Stops a container, which has `within` to end by itself.
+    /// Stops a container, which has `within` to end by itself; none means what it was made with.
     ///
     /// # Errors
     /// It is gone, or it cannot be stopped.
-    pub async fn stop(&self, id: &str, within: Duration) -> Result<(), EngineError> {
-        let options = query::StopContainerOptionsBuilder::default().t(seconds(within)).build();
-        Ok(self.patient(within).stop_container(id, Some(options)).await?)
+    pub async fn stop(&self, id: &str, within: Option<Duration>) -> Result<(), EngineError> {
+        let options = within.map(|within| query::StopContainerOptionsBuilder::default().t(seconds(within)).build());
+        Ok(self.patient(within).stop_container(id, options).await?)
     }
 
-    /// Restarts a container, which has `within` to end by itself.
+    /// Restarts a container, which has `within` to end by itself; none means what it was made with.
     ///
     /// # Errors
     /// It is gone, or it cannot be restarted.
-    pub async fn restart(&self, id: &str, within: Duration) -> Result<(), EngineError> {
-        let options = query::RestartContainerOptionsBuilder::default().t(seconds(within)).build();
-        Ok(self.patient(within).restart_container(id, Some(options)).await?)
+    pub async fn restart(&self, id: &str, within: Option<Duration>) -> Result<(), EngineError> {
+        let options = within.map(|within| query::RestartContainerOptionsBuilder::default().t(seconds(within)).build());
+        Ok(self.patient(within).restart_container(id, options).await?)
     }
 
-    fn patient(&self, within: Duration) -> bollard::Docker {
-        self.api.clone().with_timeout(within + STOP_GRACE)
+    fn patient(&self, within: Option<Duration>) -> bollard::Docker {
+        self.api.clone().with_timeout(within.unwrap_or(STOP_MAX) + STOP_GRACE)
     }
 
     /// The id of the image that a name or id means here; none where the engine has none.

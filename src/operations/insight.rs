@@ -8,6 +8,7 @@ use dashmap::DashMap;
 use super::deploy;
 use super::tools::Tools;
 use crate::domain::Millis;
+use crate::domain::container::ConfigHash;
 use crate::domain::project::{Project, ProjectName, ServiceName, Source};
 use crate::domain::status::Ahead;
 
@@ -20,8 +21,8 @@ pub(super) struct Insight {
     pub(super) ahead: Option<Ahead>,
     /// Services that production's compose files declare.
     pub(super) declared: BTreeSet<ServiceName>,
-    /// The hash that each of them would have.
-    pub(super) hashes: std::collections::BTreeMap<ServiceName, String>,
+    /// The hashes that each of them would have.
+    pub(super) hashes: std::collections::BTreeMap<ServiceName, ConfigHash>,
     /// Why it could not be measured.
     pub(super) trouble: Option<String>,
     measured: Millis,

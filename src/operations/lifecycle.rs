@@ -115,8 +115,9 @@ async fn stopped(job: &Job, meant: &[Container]) -> StepResult {
             None => (true, "stopped and removed".to_owned()),
             Some(now) if matches!(now.state, State::Running | State::Restarting) => (false, "runs again".to_owned()),
             Some(now) if now.exit_code == 137 => {
-                let within = i64::try_from(job.project.restart.stop_timeout.as_millis()).unwrap_or(i64::MAX);
-                (true, format!("stopped (killed: it did not end within {})", duration(within)))
+                let within = job.project.restart.stop_timeout.and_then(|within| i64::try_from(within.as_millis()).ok());
+                let within = within.map_or_else(|| "in its time".to_owned(), |within| format!("within {}", duration(within)));
+                (true, format!("stopped (killed: it did not end {within})"))
             }
             Some(_) => (true, "stopped".to_owned()),
         };

@@ -20,7 +20,7 @@ pub(super) fn status(
         .map(|c| ServiceStatus {
             primary: primary(&c.service),
             stateful: project.stateful.contains(&c.service),
-            pending: insight.hashes.get(&c.service).is_some_and(|hash| c.config_hash() != Some(hash.as_str())),
+            pending: insight.hashes.get(&c.service).is_some_and(|hash| !hash.is_of(&c)),
             since: if c.state == State::Running { c.started } else { c.finished },
             exit_code: matches!(c.state, State::Exited | State::Dead | State::Restarting).then_some(c.exit_code),
             done: c.is_done(),

@@ -1,12 +1,13 @@
 //! What operations work with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::Millis;
+use crate::domain::container::ConfigHash;
 use crate::domain::failure::Failure;
 use crate::domain::project::{ProjectName, ServiceName};
 use crate::engine::compose::{self, Compose, Files, Resolved};
@@ -35,6 +36,8 @@ pub fn random_name() -> Result<String, getrandom::Error> {
 pub struct Tools {
     /// The engine.
     pub docker: Docker,
+    /// Where the engine is.
+    pub docker_host: String,
     /// The Compose program, where there is one.
     pub compose: Option<Compose>,
     /// The history.
@@ -51,7 +54,7 @@ pub struct Tools {
 #[derive(Clone)]
 pub(super) struct Config {
     pub(super) resolved: Resolved,
-    pub(super) hashes: std::collections::BTreeMap<ServiceName, String>,
+    pub(super) hashes: BTreeMap<ServiceName, ConfigHash>,
     pub(super) unset: Vec<String>,
 }
 
@@ -70,7 +73,13 @@ impl Tools {
                 "Install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2) and restart dockmaster.",
             )
         })?;
-        Ok(Invocation::new(&compose.program).args(compose.prefix.iter().cloned()).args(args).environment(process::MARK, mark).limit(limit))
+        Ok(Invocation::new(&compose.program)
+            .args(compose.prefix.iter().cloned())
+            .args(args)
+            .environment(process::MARK, mark)
+            // Without it Compose would follow the current `docker context`, which may be another engine than the one we ask.
+            .environment("DOCKER_HOST", &self.docker_host)
+            .limit(limit))
     }
 
     /// The `env_file`s that a project's compose files name; none where they cannot be read, which resolving them will say.
@@ -107,12 +116,29 @@ impl Tools {
         let mut resolved = Resolved::parse(&finished.stdout).map_err(|why| broken(format!("{why}.")))?;
         resolved.relocate(files.directory, directory);
         let hashing = Files { directory, ..files.clone() };
-        let invocation = self.compose(what, hashing.hashes(), CONFIG_LIMIT, "")?.stdin(resolved.to_bytes());
-        let hashed = process::run(&invocation, &mut |_| {}, &self.stopping).await.map_err(|e| secretive(what, e))?;
+        let whole = self.hashes(what, &hashing, &resolved).await?;
+        let alone = match resolved.alone() {
+            Some(alone) => self.hashes(what, &hashing, &alone).await?,
+            None => whole.clone(),
+        };
+        let both = |(service, whole): (ServiceName, String)| {
+            let alone = alone.get(&service).unwrap_or(&whole).clone();
+            (service, ConfigHash { whole, alone })
+        };
+        Ok(Config { resolved, hashes: whole.into_iter().map(both).collect(), unset })
+    }
+
+    async fn hashes(&self, what: &str, files: &Files<'_>, resolved: &Resolved) -> Result<BTreeMap<ServiceName, String>, Failure> {
+        let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, "")?.stdin(resolved.to_bytes());
+        let mut said: Vec<String> = Vec::new();
+        let mut note = |line: &str| said.push(line.to_owned());
+        let hashed = process::run(&invocation, &mut note, &self.stopping).await.map_err(|e| secretive(what, e))?;
         if hashed.code != Some(0) {
-            return Err(broken(format!("Compose cannot hash its configuration: {}.", last_message(&hashed))));
+            let last = said.last().map_or_else(String::new, |l| compose::message(l));
+            let why = format!("Compose cannot hash its configuration: {}.", last.trim_end_matches('.'));
+            return Err(Failure::new(what, why, "Mend the compose file and ask again."));
         }
-        Ok(Config { resolved, hashes: compose::parse_hashes(&String::from_utf8_lossy(&hashed.stdout)), unset })
+        Ok(compose::parse_hashes(&String::from_utf8_lossy(&hashed.stdout)))
     }
 }
 

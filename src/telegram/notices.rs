@@ -29,16 +29,19 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Delivery(Mutex<HashMap<i64, Tries>>);
 
 /// How often one was tried, and when it may be tried again; none while it is on its way.
+#[derive(Default)]
 struct Tries {
     count: u32,
     next: Option<Instant>,
+    /// It was dealt with (or given up, and why), and only that is still to be noted: it must not be sent again.
+    settled: Option<Option<String>>,
 }
 
 impl Delivery {
     /// This one is to be tried again, later each time.
     fn later(&self, notice: i64) {
         let mut all = locked(&self.0);
-        let tries = all.entry(notice).or_insert(Tries { count: 0, next: None });
+        let tries = all.entry(notice).or_default();
         let pause = Duration::from_secs(1 << tries.count.min(6)).min(BACKOFF_MAX);
         tries.count = tries.count.saturating_add(1);
         tries.next = Some(Instant::now() + pause);
@@ -68,7 +71,7 @@ impl Front {
         let mut due: HashMap<ChatId, Vec<Waiting>> = HashMap::new();
         for notice in waiting {
             let mut all = locked(&delivery.0);
-            let tries = all.entry(notice.id).or_insert(Tries { count: 0, next: Some(now) });
+            let tries = all.entry(notice.id).or_insert(Tries { next: Some(now), ..Tries::default() });
             if tries.next.is_some_and(|at| at <= now) {
                 tries.next = None;
                 due.entry(notice.origin.chat).or_default().push(notice);
@@ -91,7 +94,28 @@ impl Front {
     }
 
     async fn deliver(&self, delivery: &Delivery, waiting: Waiting) {
-        let result = match self.composed(&waiting).await {
+        let settled = locked(&delivery.0).get(&waiting.id).and_then(|tries| tries.settled.clone());
+        let why_not = match settled {
+            Some(why_not) => why_not,
+            None => match self.told(&waiting).await {
+                Ok(why_not) => why_not,
+                Err(()) => return delivery.later(waiting.id),
+            },
+        };
+        if let Notice::Outcome { operation } = waiting.notice {
+            drop(locked(&self.undelivered).remove(&operation));
+        }
+        if let Err(error) = self.history.notice_settled(waiting.id, self.now(), why_not.clone()).await {
+            tracing::error!(%error, notice = waiting.id, "a chat was told, and that could not be noted yet");
+            locked(&delivery.0).entry(waiting.id).or_default().settled = Some(why_not);
+            return delivery.later(waiting.id);
+        }
+        locked(&delivery.0).remove(&waiting.id);
+    }
+
+    /// Tells a chat. Nothing where it was told, why not where it never will be.
+    async fn told(&self, waiting: &Waiting) -> Result<Option<String>, ()> {
+        let result = match self.composed(waiting).await {
             Ok(Some((text, buttons))) => {
                 let origin = waiting.origin;
                 let reply_to = origin.message;
@@ -103,17 +127,10 @@ impl Front {
                 Err(NotSent::Away)
             }
         };
-        let why_not = match result {
-            Ok(_) => None,
-            Err(NotSent::Refused(why)) => Some(why),
-            Err(NotSent::Away | NotSent::Unsure | NotSent::Full | NotSent::Ending) => return delivery.later(waiting.id),
-        };
-        if let Err(error) = self.history.notice_settled(waiting.id, self.now(), why_not).await {
-            tracing::error!(%error, notice = waiting.id, "a chat was told, and that could not be noted");
-        }
-        locked(&delivery.0).remove(&waiting.id);
-        if let Notice::Outcome { operation } = waiting.notice {
-            drop(locked(&self.undelivered).remove(&operation));
+        match result {
+            Ok(_) => Ok(None),
+            Err(NotSent::Refused(why)) => Ok(Some(why)),
+            Err(NotSent::Away | NotSent::Unsure | NotSent::Full | NotSent::Ending) => Err(()),
         }
     }
 

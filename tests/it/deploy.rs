@@ -224,3 +224,66 @@ async fn an_env_file_that_is_brought_counts_as_configuration() {
     assert!(again.text.contains("Nothing to deploy"), "{}", again.text);
     world.finish().await;
 }
+
+/// Gives an image another name, by hand.
+fn tag(image: &str, name: &str) {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let socket = host.strip_prefix("unix://").expect("tests use an engine on a socket");
+    let address = format!("http://engine/images/{image}/tag?repo={name}&tag=latest");
+    crate::support::fixture::sh("curl", &["-sSf", "-X", "POST", "--unix-socket", socket, &address]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_image_name_was_given_to_another_image_stays() {
+    let name = format!("dmt-kept-{}", std::process::id());
+    tag(image(), &name);
+    let store = healthy_service("").replace(image(), &name);
+    let fixture = Fixture::new(&[("web", web(", depends_on: { postgres: { condition: service_healthy } }")), ("postgres", store)])
+        .with(json!({ "stateful": ["postgres"] }));
+    for root in [&fixture.workspace, &fixture.production] {
+        std::fs::write(root.join("Dockerfile"), dockerfile(SERVES)).unwrap();
+        std::fs::write(root.join("page"), "page one\n").unwrap();
+    }
+    fixture.compose(&["up", "-d", "--build", "--wait"]);
+    // As a pull of the same name would.
+    tag(&format!("{}-web", fixture.name), &name);
+    fixture.write("page", "page two\n");
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    let store = shop.container("postgres");
+    let plan = world.ask("/docker_deploy").await;
+    assert!(plan.text.contains("pending") && plan.text.contains("another image"), "{}", plan.text);
+    let outcome = world.confirm().await;
+    assert!(outcome.text.starts_with('✅'), "{}", outcome.text);
+    assert_eq!(shop.container("postgres"), store, "the store was not touched");
+    let again = world.ask("/docker_deploy").await;
+    assert!(again.text.contains("Nothing to deploy"), "web is not renewed for nothing:\n{}", again.text);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_that_changed_after_the_plan_was_confirmed_stops_the_deploy() {
+    let fixture = shop();
+    // The build takes as long as this file is not there, so that there is time to change something meanwhile.
+    let waits = "RUN [\"sh\", \"-c\", \"sleep 3\"]\n";
+    fixture.write("Dockerfile", &format!("{}{waits}", dockerfile(SERVES)));
+    fixture.write(
+        "docker-compose.yml",
+        &crate::support::fixture::compose_file(&[
+            ("web", web(", environment: { COLOUR: \"${COLOUR:-red}\" }")),
+            ("postgres", healthy_service("")),
+        ]),
+    );
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    world.ask("/docker_deploy").await;
+    world.say("yes");
+    let progress = world.next().await;
+    world.api.wait_until(ADMIN, progress.id, crate::support::PATIENCE, |m| m.text.contains("⏳ Build")).await.unwrap();
+    shop.write_production(".env", "COLOUR=green\n");
+    let outcome = world.outcome(ADMIN).await;
+    assert!(outcome.text.starts_with('❌') && outcome.text.contains(".env"), "{}", outcome.text);
+    let running = engine_get(&format!("/containers/{}/json", shop.container("web").0));
+    assert!(!running["Config"]["Env"].to_string().contains("COLOUR"), "what nobody confirmed does not run: {}", running["Config"]["Env"]);
+    world.finish().await;
+}

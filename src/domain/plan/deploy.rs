@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Plan, ServicePlan, Step, digest, layers};
-use crate::domain::container::Container;
+use crate::domain::container::{ConfigHash, Container};
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Changes, Manifest, TreePath};
 use crate::domain::names::offer;
@@ -63,8 +63,8 @@ pub struct DeployFacts<'a> {
 pub struct ServiceFacts {
     /// Its name.
     pub name: ServiceName,
-    /// The hash that Compose would label its containers with.
-    pub config_hash: String,
+    /// The hashes that Compose would label its containers with.
+    pub config_hash: ConfigHash,
     /// How its image is built, where it is.
     pub build: Option<BuildFacts>,
     /// The id of the image that its image name means here, where the engine has it.
@@ -163,7 +163,10 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
 fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, with: &BTreeSet<ServiceName>) -> ServicePlan {
     let containers: Vec<&Container> = facts.containers.iter().filter(|c| c.service == service.name).collect();
     let stateful = facts.project.stateful.contains(&service.name);
-    let why_build = service.build.as_ref().and_then(|b| why_build(b, files, containers.is_empty()));
+    let moved = service.image_id.as_ref().is_some_and(|id| containers.iter().any(|c| c.image_id != *id));
+    let moved = moved.then(|| format!("{} means another image now", service.image));
+    // What is built here is built again where its name was given to something else: that may be anything.
+    let why_build = service.build.as_ref().and_then(|b| why_build(b, files, containers.is_empty()).or_else(|| moved.clone()));
     let build = why_build.is_some();
     let mut reasons: Vec<String> = why_build.into_iter().collect();
     let mut action = if build { Action::Recreate } else { Action::Stay };
@@ -171,14 +174,13 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
         action = Action::Create;
         reasons.push("new".to_owned());
     } else {
-        if containers.iter().any(|c| c.config_hash() != Some(service.config_hash.as_str())) {
+        if !containers.iter().all(|c| service.config_hash.is_of(c)) {
             action = Action::Recreate;
             reasons.push("configuration changed".to_owned());
         }
-        let moved = service.image_id.as_ref().is_some_and(|id| containers.iter().any(|c| c.image_id != *id));
-        if moved && !build {
+        if let Some(moved) = moved.filter(|_| !build) {
             action = Action::Recreate;
-            reasons.push(format!("{} means another image now", service.image));
+            reasons.push(moved);
         }
         let read: Vec<&TreePath> = files.touched().filter(|p| service.reads.iter().any(|r| p.is_within(r))).collect();
         if !read.is_empty() {

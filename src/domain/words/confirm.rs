@@ -2,6 +2,7 @@
 
 use super::{plan, trimmed, warning};
 use crate::domain::confirm::Settled;
+use crate::domain::manifest::TreePath;
 use crate::domain::plan::{Action, Plan};
 use crate::domain::text::{Text, count, duration};
 
@@ -49,7 +50,7 @@ fn differences(before: &Plan, now: &Plan) -> Vec<String> {
         {
             if was.len() != is.len() {
                 found.push(format!("{word}: {} before, {} now", count(was.len(), "file"), is.len()));
-            } else if let Some(path) = is.iter().find(|p| !was.contains(p)) {
+            } else if let Some(path) = stranger_among(was, is) {
                 found.push(format!("{word}: {path} was not among them before"));
             }
         }
@@ -60,6 +61,12 @@ fn differences(before: &Plan, now: &Plan) -> Vec<String> {
         found.push(format!("and {more} more differences"));
     }
     found
+}
+
+/// The first path that was not there before. Lists can be long, so that each is looked up in a set.
+fn stranger_among<'a>(was: &[TreePath], is: &'a [TreePath]) -> Option<&'a TreePath> {
+    let was: std::collections::BTreeSet<&TreePath> = was.iter().collect();
+    is.iter().find(|path| !was.contains(path))
 }
 
 fn with(planned: &Text, ending: String) -> Text {

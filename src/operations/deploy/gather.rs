@@ -124,6 +124,11 @@ impl Facts {
         self.services.iter().find(|s| s.name == *service)?.build.as_ref()
     }
 
+    /// Whether a configuration is the one that was planned with.
+    pub(super) fn is_configured_as(&self, config: &Config) -> bool {
+        config.resolved.hash() == self.configuration
+    }
+
     /// The plan that follows from these facts.
     pub(in super::super) fn plan(&self, project: &Project, with: &BTreeSet<ServiceName>) -> Result<Plan, Failure> {
         // Names are matched in any case; what is unknown stays as it was typed, to be refused.

@@ -140,7 +140,7 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     let changes =
         job.plan.files.as_ref().ok_or_else(|| Failure::new("Nothing was promoted.", "The plan has no files.", "Report this as a bug."))?;
     // A build can take minutes, in which somebody may have mended something in production by hand.
-    if !unchanged(facts).await {
+    if !unchanged(facts, changes).await {
         let failure = Failure::new(
             "The files were not brought into production.",
             "Somebody changed files in production since you confirmed.",
@@ -154,17 +154,20 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     let promoted = match transfer::promote(&promotion, &mut line).await {
         Ok(promoted) => promoted,
         Err(failure) => {
-            return Err(Stop::unchanged(failure, unchanged(facts).await));
+            return Err(Stop::unchanged(failure, unchanged(facts, changes).await));
         }
     };
     Ok(Some(format!("{} copied, {} deleted", promoted.copied, promoted.deleted)))
 }
 
-/// Whether production is as it was when this was planned. What cannot be read is not known to be.
-async fn unchanged(facts: &Facts) -> bool {
+/// Whether production is as it was when this was planned, as far as a release touches it: what else lives there may well
+/// be written to. What cannot be read is not known to be unchanged.
+async fn unchanged(facts: &Facts, changes: &Changes) -> bool {
     let (root, rules) = (facts.production_root.clone(), facts.rules.clone());
     let scanned = tokio::task::spawn_blocking(move || scan(&root, &rules, &tokio_util::sync::CancellationToken::new())).await;
-    matches!(scanned, Ok(Ok(scan)) if scan.manifest == facts.production)
+    let Ok(Ok(scan)) = scanned else { return false };
+    let touched = facts.workspace.0.keys().chain(&changes.deleted);
+    touched.into_iter().all(|path| scan.manifest.0.get(path) == facts.production.0.get(path))
 }
 
 /// Records the release.
@@ -206,7 +209,11 @@ impl Facts {
     /// What is in the way.
     pub(in super::super) async fn check(&self, plan: &Plan) -> Result<(), Failure> {
         match &plan.files {
-            Some(changes) if !changes.is_empty() => transfer::check(&self.promotion(Path::new(""), changes, "")).await,
+            Some(changes) if !changes.is_empty() => {
+                let checked = transfer::check(&self.promotion(Path::new(""), changes, "")).await;
+                // Nothing was tried yet, so that nothing "could not be brought".
+                checked.map_err(|failure| Failure { what: format!("{} cannot be deployed.", plan.request.project()), ..failure })
+            }
             _ => Ok(()),
         }
     }

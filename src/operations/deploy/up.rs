@@ -1,6 +1,6 @@
 //! Bringing services up without touching those that stay.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::domain::failure::Failure;
 use crate::domain::plan::Step;
 use crate::domain::project::{ComposeSource, ServiceName, Source};
 use crate::domain::text::count;
-use crate::engine::compose::{Files, own_tag};
+use crate::engine::compose::{Definition, Files, own_tag};
+use crate::engine::docker::EngineError;
 use crate::process;
 
 /// How much longer than services may take to become healthy `up` may take: making and stopping containers.
@@ -29,13 +30,18 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         return Err(Failure::new(what, "Only a compose project can be brought up.", "Start its containers by hand.").into());
     };
     let production = production.canonicalize().unwrap_or_else(|_| production.clone());
-    tag_images(job, what).await?;
     let config = production_config(&job.tools, &job.project).await?;
     let mut config = config.ok_or_else(|| Failure::new(what, "Production has no compose file.", "Deploy first: /docker_deploy."))?;
+    if job.deploy.as_ref().is_some_and(|facts| !facts.is_configured_as(&config)) {
+        return Err(facts_changed(what).into());
+    }
+    tag_images(job, what).await?;
     let containers = job.tools.docker.containers(&job.project.source).await.map_err(|e| e.failure(what))?;
-    let staying = staying(&config, &containers, services);
-    let substituted = !staying.is_empty() && substitute(job, compose, &production, &staying, &containers, &mut config).await;
-    let without_dependencies = !staying.is_empty() && !substituted;
+    let needed = needed(&config.resolved.services(&compose.name, &production), services);
+    let staying = staying(&config, &containers, &needed);
+    let moved = image_moved(job, &containers, &needed).await.map_err(|e| e.failure(what))?;
+    let substituted = !moved && !staying.is_empty() && substitute(job, compose, &production, &staying, &containers, &mut config).await;
+    let without_dependencies = moved || (!staying.is_empty() && !substituted);
     let environment = Some(production.join(".env")).filter(|p| p.is_file());
     let files = Files {
         name: &compose.name,
@@ -77,10 +83,45 @@ async fn tag_images(job: &Job, what: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The services that have containers, differ from the files, and are not meant.
-fn staying(config: &Config, containers: &[Container], services: &[ServiceName]) -> BTreeSet<ServiceName> {
-    let differs = |c: &&Container| config.hashes.get(&c.service).is_some_and(|hash| c.config_hash() != Some(hash.as_str()));
-    containers.iter().filter(|c| !services.contains(&c.service)).filter(differs).map(|c| c.service.clone()).collect()
+/// What was confirmed is not what would be brought up.
+fn facts_changed(what: &str) -> Failure {
+    Failure::new(
+        what,
+        "Production's configuration is not the one that you confirmed: somebody changed .env or another file that it is made of.",
+        "Ask for the deploy again: the new plan shows what would change.",
+    )
+}
+
+/// The services that Compose would look after because of the ones that are meant: what they need, and so on.
+fn needed(definitions: &BTreeMap<ServiceName, Definition>, services: &[ServiceName]) -> BTreeMap<ServiceName, String> {
+    let mut needed = BTreeMap::new();
+    let mut queue: Vec<&ServiceName> = services.iter().collect();
+    while let Some(service) = queue.pop() {
+        for other in definitions.get(service).into_iter().flat_map(|d| &d.depends_on) {
+            if let Some(definition) = definitions.get(other).filter(|_| !services.contains(other) && !needed.contains_key(other)) {
+                needed.insert(other.clone(), definition.image.clone());
+                queue.push(other);
+            }
+        }
+    }
+    needed
+}
+
+/// Those of them that Compose would remake because they run with another definition.
+fn staying(config: &Config, containers: &[Container], needed: &BTreeMap<ServiceName, String>) -> BTreeSet<ServiceName> {
+    let differs = |c: &&Container| config.hashes.get(&c.service).is_some_and(|hash| c.config_hash() != Some(hash.whole.as_str()));
+    containers.iter().filter(|c| needed.contains_key(&c.service)).filter(differs).map(|c| c.service.clone()).collect()
+}
+
+/// Whether Compose would remake one of them because its image's name means another image now.
+async fn image_moved(job: &Job, containers: &[Container], needed: &BTreeMap<ServiceName, String>) -> Result<bool, EngineError> {
+    for container in containers {
+        let Some(image) = needed.get(&container.service) else { continue };
+        if job.tools.docker.image_id(image).await?.is_some_and(|id| id != container.image_id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Puts the definitions that services which stay run with in the place of the new ones. They are looked for in the kept
@@ -104,6 +145,18 @@ async fn substitute(
     let root = job.tools.place(&job.project.name).join("running");
     let environment = Some(production.join(".env")).filter(|p| p.is_file());
     let mut left = staying.clone();
+    left.retain(|service| {
+        let alone = config.hashes.get(service).map(|hash| hash.alone.clone());
+        let was_alone = containers.iter().filter(|c| c.service == *service).all(|c| c.config_hash() == alone.as_deref());
+        if was_alone {
+            // It was brought up without what it needs, and Compose labelled it so.
+            config.resolved.forget_dependencies(service);
+        }
+        !was_alone
+    });
+    if left.is_empty() {
+        return true;
+    }
     for release in kept {
         let _ = std::fs::remove_dir_all(&root);
         if let Err(error) = write_files(&root, &release) {
@@ -116,7 +169,7 @@ async fn substitute(
         let Ok(before) = job.tools.resolve("A kept release cannot be read.", &files).await else { continue };
         left.retain(|service| {
             let labels = containers.iter().filter(|c| c.service == *service).map(Container::config_hash);
-            let found = before.hashes.get(service).is_some_and(|hash| labels.into_iter().all(|label| label == Some(hash.as_str())));
+            let found = before.hashes.get(service).is_some_and(|hash| labels.into_iter().all(|label| label == Some(hash.whole.as_str())));
             if found {
                 config.resolved.substitute(service, &before.resolved);
             }
