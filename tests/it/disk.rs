@@ -59,7 +59,9 @@ async fn a_message_that_cannot_be_kept_is_not_acknowledged_and_is_answered_when_
         world.say(&format!("/docker_history {}", "x".repeat(4_000)));
         world.api.last_update()
     };
-    program.says("messages could not be kept, so they are not acknowledged yet").await;
+    program.says("messages cannot be kept, so they are not acknowledged").await;
+    let told = world.next().await;
+    assert!(told.text.contains("the disk is full") && told.text.contains("answered once that is mended"), "{}", told.text);
     assert!(program.lives() && !world.api.acknowledged(update));
     disk.free();
     world.next().await;
