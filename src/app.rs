@@ -20,6 +20,8 @@ use crate::telegram::{self, Activity, TelegramError};
 
 /// How long a running step may take to end when dockmaster is asked to stop.
 const FINISH_LIMIT: Duration = Duration::from_secs(60);
+/// How often old rows of the history are taken away.
+const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 
 /// What an app is assembled from.
 #[derive(Debug)]
@@ -74,6 +76,16 @@ fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> 
     ))
 }
 
+/// A program that runs for months takes old rows away while it runs.
+async fn prune_daily(history: History) {
+    loop {
+        tokio::time::sleep(PRUNE_EVERY).await;
+        if let Err(error) = history.prune(now()).await {
+            tracing::warn!(%error, "old rows of the history could not be taken away");
+        }
+    }
+}
+
 /// Takes a data directory, so that no other dockmaster works in it.
 ///
 /// # Errors
@@ -101,6 +113,7 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
     let tools = Tools { docker, docker_host, compose, history: history.clone(), clock: now, data, stopping };
     recover(&tools).await.map_err(|e| AppError::Failed(format!("What an earlier run left cannot be put in order: {e}.")))?;
     history.prune(now()).await.map_err(|e| AppError::Failed(format!("{e}.")))?;
+    let pruning = tokio::spawn(prune_daily(history.clone()));
     // The sender is kept: whoever reloads the configuration will send through it.
     let (_configuration, receiver) = watch::channel(Arc::new(parts.configuration));
     let desk = Arc::new(Desk::new(receiver, tools));
@@ -114,6 +127,7 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
     if tokio::time::timeout(FINISH_LIMIT, desk.finish()).await.is_err() {
         tracing::error!("an operation did not end in time; the next start says how far it came");
     }
+    pruning.abort();
     drop(lock);
     ran.map_err(|error| match error {
         TelegramError::WrongToken(_) => AppError::Setting(error.to_string()),

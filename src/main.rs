@@ -72,8 +72,14 @@ fn shutdown_on_signals() -> Result<CancellationToken, AppError> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("asked to stop");
+        tracing::info!("asked to stop; a running step is finished first, a second signal ends at once");
         token.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::warn!("asked twice: what runs is cut off; the next start ends what is left of it and tells the chat");
+        std::process::exit(1);
     });
     Ok(shutdown)
 }

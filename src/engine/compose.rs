@@ -104,9 +104,9 @@ impl Files<'_> {
         args
     }
 
-    /// Pulls images.
+    /// Pulls images, of a resolved configuration on the standard input.
     pub fn pull(&self, services: &[ServiceName]) -> Vec<OsString> {
-        [self.global(true), words(&["--progress", "plain", "pull", "--"]), names(services)].concat()
+        [self.global(false), words(&["--progress", "plain", "pull", "--"]), names(services)].concat()
     }
 
     /// Makes or remakes containers, from the files or, with `from_stdin`, from a resolved configuration.
@@ -158,6 +158,8 @@ pub struct BuildSection {
     pub dockerfile: Option<String>,
     /// Further contexts: paths or addresses.
     pub additional: Vec<String>,
+    /// Further names that the image gets as soon as it is built.
+    pub tags: Vec<String>,
     /// A hash of the whole section (its arguments may be secrets).
     pub hash: String,
 }
@@ -282,6 +284,7 @@ fn build_section(build: &Value) -> BuildSection {
         context: text("context").unwrap_or_default(),
         dockerfile: if inline { None } else { Some(text("dockerfile").unwrap_or_else(|| "Dockerfile".to_owned())) },
         additional: additional.filter_map(|(_, v)| v.as_str().map(str::to_owned)).collect(),
+        tags: build.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(|t| t.as_str().map(str::to_owned)).collect(),
         hash: blake3::hash(build.to_string().as_bytes()).to_hex().to_string(),
     }
 }
@@ -357,7 +360,25 @@ pub fn unset_variable(line: &str) -> Option<String> {
 /// The sentence in a line of Compose's standard error: without time and level.
 pub fn message(line: &str) -> String {
     let line = line.split_once("msg=").map_or(line, |(_, message)| message.trim_matches('"'));
-    line.replace("\\\"", "\"").trim().to_owned()
+    let line = line.replace("\\\"", "\"");
+    match quotes_environment(&line) {
+        Some(at) => format!("{} a line that is not NAME=value", line[..at].trim_end().trim_end_matches(':')),
+        None => line.trim().to_owned(),
+    }
+}
+
+/// Where a message begins to quote a file of variables: what follows may be a secret.
+fn quotes_environment(line: &str) -> Option<usize> {
+    ["unterminated quoted value", "unexpected character", "in variable name"].iter().filter_map(|words| line.find(words)).min()
+}
+
+/// The sentence that says why Compose failed, from what it wrote to standard error. One that quotes a file of variables
+/// may go on over several lines, all of which are left out.
+pub fn reason(lines: &[String]) -> String {
+    let quoting = lines.iter().find(|line| quotes_environment(line).is_some());
+    let last = lines.iter().rev().find(|line| !line.trim().is_empty());
+    let sentence = quoting.or(last).map_or_else(String::new, |line| message(line));
+    sentence.trim_end_matches('.').to_owned()
 }
 
 /// The tag under which dockmaster builds an image for a release: `dockmaster/shop/backend:3`.
@@ -398,6 +419,17 @@ mod tests {
         assert_eq!(unset_variable("The \"A\" variable is not set.").as_deref(), Some("A"));
         assert_eq!(unset_variable("Container web Started"), None);
         assert_eq!(message(line), "The \"FOO_1\" variable is not set. Defaulting to a blank string.");
+    }
+
+    #[test]
+    fn what_compose_quotes_of_an_env_file_is_left_out() {
+        let said = [
+            "failed to read /srv/shop/.env: line 3: unexpected character \"&\" in variable name \"DB_PASSWORD&=hunter2\"".to_owned(),
+            "hunter2-goes-on".to_owned(),
+        ];
+        assert_eq!(reason(&said), "failed to read /srv/shop/.env: line 3 a line that is not NAME=value");
+        assert!(!message("unterminated quoted value \"hunter2").contains("hunter2"));
+        assert_eq!(reason(&["time=x level=error msg=\"no such service\"".to_owned(), String::new()]), "no such service");
     }
 
     #[test]

@@ -27,6 +27,10 @@ use crate::domain::status::{Busy, ProjectStatus};
 use crate::domain::view::OperationView;
 use crate::history::operations::{NewOperation, OperationRecord};
 
+/// How often it is tried to keep an outcome while the project is still held: some seconds.
+const KEPT_AT_ONCE: u32 = 4;
+/// How often it is tried after that: about an hour.
+const KEPT_LATER: u32 = 120;
 /// How many operations a history shows.
 const HISTORY_SHOWN: usize = 10;
 
@@ -159,13 +163,15 @@ impl Desk {
         let what = format!("{} could not be planned.", request.kind().verb());
         let containers = self.tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
         // Only a start can do anything about services without a container.
-        let declared = match request.kind() {
-            Kind::Start => deploy::production_config(&self.tools, project).await?.map(|c| c.hashes.into_keys().collect()),
+        let config = match request.kind() {
+            Kind::Start => deploy::production_config(&self.tools, project).await?,
             _ => None,
         };
-        let declared: BTreeSet<ServiceName> = declared.unwrap_or_default();
+        let declared: BTreeSet<ServiceName> = config.iter().flat_map(|c| c.hashes.keys().cloned()).collect();
+        let configuration = config.as_ref().map(|c| c.resolved.hash()).unwrap_or_default();
+        let unset: &[String] = config.as_ref().map_or(&[], |c| &c.unset);
         let request = with_known_case(request, containers.iter().map(|c| &c.service).chain(&declared));
-        let facts = LifecycleFacts { project, containers: &containers, declared: &declared };
+        let facts = LifecycleFacts { project, containers: &containers, declared: &declared, configuration: &configuration, unset };
         Ok((plan_lifecycle(&facts, &request)?, None))
     }
 
@@ -234,20 +240,31 @@ async fn supervise(job: Job, hold: Hold, insights: Insights) {
             services: Vec::new(),
         }
     });
-    tracing::info!(operation = job.operation, verdict = outcome.verdict.word(), "ended");
+    let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+    tracing::info!(operation = job.operation, verdict = outcome.verdict.word(), why, "ended");
     insights.forget(&job.project.name);
-    keep(&job, &outcome).await;
+    let kept = keep(&job, &outcome, KEPT_AT_ONCE).await;
     drop(hold);
-    job.recorder.show(&Event::Ended { outcome });
+    job.recorder.show(&Event::Ended { outcome: outcome.clone() });
+    if !kept {
+        // The project is free again; the chat is told as soon as there is room for that.
+        keep(&job, &outcome, KEPT_LATER).await;
+    }
 }
 
-/// Keeps an outcome. A full disk may be a passing thing, so it is tried for a while; the view has the outcome in any case.
-async fn keep(job: &Job, outcome: &Outcome) {
-    for wait in [0u64, 1, 2, 4, 8] {
-        tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
+/// Keeps an outcome; false where it could not be kept. A full disk may be a passing thing, so it is tried several times;
+/// the view has the outcome in any case.
+async fn keep(job: &Job, outcome: &Outcome, tries: u32) -> bool {
+    for attempt in 0..tries {
         match job.tools.history.operation_end(job.operation, outcome.clone(), (job.tools.clock)()).await {
-            Ok(()) => return,
+            Ok(()) => return true,
             Err(error) => tracing::error!(operation = job.operation, %error, "the outcome could not be kept"),
         }
+        let pause = std::time::Duration::from_secs(1 << attempt.min(5));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = job.tools.stopping.cancelled(), if tries == KEPT_LATER => return false,
+        }
     }
+    false
 }

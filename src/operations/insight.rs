@@ -33,13 +33,15 @@ pub(super) struct Insight {
 pub(super) struct Insights {
     known: Arc<DashMap<ProjectName, Insight>>,
     busy: Arc<DashMap<ProjectName, ()>>,
+    /// How often each project's measures were forgotten.
+    forgotten: Arc<DashMap<ProjectName, u64>>,
     /// One at a time: a measure reads whole trees, and nobody waits for it.
     turn: Arc<tokio::sync::Semaphore>,
 }
 
 impl Insights {
     pub(super) fn new() -> Self {
-        Self { known: Arc::default(), busy: Arc::default(), turn: Arc::new(tokio::sync::Semaphore::new(1)) }
+        Self { known: Arc::default(), busy: Arc::default(), forgotten: Arc::default(), turn: Arc::new(tokio::sync::Semaphore::new(1)) }
     }
 
     /// What is known of a project now. A measure that is old is renewed in the background.
@@ -51,9 +53,14 @@ impl Insights {
         known
     }
 
-    /// Forgets what was measured: it is no longer so.
+    /// Forgets what was measured, and what is being measured right now: it is no longer so.
     pub(super) fn forget(&self, project: &ProjectName) {
+        *self.forgotten.entry(project.clone()).or_default() += 1;
         self.known.remove(project);
+    }
+
+    fn generation(&self, project: &ProjectName) -> u64 {
+        self.forgotten.get(project).map(|n| *n).unwrap_or_default()
     }
 
     fn measure(&self, tools: Tools, project: Project) {
@@ -63,15 +70,28 @@ impl Insights {
         let insights = self.clone();
         tokio::spawn(async move {
             let _turn = insights.turn.acquire().await;
-            let insight = measure(&tools, &project).await;
-            insights.known.insert(project.name.clone(), insight);
+            let begun = insights.generation(&project.name);
+            // In a task of its own: a panic there must not leave the project marked as being measured for ever.
+            let measured = tokio::spawn({
+                let project = project.clone();
+                async move { measure(&tools, &project).await }
+            });
+            match measured.await {
+                Ok(insight) if insights.generation(&project.name) == begun => {
+                    insights.known.insert(project.name.clone(), insight);
+                }
+                Ok(_) => {}
+                Err(died) => tracing::error!(%died, "measuring a project broke off"),
+            }
             insights.busy.remove(&project.name);
         });
     }
 }
 
 async fn measure(tools: &Tools, project: &Project) -> Insight {
-    let mut insight = Insight::default();
+    // What is seen is at least as old as this.
+    let measured = (tools.clock)();
+    let mut insight = Insight { measured, ..Insight::default() };
     match deploy::production_config(tools, project).await {
         Ok(Some(config)) => {
             insight.declared = config.hashes.keys().cloned().collect();
@@ -83,7 +103,6 @@ async fn measure(tools: &Tools, project: &Project) -> Insight {
     if project.workspace.is_some() {
         match deploy::gather(tools, project).await {
             Ok(facts) => {
-                let measured = (tools.clock)();
                 // What a plan refuses (an unset variable, say) is told when a deploy is asked for; the count stands all the same.
                 insight.ahead = facts.plan(project, &BTreeSet::new()).ok().and_then(|plan| {
                     let files = plan.files.as_ref()?.touched().count();
@@ -93,6 +112,5 @@ async fn measure(tools: &Tools, project: &Project) -> Insight {
             Err(failure) => insight.trouble = insight.trouble.or(Some(failure.to_string())),
         }
     }
-    insight.measured = (tools.clock)();
     insight
 }

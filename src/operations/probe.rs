@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::recorder::Recorder;
+use super::runner::Stop;
 use super::tools::Tools;
 use crate::domain::event::Progress;
 use crate::domain::failure::Failure;
@@ -19,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Asks the project's probe, where it has one, until it answers with a status below 400.
-pub(super) async fn probe(tools: &Tools, project: &Project, recorder: &Recorder) -> Result<Option<ServiceOutcome>, Failure> {
+pub(super) async fn probe(tools: &Tools, project: &Project, recorder: &Recorder) -> Result<Option<ServiceOutcome>, Stop> {
     let Some(address) = &project.deploy.probe else { return Ok(None) };
     let what = "The services are up, and the probe does not answer.";
     let next = format!("Open {address} yourself and read the log; correct \"deploy.probe\" if it is the address that is wrong.");
@@ -38,9 +39,14 @@ pub(super) async fn probe(tools: &Tools, project: &Project, recorder: &Recorder)
             Err(error) if error.is_timeout() => format!("{address} does not answer within {} s", ATTEMPT.as_secs()),
             Err(error) => format!("{address} cannot be reached{}", if error.is_connect() { ": nothing listens there" } else { "" }),
         };
-        if Instant::now() >= deadline || tools.stopping.is_cancelled() {
+        if tools.stopping.is_cancelled() {
+            let why = "dockmaster was stopped before the probe answered.";
+            let failure = Failure::new("The services are up, and the probe was not asked to the end.", why, next);
+            return Err(Stop::cut_short(failure, true));
+        }
+        if Instant::now() >= deadline {
             recorder.service("probe", Progress::Failed, seen.clone());
-            return Err(Failure::new(what, format!("{seen}."), next));
+            return Err(Failure::new(what, format!("{seen}."), next).into());
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// The history cannot be read or written: dockmaster must not take new operations then.
 pub async fn recover(tools: &Tools) -> Result<usize, HistoryError> {
+    sweep(&tools.data.join("projects"));
     let unfinished = tools.history.operations_unfinished().await?;
     let found = unfinished.len();
     for operation in unfinished {
@@ -27,6 +28,18 @@ pub async fn recover(tools: &Tools) -> Result<usize, HistoryError> {
         tools.history.operation_end(operation.id, outcome, (tools.clock)()).await?;
     }
     Ok(found)
+}
+
+/// Takes away what planning left when it was cut off: directories of links. What cannot be taken away does no harm.
+fn sweep(projects: &std::path::Path) {
+    let entries = |path: &std::path::Path| std::fs::read_dir(path).into_iter().flatten().flatten();
+    for project in entries(projects) {
+        for left in entries(&project.path()).filter(|e| e.file_name().to_string_lossy().starts_with("plan-")) {
+            if let Err(error) = std::fs::remove_dir_all(left.path()) {
+                tracing::warn!(%error, "a directory of links was left behind");
+            }
+        }
+    }
 }
 
 fn outcome(operation: &OperationRecord, survivors: usize) -> Outcome {

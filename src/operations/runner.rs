@@ -97,6 +97,16 @@ impl Job {
 
 /// Runs the plan to its end.
 pub(super) async fn run(job: &Job) -> Outcome {
+    let mut begun = 0;
+    let mut outcome = run_steps(job, &mut begun).await;
+    if outcome.verdict != Verdict::Succeeded {
+        bring_back(job, begun, &mut outcome).await;
+    }
+    outcome
+}
+
+/// Runs the steps, up to the first that fails. `begun` counts those that were begun.
+async fn run_steps(job: &Job, begun: &mut usize) -> Outcome {
     for (at, step) in job.plan.steps.iter().enumerate() {
         if job.tools.stopping.is_cancelled() {
             return interrupted(&job.plan, at, job.noted());
@@ -104,6 +114,7 @@ pub(super) async fn run(job: &Job) -> Outcome {
         if let Err(failure) = job.recorder.begin(at).await {
             return failed(job, at, false, failure);
         }
+        *begun = at + 1;
         match execute(job, step).await {
             Ok(note) => job.recorder.report(Event::StepDone { step: at, note }).await,
             Err(stop) => {
@@ -117,6 +128,22 @@ pub(super) async fn run(job: &Job) -> Outcome {
         }
     }
     Outcome { verdict: Verdict::Succeeded, now: succeeded(job), failure: None, services: job.noted() }
+}
+
+/// A restart that ended between its stops and its starts must not leave stopped what it stopped.
+async fn bring_back(job: &Job, begun: usize, outcome: &mut Outcome) {
+    let (past, ahead) = job.plan.steps.split_at(begun.min(job.plan.steps.len()));
+    let stopped = past.iter().any(|step| matches!(step, Step::Stop { .. }));
+    for step in ahead.iter().filter(|_| stopped) {
+        let Step::Start { services } = step else { continue };
+        if let Err(stop) = act(job, Act::Start, services).await {
+            tracing::warn!(operation = job.operation, why = %stop.failure, "what was stopped did not come back well");
+        }
+    }
+    for line in job.noted() {
+        outcome.services.retain(|known| known.service != line.service);
+        outcome.services.push(line);
+    }
 }
 
 async fn execute(job: &Job, step: &Step) -> StepResult {

@@ -58,6 +58,13 @@ pub(super) struct Config {
     pub(super) unset: Vec<String>,
 }
 
+impl Config {
+    /// Whether this is the configuration with that hash.
+    pub(super) fn hash_is(&self, hash: &str) -> bool {
+        self.resolved.hash() == hash
+    }
+}
+
 impl Tools {
     /// Where what belongs to a project is kept.
     pub(super) fn place(&self, project: &ProjectName) -> PathBuf {
@@ -106,9 +113,9 @@ impl Tools {
         let broken = |why: String| Failure::new(what, why, "Mend the compose file (docker compose config shows the same) and ask again.");
         if finished.code != Some(0) {
             // Only what it wrote to standard error: the other output holds the values of `.env`.
-            let last = said.iter().rev().find(|l| !l.trim().is_empty()).map_or_else(String::new, |l| compose::message(l));
-            let mut failure = broken(format!("Compose cannot read its files: {}.", last.trim_end_matches('.')));
-            if last.contains("required variable") {
+            let reason = compose::reason(&said);
+            let mut failure = broken(format!("Compose cannot read its files: {reason}."));
+            if reason.contains("required variable") {
                 failure.next = "Set it in production's .env and ask again.".to_owned();
             }
             return Err(failure);
@@ -134,8 +141,7 @@ impl Tools {
         let mut note = |line: &str| said.push(line.to_owned());
         let hashed = process::run(&invocation, &mut note, &self.stopping).await.map_err(|e| secretive(what, e))?;
         if hashed.code != Some(0) {
-            let last = said.last().map_or_else(String::new, |l| compose::message(l));
-            let why = format!("Compose cannot hash its configuration: {}.", last.trim_end_matches('.'));
+            let why = format!("Compose cannot hash its configuration: {}.", compose::reason(&said));
             return Err(Failure::new(what, why, "Mend the compose file and ask again."));
         }
         Ok(compose::parse_hashes(&String::from_utf8_lossy(&hashed.stdout)))
@@ -149,11 +155,10 @@ fn secretive(what: &str, error: ProcessError) -> Failure {
     failure
 }
 
-/// The last line that a program printed, as a sentence's end.
+/// Why a program failed, as a sentence's end.
 pub(super) fn last_message(finished: &Finished) -> String {
-    let last = finished.tail.iter().rev().find(|l| !l.trim().is_empty());
-    let message = last.map_or_else(|| format!("it ended with code {:?} and no word", finished.code), |l| compose::message(l));
-    message.trim_end_matches('.').to_owned()
+    let reason = compose::reason(&finished.tail);
+    if reason.is_empty() { format!("it ended with code {:?} and no word", finished.code) } else { reason }
 }
 
 /// What a process that could not be run means.

@@ -32,8 +32,9 @@ use crate::domain::Millis;
 use crate::history::{History, HistoryError};
 use crate::operations::Desk;
 
-/// How long running operations may take at the end: the desk ends them at their next safe point.
-const OPERATIONS_END: Duration = Duration::from_secs(60);
+/// How long running operations may take at the end: the desk ends them after the running step, which has a limit of its
+/// own. Whoever has no time for that signals twice.
+const OPERATIONS_END: Duration = Duration::from_secs(3_600);
 /// How long work that was begun may take at the end.
 const TASKS_END: Duration = Duration::from_secs(5);
 /// How long messages may take to go out at the end; outcomes that do not make it wait in the history.

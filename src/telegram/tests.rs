@@ -103,6 +103,7 @@ impl Chat {
     fn boot_at(&mut self, url: &str, token: &str) {
         let shutdown = CancellationToken::new();
         let tools = Tools {
+            docker_host: "unix:///nowhere".to_owned(),
             docker: Docker::at(Some(&format!("unix://{}", self.directory.path().join("docker.sock").display()))).unwrap(),
             compose: None,
             history: self.history.clone(),

@@ -264,8 +264,8 @@ async fn a_store_whose_image_name_was_given_to_another_image_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_variable_that_changed_after_the_plan_was_confirmed_stops_the_deploy() {
     let fixture = shop();
-    // The build takes as long as this file is not there, so that there is time to change something meanwhile.
-    let waits = "RUN [\"sh\", \"-c\", \"sleep 3\"]\n";
+    // A build that takes its time, every time: what was built once comes from the cache.
+    let waits = format!("RUN [\"sh\", \"-c\", \"sleep 3; echo {}\"]\n", fixture.production.display());
     fixture.write("Dockerfile", &format!("{}{waits}", dockerfile(SERVES)));
     fixture.write(
         "docker-compose.yml",
@@ -285,5 +285,40 @@ async fn a_variable_that_changed_after_the_plan_was_confirmed_stops_the_deploy()
     assert!(outcome.text.starts_with('❌') && outcome.text.contains(".env"), "{}", outcome.text);
     let running = engine_get(&format!("/containers/{}/json", shop.container("web").0));
     assert!(!running["Config"]["Env"].to_string().contains("COLOUR"), "what nobody confirmed does not run: {}", running["Config"]["Env"]);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_the_compose_file_extends_counts_as_configuration() {
+    let fixture = Fixture::up(&[("web", healthy_service(""))]);
+    let common =
+        |colour: &str| crate::support::fixture::compose_file(&[("base", healthy_service(&format!("environment: {{ COLOUR: {colour} }}")))]);
+    fixture.write("docker-compose.yml", "services:\n  web: { extends: { file: common/base.yml, service: base } }\n");
+    fixture.write("common/base.yml", &common("green"));
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    let environment = || engine_get(&format!("/containers/{}/json", shop.container("web").0))["Config"]["Env"].to_string();
+    for colour in ["green", "blue"] {
+        shop.write("common/base.yml", &common(colour));
+        let plan = world.ask("/docker_deploy").await;
+        assert!(plan.text.contains("web: recreate (configuration changed)"), "{}", plan.text);
+        let outcome = world.confirm().await;
+        assert!(outcome.text.starts_with('✅'), "{}", outcome.text);
+        assert!(environment().contains(&format!("COLOUR={colour}")), "{}", environment());
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_a_broken_env_file_is_never_told() {
+    let fixture = Fixture::up(&[("web", healthy_service(""))]);
+    fixture.write_production(".env", "FINE=1\nDB_PASSWORD=\"hunter2-is-secret\nOTHER=also-secret\n");
+    let world = World::start(fixture).await;
+    let refused = world.ask("/docker_deploy").await;
+    assert!(refused.text.contains(".env"), "{}", refused.text);
+    let status = world.ask("/docker_status").await;
+    for message in [&refused, &status] {
+        assert!(!message.text.contains("secret") && !message.text.contains("DB_PASSWORD"), "{}", message.text);
+    }
     world.finish().await;
 }

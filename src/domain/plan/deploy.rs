@@ -252,6 +252,18 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     steps.into_iter().flatten().collect()
 }
 
+/// What the services that are made or remade need, and so on: Compose starts that.
+fn needed<'a>(facts: &'a DeployFacts<'_>, services: &'a [ServicePlan]) -> BTreeSet<&'a ServiceName> {
+    let made = |s: &&ServicePlan| matches!(s.action, Action::Recreate | Action::Create);
+    let mut queue: Vec<&ServiceName> = services.iter().filter(made).map(|s| &s.service).collect();
+    let mut needed = BTreeSet::new();
+    while let Some(service) = queue.pop() {
+        let depends_on = facts.services.iter().filter(|s| s.name == *service).flat_map(|s| &s.depends_on);
+        queue.extend(depends_on.filter(|other| needed.insert(*other)));
+    }
+    needed
+}
+
 fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) -> Vec<String> {
     let mut warnings = Vec::new();
     for service in facts.services.iter().filter(|s| !s.asks.is_empty()) {
@@ -272,8 +284,13 @@ fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) 
         .filter(|s| facts.containers.iter().any(|c| c.service == s.service && !c.is_up() && !c.is_done()))
         .map(|s| &s.service)
         .collect();
-    if !idle.is_empty() {
-        warnings.push(format!("Not up already, and left as it is: {}.", listing(idle, 5)));
+    let needed = needed(facts, services);
+    let (started, left): (Vec<&ServiceName>, Vec<&ServiceName>) = idle.into_iter().partition(|s| needed.contains(s));
+    if !left.is_empty() {
+        warnings.push(format!("Not up already, and left as it is: {}.", listing(left, 5)));
+    }
+    if !started.is_empty() {
+        warnings.push(format!("Not up already, and started where it is stopped, since others need it: {}.", listing(started, 5)));
     }
     let stopping: Vec<&ServiceName> =
         services.iter().filter(|s| s.stateful && !matches!(s.action, Action::Stay | Action::Create)).map(|s| &s.service).collect();

@@ -17,6 +17,10 @@ pub struct LifecycleFacts<'a> {
     pub project: &'a Project,
     /// Its containers.
     pub containers: &'a [Container],
+    /// A hash of the whole resolved configuration, where it was asked for.
+    pub configuration: &'a str,
+    /// Variables that the compose files use and nothing sets.
+    pub unset: &'a [String],
     /// Services that its files declare; those without a container can be started. Empty where nothing declares them.
     pub declared: &'a BTreeSet<ServiceName>,
 }
@@ -73,7 +77,20 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
         }
     };
     let warnings = warnings(request, &services, &by_service);
-    let digest = digest(request, &steps, &services, |_| {});
+    let makes = services.iter().any(|s| s.action == Action::Create);
+    if makes && !facts.unset.is_empty() {
+        return Err(Failure::new(
+            format!("{} cannot be started.", facts.project.name),
+            format!("The compose file uses {}, which nothing sets.", listing(facts.unset, 5)),
+            "Set it in production's .env, or give it a default in the compose file: ${NAME:-default}.",
+        ));
+    }
+    let digest = digest(request, &steps, &services, |feed| {
+        // What is made is made from the configuration; what is only started or stopped has its own.
+        if makes {
+            feed(facts.configuration.as_bytes());
+        }
+    });
     Ok(Plan { request: request.clone(), strategy, steps, services, files: None, not_copied: Vec::new(), warnings, digest })
 }
 
@@ -140,6 +157,8 @@ fn service_plan(
     let all_running = containers.iter().all(|c| c.state == State::Running);
     let done = !containers.is_empty() && containers.iter().all(|c| c.is_done());
     let action = match kind {
+        // What is not there keeps no data that could be touched.
+        Kind::Start if containers.is_empty() && request.service().is_none() => Action::Create,
         _ if !meant => Action::Stay,
         Kind::Stop if running => Action::Stop,
         Kind::Start if containers.is_empty() => Action::Create,
@@ -245,7 +264,8 @@ pub(crate) mod tests {
 
     fn check(request: Request, expect: Expect) {
         let (project, containers) = (project(), shop());
-        let facts = LifecycleFacts { project: &project, containers: &containers, declared: &BTreeSet::new() };
+        let facts =
+            LifecycleFacts { project: &project, containers: &containers, declared: &BTreeSet::new(), configuration: "", unset: &[] };
         let shown = match plan_lifecycle(&facts, &request) {
             Ok(plan) => {
                 let services = plan.services.iter().map(|s| format!("{} {} {:?} {:?}", s.service, s.action.word(), s.reasons, s.ails));
@@ -284,7 +304,8 @@ pub(crate) mod tests {
         let request = |strategy| Request::Restart { target: target(None), strategy: Some(strategy) };
         let steps = |strategy| {
             let (project, containers) = (project(), shop());
-            let facts = LifecycleFacts { project: &project, containers: &containers, declared: &BTreeSet::new() };
+            let facts =
+                LifecycleFacts { project: &project, containers: &containers, declared: &BTreeSet::new(), configuration: "", unset: &[] };
             plan_lifecycle(&facts, &request(strategy)).unwrap().steps.iter().map(Step::label).collect::<Vec<_>>().join(", ")
         };
         assert_eq!(steps(Strategy::Immediate), "Restart api, web");
@@ -306,7 +327,9 @@ pub(crate) mod tests {
         let declared = BTreeSet::new();
         let request = Request::Restart { target: target(None), strategy: None };
         let digest = |containers: &[Container]| {
-            plan_lifecycle(&LifecycleFacts { project: &project, containers, declared: &declared }, &request).unwrap().digest
+            plan_lifecycle(&LifecycleFacts { project: &project, containers, declared: &declared, configuration: "", unset: &[] }, &request)
+                .unwrap()
+                .digest
         };
         let before = digest(&containers);
         containers[2].restarts = 9;

@@ -35,7 +35,7 @@ pub(in super::super) struct Facts {
     pub(in super::super) release: i64,
     services: Vec<ServiceFacts>,
     containers: Vec<Container>,
-    configuration: String,
+    pub(super) configuration: String,
     written: Vec<(TreePath, ServiceName)>,
     free: Option<u64>,
     /// What to tell beyond what the plan finds.
@@ -61,7 +61,7 @@ pub(in super::super) async fn production_config(tools: &Tools, project: &Project
 /// Finds out everything.
 pub(in super::super) async fn gather(tools: &Tools, project: &Project) -> Result<Facts, Failure> {
     let what = format!("{} cannot be deployed.", project.name);
-    let (compose, workspace_root, production_root) = places(project, &what)?;
+    let (compose, workspace_root, production_root) = places(project, &tools.data, &what)?;
     files_there(project, &compose, &workspace_root, &what)?;
     let environment = environment(&production_root);
     let files = Files {
@@ -97,7 +97,13 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project) -> Result
     }
     writable(&production_root, &what)?;
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
-    let remarks = remarks(&workspace_scan);
+    let mut remarks = remarks(&workspace_scan);
+    for (name, tags) in
+        definitions.iter().filter_map(|(name, d)| Some((name, &d.build.as_ref()?.tags))).filter(|(_, tags)| !tags.is_empty())
+    {
+        let tags = crate::domain::text::listing(tags, 3);
+        remarks.push(format!("The further tags of {name} ({tags}) move as soon as it is built, also where the deploy fails after that."));
+    }
     Ok(Facts {
         release: last.as_ref().map_or(1, |r| r.number + 1),
         configuration: config.resolved.hash(),
@@ -126,7 +132,7 @@ impl Facts {
 
     /// Whether a configuration is the one that was planned with.
     pub(super) fn is_configured_as(&self, config: &Config) -> bool {
-        config.resolved.hash() == self.configuration
+        config.hash_is(&self.configuration)
     }
 
     /// The plan that follows from these facts.
@@ -157,7 +163,7 @@ impl Facts {
     }
 }
 
-fn places(project: &Project, what: &str) -> Result<(ComposeSource, PathBuf, PathBuf), Failure> {
+fn places(project: &Project, data: &Path, what: &str) -> Result<(ComposeSource, PathBuf, PathBuf), Failure> {
     let Source::Compose(compose) = &project.source else {
         return Err(Failure::new(
             what,
@@ -181,6 +187,13 @@ fn places(project: &Project, what: &str) -> Result<(ComposeSource, PathBuf, Path
             "Give them directories apart in projects.json.",
         ));
     }
+    if let Some(around) = [&workspace, &production].into_iter().find(|p| data.starts_with(p)) {
+        return Err(Failure::new(
+            what,
+            format!("dockmaster's data directory {} lies within {}.", data.display(), around.display()),
+            "Give it a directory of its own with --data.",
+        ));
+    }
     Ok((compose.clone(), workspace, production))
 }
 
@@ -200,7 +213,12 @@ fn files_there(project: &Project, compose: &ComposeSource, workspace: &Path, wha
 fn written<'a>(production: &Path, services: impl Iterator<Item = (&'a ServiceName, &'a Definition)>) -> Vec<(TreePath, ServiceName)> {
     let mut all: Vec<(TreePath, ServiceName)> = services
         .flat_map(|(name, definition)| definition.binds.iter().filter(|b| b.writable).map(move |b| (name, b)))
-        .filter_map(|(name, bind)| Some((tree_path(bind.source.strip_prefix(production).ok()?), name.clone())))
+        .filter_map(|(name, bind)| {
+            let source = bind.source.canonicalize().unwrap_or_else(|_| bind.source.clone());
+            // A mount of a directory above production is one of all of production.
+            let below = if production.starts_with(&source) { Path::new("") } else { source.strip_prefix(production).ok()? };
+            Some((tree_path(below), name.clone()))
+        })
         .collect();
     all.sort();
     all.dedup_by(|a, b| a.0 == b.0);

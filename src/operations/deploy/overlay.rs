@@ -1,7 +1,9 @@
 //! Resolving the workspace's compose files as they will be in production.
 //!
-//! Compose puts the content of `env_file`s into the configuration, and looks for them below production. Where a deploy
-//! brings one that is new or changed, production's own would give yesterday's configuration, or none at all.
+//! Compose looks below production for the files that a configuration is made of besides the compose files themselves:
+//! `env_file`s, whose content it puts in, and what `extends` and `include` name. Where a deploy brings one of them,
+//! production's own would give yesterday's configuration, or none at all. So Compose is shown a directory of links to
+//! where each of them will come from.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,8 +19,16 @@ use crate::files::rules::Rules;
 
 /// Resolves `files` (of the workspace, for production). `rules` say what a deploy leaves alone.
 pub(super) async fn resolve(tools: &Tools, what: &str, project: &ProjectName, files: &Files<'_>, rules: &Rules) -> Result<Config, Failure> {
-    let found = tools.env_files(what, files).await?;
-    let brought: BTreeSet<&Path> = found.iter().filter_map(|path| path.strip_prefix(files.directory).ok()).collect();
+    let mut found: BTreeSet<PathBuf> = tools.env_files(what, files).await?;
+    found = found.iter().filter_map(|path| path.strip_prefix(files.directory).ok()).map(Path::to_owned).collect();
+    if names_other_files(files) {
+        let unreadable =
+            |error: io::Error| Failure::new(what, format!("The workspace cannot be read: {error}."), "Mend that and ask again.");
+        for root in [files.root, files.directory] {
+            documents(root, Path::new(""), rules, &mut found).map_err(unreadable)?;
+        }
+    }
+    let brought: BTreeSet<&Path> = found.iter().map(PathBuf::as_path).collect();
     let differs = |path: &&Path| is_brought(files.root, path, rules) && !same(&files.root.join(path), &files.directory.join(path));
     if !brought.iter().any(differs) {
         return tools.resolve(what, files).await;
@@ -37,6 +47,35 @@ pub(super) async fn resolve(tools: &Tools, what: &str, project: &ProjectName, fi
         tracing::warn!(%error, "a directory of links was left behind");
     }
     resolved
+}
+
+/// How many files of configuration are looked at.
+const DOCUMENTS_MAX: usize = 10_000;
+
+/// Whether the compose files may name others that they are made of. A word in a comment only costs a little time.
+fn names_other_files(files: &Files<'_>) -> bool {
+    let words = ["extends", "include", "label_file", "env_file"];
+    let text = |file: &String| std::fs::read_to_string(files.root.join(file)).unwrap_or_default();
+    files.files.iter().map(text).any(|text| words[..3].iter().any(|w| text.contains(w)) || (text.contains(words[3]) && text.contains("${")))
+}
+
+/// The files below a directory that a configuration can be made of, by their endings.
+fn documents(root: &Path, below: &Path, rules: &Rules, found: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    for entry in std::fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let path = below.join(entry.file_name());
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            if !rules.excluded(&TreePath::new(path.as_os_str().as_bytes()), true) {
+                documents(root, &path, rules, found)?;
+            }
+        } else if found.len() < DOCUMENTS_MAX
+            && path.extension().is_some_and(|ending| ["yml", "yaml", "json", "env", "labels"].iter().any(|known| ending == *known))
+        {
+            found.insert(path);
+        }
+    }
+    Ok(())
 }
 
 /// Whether a deploy copies this file from the workspace.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{last_message, process_failure};
-use super::Facts;
+use super::up::configuration_changed;
+use super::{Facts, overlay};
 use crate::domain::failure::Failure;
 use crate::domain::manifest::Changes;
 use crate::domain::plan::{Plan, Step};
@@ -17,7 +18,7 @@ use crate::engine::compose::{Files, override_file, own_tag};
 use crate::files::scan::scan;
 use crate::files::transfer;
 use crate::history::operations::ReleaseRecord;
-use crate::process;
+use crate::process::{self, Invocation};
 
 /// How long images may take to build or to be pulled.
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -78,16 +79,17 @@ async fn copy_aside(job: &Job, step: &Step) -> StepResult {
 /// Pulls images that are not there.
 pub(in super::super) async fn pull(job: &Job, step: &Step, services: &[ServiceName]) -> StepResult {
     let facts = facts(job)?;
-    let stage = stage_directory(job);
-    let environment = production_environment(facts);
+    let what = "The images could not be pulled.";
     let files = Files {
         name: &facts.compose.name,
-        root: &stage,
+        root: &facts.production_root,
         files: &facts.compose.files,
-        directory: &stage,
-        environment: environment.as_deref(),
+        directory: &facts.production_root,
+        environment: None,
     };
-    images(job, step, "The images could not be pulled.", files.pull(services)).await?;
+    // As it was resolved for the plan: Compose would look for every `env_file`, and production may not have them yet.
+    let invocation = job.tools.compose(what, files.pull(services), BUILD_LIMIT, &job.mark)?.stdin(facts.config.resolved.to_bytes());
+    images(job, step, what, invocation).await?;
     Ok(None)
 }
 
@@ -108,7 +110,8 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
         directory: &stage,
         environment: environment.as_deref(),
     };
-    images(job, step, what, files.build(&override_path, services)).await?;
+    let invocation = job.tools.compose(what, files.build(&override_path, services), BUILD_LIMIT, &job.mark)?;
+    images(job, step, what, invocation).await?;
     for (service, tag) in &tags {
         let image = job.tools.docker.image_id(tag).await.map_err(|e| e.failure(what))?;
         let image = image
@@ -122,8 +125,8 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
     Ok(Some(count(tags.len(), "image")))
 }
 
-async fn images(job: &Job, step: &Step, what: &str, args: Vec<std::ffi::OsString>) -> Result<(), Stop> {
-    let invocation = job.tools.compose(what, args, BUILD_LIMIT, &job.mark)?.stdout_lines();
+async fn images(job: &Job, step: &Step, what: &str, invocation: Invocation) -> Result<(), Stop> {
+    let invocation = invocation.stdout_lines();
     let mut line = |line: &str| job.recorder.line(line);
     let finished = process::run(&invocation, &mut line, &job.cancel_for(step)).await.map_err(|e| process_failure(what, e))?;
     if finished.code != Some(0) {
@@ -147,6 +150,19 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
             "Ask again: the new plan shows what they changed and what becomes of it.",
         );
         return Err(Stop::unchanged(failure, true));
+    }
+    let what = "The files were not brought into production.";
+    let environment = production_environment(facts);
+    let files = Files {
+        name: &facts.compose.name,
+        root: &facts.workspace_root,
+        files: &facts.compose.files,
+        directory: &facts.production_root,
+        environment: environment.as_deref(),
+    };
+    let config = overlay::resolve(&job.tools, what, &job.project.name, &files, &facts.rules).await;
+    if !config.map_err(|failure| Stop::unchanged(failure, true))?.hash_is(&facts.configuration) {
+        return Err(Stop::unchanged(configuration_changed(what), true));
     }
     let mut line = |line: &str| job.recorder.line(line);
     let stage = stage_directory(job);

@@ -4,20 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::runner::{Job, StepResult};
+use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, last_message, process_failure};
 use super::production_config;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
-use crate::domain::plan::Step;
+use crate::domain::plan::{Step, layers};
 use crate::domain::project::{ComposeSource, ServiceName, Source};
+use crate::domain::request::Kind;
 use crate::domain::text::count;
 use crate::engine::compose::{Definition, Files, own_tag};
 use crate::engine::docker::EngineError;
 use crate::process;
 
-/// How much longer than services may take to become healthy `up` may take: making and stopping containers.
-const UP_GRACE: Duration = Duration::from_secs(120);
+/// How much longer than services may take to become healthy `up` may take: making containers, and stopping those that
+/// were made with a long time to stop.
+const UP_GRACE: Duration = Duration::from_secs(720);
 
 /// Makes or remakes the containers of some services.
 ///
@@ -33,15 +35,19 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     let config = production_config(&job.tools, &job.project).await?;
     let mut config = config.ok_or_else(|| Failure::new(what, "Production has no compose file.", "Deploy first: /docker_deploy."))?;
     if job.deploy.as_ref().is_some_and(|facts| !facts.is_configured_as(&config)) {
-        return Err(facts_changed(what).into());
+        return Err(Stop::unchanged(configuration_changed(what), true));
     }
     tag_images(job, what).await?;
     let containers = job.tools.docker.containers(&job.project.source).await.map_err(|e| e.failure(what))?;
-    let needed = needed(&config.resolved.services(&compose.name, &production), services);
+    let definitions = config.resolved.services(&compose.name, &production);
+    let needed = needed(&definitions, services);
     let staying = staying(&config, &containers, &needed);
     let moved = image_moved(job, &containers, &needed).await.map_err(|e| e.failure(what))?;
     let substituted = !moved && !staying.is_empty() && substitute(job, compose, &production, &staying, &containers, &mut config).await;
-    let without_dependencies = moved || (!staying.is_empty() && !substituted);
+    // A start leaves alone what was not named; Compose would start what the others need.
+    let stopped = |c: &Container| needed.contains_key(&c.service) && !c.is_up() && !c.is_done();
+    let asleep = job.plan.kind() == Kind::Start && containers.iter().any(stopped);
+    let without_dependencies = asleep || moved || (!staying.is_empty() && !substituted);
     let environment = Some(production.join(".env")).filter(|p| p.is_file());
     let files = Files {
         name: &compose.name,
@@ -51,16 +57,20 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         environment: environment.as_deref(),
     };
     let limit = job.project.deploy.health_timeout + UP_GRACE;
-    let mut invocation = job.tools.compose(what, files.up(substituted, without_dependencies, services), limit, &job.mark)?;
-    if substituted {
-        invocation = invocation.stdin(config.resolved.to_bytes());
-    }
-    let mut line = |line: &str| job.recorder.line(line);
-    // Never cancelled: killed in the middle of remaking a container, Compose leaves the old one stopped and the new one half made.
-    let finished =
-        process::run(&invocation, &mut line, &tokio_util::sync::CancellationToken::new()).await.map_err(|e| process_failure(what, e))?;
-    if finished.code != Some(0) {
-        return Err(explain(job, last_message(&finished), finished.tail).await.into());
+    let depends = |service: &ServiceName| definitions.get(service).map(|d| d.depends_on.clone()).unwrap_or_default();
+    // A layer at a time: once Compose has remade a service it remakes, in the same call, whatever needs that one, meant or not.
+    for layer in layers(&services.iter().cloned().collect(), depends) {
+        let mut invocation = job.tools.compose(what, files.up(substituted, without_dependencies, &layer), limit, &job.mark)?;
+        if substituted {
+            invocation = invocation.stdin(config.resolved.to_bytes());
+        }
+        let mut line = |line: &str| job.recorder.line(line);
+        // Never cancelled: killed in the middle of remaking a container, Compose leaves the old one stopped and the new one half made.
+        let never = tokio_util::sync::CancellationToken::new();
+        let finished = process::run(&invocation, &mut line, &never).await.map_err(|e| process_failure(what, e))?;
+        if finished.code != Some(0) {
+            return Err(explain(job, last_message(&finished), finished.tail).await.into());
+        }
     }
     Ok(Some(count(services.len(), "service")))
 }
@@ -84,10 +94,10 @@ async fn tag_images(job: &Job, what: &str) -> Result<(), Failure> {
 }
 
 /// What was confirmed is not what would be brought up.
-fn facts_changed(what: &str) -> Failure {
+pub(super) fn configuration_changed(what: &str) -> Failure {
     Failure::new(
         what,
-        "Production's configuration is not the one that you confirmed: somebody changed .env or another file that it is made of.",
+        "Production's configuration is no longer the one that you confirmed; .env, or another file that it is made of, may have been changed meanwhile.",
         "Ask for the deploy again: the new plan shows what would change.",
     )
 }
@@ -117,7 +127,8 @@ fn staying(config: &Config, containers: &[Container], needed: &BTreeMap<ServiceN
 async fn image_moved(job: &Job, containers: &[Container], needed: &BTreeMap<ServiceName, String>) -> Result<bool, EngineError> {
     for container in containers {
         let Some(image) = needed.get(&container.service) else { continue };
-        if job.tools.docker.image_id(image).await?.is_some_and(|id| id != container.image_id) {
+        // One whose image is gone is remade as well, or rather would be, and that fails.
+        if job.tools.docker.image_id(image).await?.is_none_or(|id| id != container.image_id) {
             return Ok(true);
         }
     }

@@ -159,6 +159,8 @@ fn failed(chat: ChatId, item: &mut Item, error: CallError) -> Tried {
             tracing::info!(chat, "the topic is gone; its answers go to the chat");
             Tried::Changed
         }
+        // The token was taken away or replaced: that may be put right, and is said where updates are asked for.
+        CallError::Refused { code: 401 | 404, .. } => Tried::Later(pause),
         CallError::Refused { code, why } => {
             match (is_edit, code) {
                 // Deleted, or too old to be edited: nobody misses the edit.

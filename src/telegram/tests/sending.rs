@@ -29,6 +29,7 @@ fn letter(text: Text) -> Letter {
 fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
     let shutdown = CancellationToken::new();
     let tools = Tools {
+        docker_host: "unix:///nowhere".to_owned(),
         docker: Docker::at(Some(&format!("unix://{}", chat.directory.path().join("docker.sock").display()))).unwrap(),
         compose: None,
         history: chat.history.clone(),
