@@ -43,7 +43,11 @@ impl History {
             let mut waiting = Vec::new();
             while let Some(row) = rows.next()? {
                 let (origin, notice): (String, String) = (row.get(1)?, row.get(2)?);
-                waiting.push(Waiting { id: row.get(0)?, origin: from_json(&origin)?, notice: from_json(&notice)?, since: row.get(3)? });
+                // One that cannot be read must not hold up the others.
+                match (from_json(&origin), from_json(&notice)) {
+                    (Ok(origin), Ok(notice)) => waiting.push(Waiting { id: row.get(0)?, origin, notice, since: row.get(3)? }),
+                    (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "a kept notice cannot be read and is left out"),
+                }
             }
             Ok(waiting)
         })

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::command::data;
 use super::front::{Front, Place, locked};
-use super::nonce;
 use super::outbox::{Button, Keyboard};
 use super::reading::raw;
 use super::render::{self, MESSAGE_MAX};
@@ -18,6 +17,7 @@ use crate::domain::access::{ChatId, UserId};
 use crate::domain::text::Text;
 use crate::domain::words::{self, FollowEnd, LogHeading};
 use crate::operations::logs::{LogLine, LogQuery};
+use crate::operations::random_name;
 
 /// The longest that a log is followed.
 const FOLLOW_MAX: Duration = Duration::from_secs(600);
@@ -83,7 +83,7 @@ impl Front {
             Ok(lines) => lines,
             Err(refusal) => return self.say(place, self.refusal(&refusal)).await,
         };
-        let id = nonce();
+        let Ok(id) = random_name() else { return self.say(place, words::broke_down()).await };
         let stop = self.follows.begin(place.chat, place.user, &id);
         let buttons = vec![vec![Button { label: "Stop".to_owned(), data: data('f', &id) }]];
         let Ok(message) = self.send(place, draw(&query, &VecDeque::new(), None), buttons.clone()).await else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,8 @@ use crate::domain::{Millis, access};
 use crate::history::History;
 use crate::operations::{Desk, Refusal};
 
+/// How soon it is tried again to note that the handling of a message begins, where the disk is full.
+const BEGIN_AGAIN: Duration = Duration::from_secs(5);
 /// How many messages are worked on at once.
 const AT_ONCE: usize = 64;
 /// How long an answer may take before the chat is shown that it is being prepared, and how often that is shown then.
@@ -128,16 +130,21 @@ impl Front {
         self.tasks.spawn(async move {
             let permits = front.chat_permits(place.chat);
             // These are never closed; without a permit it would only run sooner.
-            let _in_chat = permits.acquire().await;
-            let _among_all = if stranger.is_none() { front.permits.acquire().await.ok() } else { None };
-            if !front.inbound.begin(update).await {
-                // It stays in the inbox, and is handled at the next start.
+            let in_chat = permits.acquire().await;
+            let among_all = if stranger.is_none() { front.permits.acquire().await.ok() } else { None };
+            while !front.inbound.begin(update).await {
                 if front.unkept.may(place.chat, Instant::now()) {
                     front.say(&place, words::cannot_keep()).await;
                 }
-                return;
+                tokio::select! {
+                    // It stays in the inbox, and is handled at the next start.
+                    () = front.shutdown.cancelled() => return,
+                    () = sleep(BEGIN_AGAIN) => {}
+                }
             }
             front.supervised(&place, work).await;
+            // Noting it can take long where the disk is full; others need not wait for that.
+            drop((in_chat, among_all));
             front.inbound.finish(update).await;
         });
     }

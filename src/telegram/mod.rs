@@ -30,17 +30,3 @@ mod trust;
 
 pub use activity::{Activity, Guard};
 pub use run::{TelegramError, run};
-
-/// A random name that cannot be guessed: 16 bytes in hexadecimal.
-fn nonce() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    // The keys of a `RandomState` come from the system's random numbers and are never shown; hashing hides them for good.
-    let mut hasher = blake3::Hasher::new();
-    for n in 0..4u64 {
-        hasher.update(&RandomState::new().hash_one(n).to_le_bytes());
-    }
-    hasher.finalize().to_hex().chars().take(32).collect()
-}
-
-#[cfg(test)]
-mod tests;

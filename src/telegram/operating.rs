@@ -6,7 +6,6 @@ use super::asked::Shown;
 use super::command::data;
 use super::conversation::Turn;
 use super::front::{Front, Place, locked};
-use super::nonce;
 use super::outbox::{Button, Keyboard};
 use super::render;
 use crate::domain::confirm::{Answer, Pending};
@@ -15,7 +14,7 @@ use crate::domain::plan::Plan;
 use crate::domain::request::Request;
 use crate::domain::text::Text;
 use crate::domain::words::{self, Late};
-use crate::operations::Refusal;
+use crate::operations::{Refusal, random_name};
 
 /// How long a yes waits for the plan that it answers to be known as delivered.
 const ARRIVAL: Duration = Duration::from_secs(5);
@@ -42,7 +41,7 @@ impl Front {
     async fn ask(&self, place: &Place, plan: Plan, turn: u64, before: Option<&Plan>) {
         let timeout = self.desk.configuration().confirm_timeout;
         let valid = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX / 4);
-        let nonce = nonce();
+        let Ok(nonce) = random_name() else { return self.say(place, words::broke_down()).await };
         let text = match before {
             Some(before) => words::asked_again(before, &plan, !place.private, valid),
             None => words::ask(&plan, !place.private, valid),

@@ -253,7 +253,7 @@ fn buttons_carry_what_fits() {
             assert_eq!(command.project().map(ProjectName::as_str), Some(long.as_str()));
         }
     }
-    assert!(data('c', &crate::telegram::nonce()).len() <= 64);
+    assert!(data('c', &crate::operations::random_name().unwrap()).len() <= 64);
     assert_eq!(Press::read("s:nope", &config), Some(Press::Gone("nope".into())));
     for forged in ["", "s", "s:../x", "z:shop", "c"] {
         assert_eq!(Press::read(forged, &config), None, "{forged}");
