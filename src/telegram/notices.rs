@@ -28,16 +28,34 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(crate) struct Delivery(Mutex<HashMap<i64, Tries>>);
 
-/// How often one was tried, and when it may be tried again; none while it is on its way.
+/// How often one was tried, and when it may be tried again; none while it is on its way, and once it was dealt with.
 #[derive(Default)]
 struct Tries {
     count: u32,
     next: Option<Instant>,
     /// It was dealt with (or given up, and why), and only that is still to be noted: it must not be sent again.
     settled: Option<Option<String>>,
+    /// That was noted: a list that still has it was read before.
+    noted: bool,
 }
 
 impl Delivery {
+    /// What is to be tried now of a list that was just read, by chat. It counts as on its way from here on. Lists are to
+    /// be given one after another, in the order in which they were read.
+    fn due(&self, waiting: Vec<Waiting>, now: Instant) -> HashMap<ChatId, Vec<Waiting>> {
+        let mut all = locked(&self.0);
+        all.retain(|id, tries| !tries.noted || waiting.iter().any(|notice| notice.id == *id));
+        let mut due: HashMap<ChatId, Vec<Waiting>> = HashMap::new();
+        for notice in waiting {
+            let tries = all.entry(notice.id).or_insert(Tries { next: Some(now), ..Tries::default() });
+            if tries.next.is_some_and(|at| at <= now) {
+                tries.next = None;
+                due.entry(notice.origin.chat).or_default().push(notice);
+            }
+        }
+        due
+    }
+
     /// This one is to be tried again, later each time.
     fn later(&self, notice: i64) {
         let mut all = locked(&self.0);
@@ -45,6 +63,11 @@ impl Delivery {
         let pause = Duration::from_secs(1 << tries.count.min(6)).min(BACKOFF_MAX);
         tries.count = tries.count.saturating_add(1);
         tries.next = Some(Instant::now() + pause);
+    }
+
+    /// This one was dealt with, and the history knows.
+    fn noted(&self, notice: i64) {
+        locked(&self.0).entry(notice).or_default().noted = true;
     }
 }
 
@@ -67,18 +90,8 @@ impl Front {
             Ok(waiting) => waiting,
             Err(error) => return tracing::error!(%error, "what chats must be told cannot be read"),
         };
-        let now = Instant::now();
-        let mut due: HashMap<ChatId, Vec<Waiting>> = HashMap::new();
-        for notice in waiting {
-            let mut all = locked(&delivery.0);
-            let tries = all.entry(notice.id).or_insert(Tries { next: Some(now), ..Tries::default() });
-            if tries.next.is_some_and(|at| at <= now) {
-                tries.next = None;
-                due.entry(notice.origin.chat).or_default().push(notice);
-            }
-        }
         // In order within a chat, and no chat waits for another.
-        for notices in due.into_values() {
+        for notices in delivery.due(waiting, Instant::now()).into_values() {
             let (front, delivery, guard) = (self.clone(), Arc::clone(delivery), self.activity.begin());
             self.tasks.spawn(async move {
                 for notice in notices {
@@ -110,7 +123,7 @@ impl Front {
             locked(&delivery.0).entry(waiting.id).or_default().settled = Some(why_not);
             return delivery.later(waiting.id);
         }
-        locked(&delivery.0).remove(&waiting.id);
+        delivery.noted(waiting.id);
     }
 
     /// Tells a chat. Nothing where it was told, why not where it never will be.
@@ -148,5 +161,31 @@ impl Front {
                 Some((text, vec![vec![button("Status", 's'), button("Logs", 'l')]]))
             }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::notice::Origin;
+
+    fn waiting(ids: &[i64]) -> Vec<Waiting> {
+        let origin = Origin { chat: 1, thread: None, message: None };
+        ids.iter().map(|id| Waiting { id: *id, since: 0, origin, notice: Notice::Outcome { operation: *id } }).collect()
+    }
+
+    fn due(delivery: &Delivery, ids: &[i64]) -> Vec<i64> {
+        delivery.due(waiting(ids), Instant::now()).remove(&1).unwrap_or_default().iter().map(|notice| notice.id).collect()
+    }
+
+    #[test]
+    fn what_was_told_while_the_list_was_read_is_not_told_again() {
+        let delivery = Delivery::default();
+        assert_eq!(due(&delivery, &[1, 2]), [1, 2]);
+        assert_eq!(due(&delivery, &[1, 2, 3]), [3], "the others are on their way");
+        delivery.noted(1);
+        assert_eq!(due(&delivery, &[1, 2, 3]), [0; 0], "the list was read before the first was noted");
+        assert_eq!(due(&delivery, &[2, 3]), [0; 0]);
+        assert_eq!(locked(&delivery.0).len(), 2, "what is no longer waiting is forgotten");
     }
 }

@@ -83,8 +83,10 @@ pub async fn run(
     });
     dispatch(&bot, &api, &front, ready, &shutdown).await;
     menus.abort();
-    end(&front, &delivery).await;
     notices.abort();
+    // One look for notices at a time: `end` has the next.
+    drop(notices.await);
+    end(&front, &delivery).await;
     Ok(())
 }
 
