@@ -1,11 +1,14 @@
 //! The program: arguments, logging, wiring; nothing else.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use dockmaster::app::{self, AppError, Parts};
-use dockmaster::settings::{Arguments, Command, RunArguments, TryArguments, token};
+use dockmaster::domain::project::Configuration;
+use dockmaster::domain::request::Kind;
+use dockmaster::settings::{Arguments, Command, PlanArguments, RunArguments, TryArguments, token};
 use dockmaster::trial::{self, Trial};
 use dockmaster::{config, console, sandbox, telegram};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +24,8 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Run(arguments) => ended(run(arguments).await),
             Command::Try(arguments) => ended(try_it(arguments).await),
+            Command::Deploy(asked) => ended(plan(Kind::Deploy, asked.project, None, asked.plan).await),
+            Command::Rollback(asked) => ended(plan(Kind::Rollback, asked.project, asked.release, asked.plan).await),
             Command::Check(arguments) => match console::check::check(&arguments.config, arguments.json, &mut std::io::stdout()) {
                 Ok(code) => ExitCode::from(code),
                 Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
@@ -84,21 +89,25 @@ fn shutdown_on_signals() -> Result<CancellationToken, AppError> {
     Ok(shutdown)
 }
 
-async fn run(arguments: RunArguments) -> Result<(), AppError> {
-    start_logging("info");
-    let token = token(variable).map_err(|e| AppError::Setting(e.to_string()))?;
-    let checked = config::read(&arguments.config).map_err(|e| {
+/// Reads `projects.json`.
+fn configured(path: &Path) -> Result<Configuration, AppError> {
+    let checked = config::read(path).map_err(|e| {
         AppError::Setting(format!("{e}; write one after projects.example.json and name it with --config or DOCKMASTER_CONFIG."))
     })?;
     for warning in &checked.warnings {
-        tracing::warn!("{}: {warning}", arguments.config.display());
+        tracing::warn!("{}: {warning}", path.display());
     }
-    let Some(configuration) = checked.configuration else {
+    checked.configuration.ok_or_else(|| {
         let problems = checked.problems.iter().map(|p| format!("\n  {p}")).collect::<String>();
-        return Err(AppError::Setting(format!("{} has problems:{problems}", arguments.config.display())));
-    };
+        AppError::Setting(format!("{} has problems:{problems}", path.display()))
+    })
+}
+
+async fn run(arguments: RunArguments) -> Result<(), AppError> {
+    start_logging("info");
+    let token = token(variable).map_err(|e| AppError::Setting(e.to_string()))?;
     let parts = Parts {
-        configuration,
+        configuration: configured(&arguments.config)?,
         token,
         api_url: variable("TELOXIDE_API_URL"),
         docker_host: variable("DOCKER_HOST"),
@@ -107,6 +116,20 @@ async fn run(arguments: RunArguments) -> Result<(), AppError> {
         activity: telegram::Activity::default(),
     };
     app::run(parts).await
+}
+
+async fn plan(kind: Kind, project: Option<String>, release: Option<i64>, arguments: PlanArguments) -> Result<(), AppError> {
+    if !arguments.dry_run {
+        return Err(AppError::Setting(console::plan::not_yet(kind)));
+    }
+    start_logging("warn");
+    let configuration = configured(&arguments.config)?;
+    let request = console::plan::request(&configuration, kind, project.as_deref(), release, &arguments.with).map_err(AppError::Setting)?;
+    let stopping = shutdown_on_signals()?;
+    let planner = app::planner(configuration, variable("DOCKER_HOST"), arguments.data, stopping).await?;
+    let planned = console::plan::plan(&planner.desk, &request).await.map_err(AppError::Failed)?;
+    let printed = planned.print(arguments.json, &mut std::io::stdout(), &mut std::io::stderr());
+    printed.map_err(|e| AppError::Failed(format!("Nothing can be printed: {e}.")))
 }
 
 async fn try_it(arguments: TryArguments) -> Result<(), AppError> {

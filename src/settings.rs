@@ -21,6 +21,10 @@ pub enum Command {
     Run(RunArguments),
     /// Try it: a sample project and a chat in the browser; needs a Docker engine, no token and no account
     Try(TryArguments),
+    /// Show what a deploy would do (--dry-run); changes nothing
+    Deploy(DeployArguments),
+    /// Show what going back to an earlier release would do (--dry-run); changes nothing
+    Rollback(RollbackArguments),
     /// Check projects.json: exit code 0 valid, 1 problems, 2 unreadable
     Check(CheckArguments),
     /// Print the JSON Schema of projects.json
@@ -40,6 +44,49 @@ pub struct RunArguments {
     #[arg(long, env = "DOCKMASTER_CONFIG", default_value = "projects.json")]
     pub config: PathBuf,
     /// Where dockmaster keeps what must outlive it
+    #[arg(long, env = "DOCKMASTER_DATA", default_value = "dockmaster-data")]
+    pub data: PathBuf,
+}
+
+/// What `deploy` can be told.
+#[derive(Debug, Args)]
+pub struct DeployArguments {
+    /// The project; the default one, or the only one, unless told
+    pub project: Option<String>,
+    /// How it is to be planned.
+    #[command(flatten)]
+    pub plan: PlanArguments,
+}
+
+/// What `rollback` can be told.
+#[derive(Debug, Args)]
+pub struct RollbackArguments {
+    /// The project; the default one, or the only one, unless told
+    pub project: Option<String>,
+    /// The number of the release; the one before the current one unless told
+    #[arg(value_parser = clap::value_parser!(i64).range(0..))]
+    pub release: Option<i64>,
+    /// How it is to be planned.
+    #[command(flatten)]
+    pub plan: PlanArguments,
+}
+
+/// What every plan can be told.
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    /// Print the plan that the chat would show, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Services that keep data and take part all the same
+    #[arg(long, value_name = "SERVICE,..", value_delimiter = ',')]
+    pub with: Vec<String>,
+    /// Print the plan as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The file that says which projects there are and who may do what
+    #[arg(long, env = "DOCKMASTER_CONFIG", default_value = "projects.json")]
+    pub config: PathBuf,
+    /// Where the dockmaster that runs keeps what must outlive it; it is only read
     #[arg(long, env = "DOCKMASTER_DATA", default_value = "dockmaster-data")]
     pub data: PathBuf,
 }

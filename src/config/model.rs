@@ -145,6 +145,13 @@ pub struct Deploy {
     #[serde(default = "five_hundred")]
     #[schemars(range(max = 1_000_000))]
     pub max_delete: u32,
+    /// Whether a release that does not come up is undone by itself.
+    #[serde(default = "yes")]
+    pub auto_rollback: bool,
+    /// How many releases are kept, the current one included: one is needed to go back to.
+    #[serde(default = "five")]
+    #[schemars(range(min = 2, max = 100))]
+    pub keep_releases: u32,
     /// An address that must answer with a status below 400 once the services are up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("pattern" = "^https?://[^/?#@\\s]+", "examples" = ["http://127.0.0.1:8001/health"]))]
@@ -206,6 +213,10 @@ fn ten_seconds() -> DurationText {
 
 fn five_hundred() -> u32 {
     500
+}
+
+fn five() -> u32 {
+    5
 }
 
 fn yes() -> bool {

@@ -24,7 +24,8 @@ const DELETE_MAX: i64 = 1_000_000;
 /// What a project does not know yet.
 const LATER: [&str; 2] = ["services", "alerts"];
 /// What `deploy` does not know yet.
-const LATER_DEPLOY: [&str; 2] = ["auto_rollback", "keep_releases"];
+/// How many releases may be kept; one besides the current one is needed to go back to.
+const KEPT: std::ops::RangeInclusive<i64> = 2..=100;
 /// What is read when no compose file is named.
 const COMPOSE_FILE: &str = "docker-compose.yml";
 
@@ -234,8 +235,11 @@ fn deploy(report: &mut Report, at: &At<'_>) -> DeployPolicy {
     if let Some(given) = most.and_then(|n| usize::try_from(n).ok()) {
         policy.max_delete = given;
     }
+    policy.auto_rollback = object.get("auto_rollback").and_then(|at| at.flag(report)).unwrap_or(policy.auto_rollback);
+    let kept = object.get("keep_releases").and_then(|at| at.whole(report, KEPT, "a whole number from 2 to 100"));
+    policy.keep_releases = kept.and_then(|n| usize::try_from(n).ok()).unwrap_or(policy.keep_releases);
     policy.probe = object.get("probe").and_then(|at| probe(report, &at));
-    object.finish(report, &LATER_DEPLOY);
+    object.finish(report, &[]);
     policy
 }
 

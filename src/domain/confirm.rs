@@ -56,6 +56,17 @@ pub enum Answer {
     Nothing,
 }
 
+/// Why something cannot be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyNot {
+    /// It is somebody else's.
+    NotYours,
+    /// It was settled before.
+    Settled(Settled),
+    /// It is not known here (any more): it ended with the program, or it was forged.
+    Unknown,
+}
+
 /// The pending confirmations.
 #[derive(Debug, Default)]
 pub struct Confirmations {
@@ -102,12 +113,33 @@ impl Confirmations {
         if self.pending.get(&(chat, user)).is_some_and(|p| p.nonce == nonce) {
             return self.take(chat, user, yes, now);
         }
+        match self.why_not(chat, nonce) {
+            WhyNot::NotYours => Answer::NotYours,
+            WhyNot::Settled(how) => Answer::Settled(how),
+            WhyNot::Unknown => Answer::Unknown,
+        }
+    }
+
+    /// What waits under this nonce, for the one who was asked: it goes on waiting.
+    ///
+    /// # Errors
+    /// It is somebody else's, or waits no longer.
+    pub fn look(&self, chat: ChatId, user: UserId, nonce: &str, now: Millis) -> Result<&Pending, WhyNot> {
+        match self.pending.get(&(chat, user)).filter(|p| p.nonce == nonce) {
+            Some(pending) if pending.expires > now => Ok(pending),
+            Some(_) => Err(WhyNot::Settled(Settled::Expired)),
+            None => Err(self.why_not(chat, nonce)),
+        }
+    }
+
+    /// Why a press comes to nothing where its person does not wait for that.
+    fn why_not(&self, chat: ChatId, nonce: &str) -> WhyNot {
         if self.pending.iter().any(|((c, _), p)| *c == chat && p.nonce == nonce) {
-            return Answer::NotYours;
+            return WhyNot::NotYours;
         }
         match self.settled.iter().rev().find(|(n, _)| n == nonce) {
-            Some((_, how)) => Answer::Settled(*how),
-            None => Answer::Unknown,
+            Some((_, how)) => WhyNot::Settled(*how),
+            None => WhyNot::Unknown,
         }
     }
 
@@ -174,6 +206,18 @@ mod tests {
         assert!(matches!(all.press(-5, 1, "n", true, 59_999), Answer::Confirmed(_)));
         assert_eq!(all.press(-5, 1, "n", true, 59_999), Answer::Settled(Settled::Confirmed));
         assert_eq!(all.word(-5, 1, None, true, 59_999), Answer::Nothing);
+    }
+
+    #[test]
+    fn looking_settles_nothing_and_is_for_the_one_who_was_asked() {
+        let mut all = Confirmations::default();
+        all.ask(-5, 1, pending("n", 10));
+        assert_eq!(all.look(-5, 1, "n", 59_999).map(|p| p.message), Ok(10));
+        assert_eq!(all.look(-5, 2, "n", 0), Err(WhyNot::NotYours));
+        assert_eq!(all.look(-5, 1, "forged", 0), Err(WhyNot::Unknown));
+        assert_eq!(all.look(-5, 1, "n", 60_000), Err(WhyNot::Settled(Settled::Expired)));
+        assert!(matches!(all.press(-5, 1, "n", true, 59_999), Answer::Confirmed(_)), "it waited on");
+        assert_eq!(all.look(-5, 1, "n", 0), Err(WhyNot::Settled(Settled::Confirmed)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Outcome;
+use super::plan::Step;
 
 /// One report. When it happened is said beside it, by whoever records it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,11 @@ pub enum Event {
     StepFailed {
         /// Its place in the plan.
         step: usize,
+    },
+    /// What was done is undone by these steps, which count on from the plan's.
+    Undoing {
+        /// In order.
+        steps: Vec<Step>,
     },
     /// The operation ended.
     Ended {

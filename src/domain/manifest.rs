@@ -139,6 +139,12 @@ impl Manifest {
         self.0.values().map(|e| if let Node::File { size, .. } = e.node { size } else { 0 }).sum()
     }
 
+    /// The bytes of the files that another tree does not hold in the same way.
+    pub fn bytes_beyond(&self, held: Option<&Manifest>) -> u64 {
+        let beyond = self.0.iter().filter(|(path, entry)| held.is_none_or(|h| h.0.get(*path) != Some(*entry)));
+        beyond.map(|(_, e)| if let Node::File { size, .. } = e.node { size } else { 0 }).sum()
+    }
+
     /// Feeds everything that makes this tree this tree to `feed`: equal trees feed equal bytes, and lengths keep
     /// neighbouring fields apart.
     pub fn feed(&self, feed: &mut dyn FnMut(&[u8])) {

@@ -14,6 +14,8 @@ pub enum Verdict {
     Failed,
     /// dockmaster stopped or was killed in the middle.
     Interrupted,
+    /// Somebody cancelled it.
+    Cancelled,
 }
 
 impl Verdict {
@@ -23,6 +25,7 @@ impl Verdict {
             Self::Succeeded => "done",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -166,13 +166,24 @@ pub struct DeployPolicy {
     pub stability: Duration,
     /// A deploy that would delete more files than this is refused.
     pub max_delete: usize,
+    /// Whether a release that does not come up is undone by itself.
+    pub auto_rollback: bool,
+    /// How many releases are kept, the current one included.
+    pub keep_releases: usize,
     /// An address that must answer with a status below 400 after the services are up.
     pub probe: Option<String>,
 }
 
 impl Default for DeployPolicy {
     fn default() -> Self {
-        Self { health_timeout: Duration::from_secs(120), stability: Duration::from_secs(10), max_delete: 500, probe: None }
+        Self {
+            health_timeout: Duration::from_secs(120),
+            stability: Duration::from_secs(10),
+            max_delete: 500,
+            auto_rollback: true,
+            keep_releases: 5,
+            probe: None,
+        }
     }
 }
 

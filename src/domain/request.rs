@@ -47,6 +47,15 @@ pub enum Request {
         /// Stateful services that take part.
         with: BTreeSet<ServiceName>,
     },
+    /// Bring an earlier release back into production.
+    Rollback {
+        /// Which project.
+        project: ProjectName,
+        /// Which release; none means the one before the current one.
+        release: Option<i64>,
+        /// Stateful services that take part.
+        with: BTreeSet<ServiceName>,
+    },
 }
 
 /// The kinds of operation.
@@ -61,6 +70,8 @@ pub enum Kind {
     Restart,
     /// Deploy.
     Deploy,
+    /// Rollback.
+    Rollback,
 }
 
 impl Kind {
@@ -71,6 +82,7 @@ impl Kind {
             Self::Stop => "Stop",
             Self::Restart => "Restart",
             Self::Deploy => "Deploy",
+            Self::Rollback => "Roll back",
         }
     }
 
@@ -81,14 +93,20 @@ impl Kind {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Deploy => "deploy",
+            Self::Rollback => "rollback",
         }
+    }
+
+    /// Whether it brings a release into production.
+    pub fn is_release(self) -> bool {
+        matches!(self, Self::Deploy | Self::Rollback)
     }
 
     /// The role that it takes.
     pub fn needs(self) -> Role {
         match self {
             Self::Start | Self::Stop | Self::Restart => Role::Operator,
-            Self::Deploy => Role::Admin,
+            Self::Deploy | Self::Rollback => Role::Admin,
         }
     }
 
@@ -106,6 +124,7 @@ impl Request {
             Self::Stop(_) => Kind::Stop,
             Self::Restart { .. } => Kind::Restart,
             Self::Deploy { .. } => Kind::Deploy,
+            Self::Rollback { .. } => Kind::Rollback,
         }
     }
 
@@ -113,7 +132,7 @@ impl Request {
     pub fn project(&self) -> &ProjectName {
         match self {
             Self::Start(target) | Self::Stop(target) | Self::Restart { target, .. } => &target.project,
-            Self::Deploy { project, .. } => project,
+            Self::Deploy { project, .. } | Self::Rollback { project, .. } => project,
         }
     }
 
@@ -121,7 +140,7 @@ impl Request {
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
             Self::Start(target) | Self::Stop(target) | Self::Restart { target, .. } => target.service.as_ref(),
-            Self::Deploy { .. } => None,
+            Self::Deploy { .. } | Self::Rollback { .. } => None,
         }
     }
 }

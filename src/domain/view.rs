@@ -49,6 +49,12 @@ pub struct StepView {
     pub note: Option<String>,
 }
 
+impl StepView {
+    fn waiting(label: String) -> Self {
+        Self { label, progress: Progress::Waiting, started: None, ended: None, note: None }
+    }
+}
+
 /// A service as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceView {
@@ -63,14 +69,13 @@ pub struct ServiceView {
 impl OperationView {
     /// An operation that has just begun.
     pub fn new(id: i64, plan: &Plan, actor: String, now: Millis) -> Self {
-        let step = |label| StepView { label, progress: Progress::Waiting, started: None, ended: None, note: None };
         Self {
             id,
             kind: plan.kind(),
             target: plan.target(),
             actor,
             started: now,
-            steps: plan.steps.iter().map(|s| step(s.label())).collect(),
+            steps: plan.steps.iter().map(|s| StepView::waiting(s.label())).collect(),
             services: Vec::new(),
             tail: VecDeque::new(),
             ended: None,
@@ -102,6 +107,10 @@ impl OperationView {
             }
             Event::StepDone { step, note } => self.end_step(*step, Progress::Done, note.clone(), now),
             Event::StepFailed { step } => self.end_step(*step, Progress::Failed, None, now),
+            Event::Undoing { steps } => {
+                self.tail.clear();
+                self.steps.extend(steps.iter().map(|s| StepView::waiting(format!("↩️ {}", s.label()))));
+            }
             Event::Ended { outcome } => {
                 self.tail.clear();
                 self.ended = Some((now, outcome.clone()));

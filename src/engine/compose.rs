@@ -381,9 +381,10 @@ pub fn reason(lines: &[String]) -> String {
     sentence.trim_end_matches('.').to_owned()
 }
 
-/// The tag under which dockmaster builds an image for a release: `dockmaster/shop/backend:3`.
-pub fn own_tag(project: &ProjectName, service: &ServiceName, release: i64) -> String {
-    format!("dockmaster/{}/{}:{release}", repository_part(project.as_str()), repository_part(service.as_str()))
+/// The tag under which dockmaster builds an image for a release: `dockmaster/shop/backend:3-0a1b2c3d`, the
+/// last part being the name of the data directory: two dockmasters on one engine must not take each other's.
+pub fn own_tag(project: &ProjectName, service: &ServiceName, release: i64, instance: &str) -> String {
+    format!("dockmaster/{}/{}:{release}-{instance}", repository_part(project.as_str()), repository_part(service.as_str()))
 }
 
 /// A name as part of a repository's: lower case, separators alone between letters and digits. What had to be changed for
@@ -474,8 +475,8 @@ mod tests {
 
     #[test]
     fn own_tags_are_valid_repository_names() {
-        let tag = |project, service| own_tag(&ProjectName::new(project).unwrap(), &ServiceName::new(service).unwrap(), 3);
-        assert_eq!(tag("shop", "web-1"), "dockmaster/shop/web-1:3");
+        let tag = |project, service| own_tag(&ProjectName::new(project).unwrap(), &ServiceName::new(service).unwrap(), 3, "0a1b");
+        assert_eq!(tag("shop", "web-1"), "dockmaster/shop/web-1:3-0a1b");
         let odd = tag("My_Shop-", "Web.1__x");
         assert!(odd.starts_with("dockmaster/my-shop-") && odd.contains("/web-1-x-"), "{odd}");
         assert_ne!(tag("a_b", "c"), tag("a-b", "c"));

@@ -226,6 +226,32 @@ impl Docker {
         Ok(self.api.tag_image(image, Some(options)).await?)
     }
 
+    /// Takes a name from an image, which goes with its last one. One that is not there is no error, nor is one whose last
+    /// name this is while a container runs it.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn untag(&self, name: &str) -> Result<(), EngineError> {
+        let options = query::RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
+        match self.api.remove_image(name, Some(options), None).await.map_err(EngineError::from) {
+            Ok(_) | Err(EngineError::Gone(_)) => Ok(()),
+            Err(EngineError::Refused(why)) if why.contains("conflict") => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Removes a container, ended or not; its volumes stay. One that is gone is no error.
+    ///
+    /// # Errors
+    /// The engine does not answer or refuses.
+    pub async fn remove(&self, id: &str) -> Result<(), EngineError> {
+        let options = query::RemoveContainerOptionsBuilder::default().force(true).build();
+        match self.api.remove_container(id, Some(options)).await.map_err(EngineError::from) {
+            Ok(()) | Err(EngineError::Gone(_)) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
     /// The log of a container, oldest line first: the last `lines`, only since `since` (seconds since the epoch) where
     /// that is given, and then as it is written where `follow` says so.
     pub fn logs(

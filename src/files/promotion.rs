@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use super::rules::{DELAYED, Rules, SCRATCH};
+use super::running::to_disk;
 use super::scan::{ScanError, join, look};
 use super::tree::{self, DEPTH_MAX, Tree, file_type, mode, special, words};
 use crate::domain::failure::Failure;
@@ -229,14 +230,7 @@ impl Job {
 
     /// Everything on the disk, and then compared with what was to come.
     pub(super) fn verify(&self) -> Result<(), Failure> {
-        let tree = self.open()?;
-        rustix::fs::syncfs(tree.root()).map_err(|errno| {
-            Failure::new(
-                self.what,
-                format!("The files could not be brought to the disk: {}.", words(errno)),
-                "Check the disk and ask again.",
-            )
-        })?;
+        to_disk(self.what, &self.open()?)?;
         let seen = self.look(&self.new)?;
         let differing: Vec<&TreePath> =
             self.new.0.iter().filter(|(path, entry)| seen.get(path) != Some(entry)).map(|(path, _)| path).collect();
@@ -270,7 +264,7 @@ impl Job {
 
     fn look(&self, part: &Manifest) -> Result<std::collections::BTreeMap<TreePath, Entry>, Failure> {
         // Not to be cancelled: it is the last word on what is there.
-        look(&self.production, part, &CancellationToken::new()).map_err(|error| unreadable(self.what, &error))
+        look(&self.production, part, None, &CancellationToken::new()).map_err(|error| unreadable(self.what, &error))
     }
 }
 
@@ -295,24 +289,4 @@ fn noun(node: &Node) -> &'static str {
         Node::Link(_) => "a link",
         Node::Directory => "a directory",
     }
-}
-
-/// Makes an empty directory, and the ones above it, in place of whatever is there; only for directories of ours. Returns
-/// where it really lies.
-pub(super) fn empty_directory(what: &str, path: &Path, apart_from: &Path) -> Result<PathBuf, Failure> {
-    let cannot = |at: &Path, errno| {
-        Failure::new(what, format!("{} cannot be emptied or made: {}.", at.display(), words(errno)), "Mend that and ask again.")
-    };
-    let from_io = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(cannot(path, Errno::INVAL)) };
-    std::fs::create_dir_all(parent).map_err(|error| cannot(parent, from_io(error)))?;
-    let real = parent.canonicalize().map_err(|error| cannot(parent, from_io(error)))?.join(name);
-    if real.starts_with(apart_from) || apart_from.starts_with(&real) {
-        let why = format!("{} and {} lie within each other.", apart_from.display(), real.display());
-        return Err(Failure::new(what, why, "Move the data directory, so that neither holds the other."));
-    }
-    let opened = Tree::open(parent).map_err(|errno| cannot(parent, errno))?;
-    tree::remove_all(opened.root(), name.as_encoded_bytes()).map_err(|errno| cannot(path, errno))?;
-    rustix::fs::mkdirat(opened.root(), name, Mode::RWXU).map_err(|errno| cannot(path, errno))?;
-    Ok(real)
 }

@@ -13,9 +13,9 @@ pub const PROGRAM: &str = "rsync";
 const MARK: &str = "= ";
 
 /// What both ways of copying have in common: exactly the listed paths (standard input, each ended by a zero byte), links
-/// as links, with permissions and owner, and by content: size and time prove nothing. Nothing is followed, nothing below
-/// a directory comes along, and a directory that is not listed is left as it is.
-const COMMON: [&str; 11] = [
+/// as links, with permissions and owner. Nothing is followed, nothing below a directory comes along, and a directory that
+/// is not listed is left as it is.
+const COMMON: [&str; 10] = [
     "--files-from=-",
     "--from0",
     "--no-implied-dirs",
@@ -25,11 +25,11 @@ const COMMON: [&str; 11] = [
     "--owner",
     "--group",
     "--numeric-ids",
-    "--checksum",
     "--8-bit-output",
 ];
 
-/// The arguments that copy the listed paths from `from` into the staging directory `to`. Both are absolute.
+/// The arguments that copy the listed paths from `from` into the staging directory `to`. Both are absolute. Nothing is
+/// there to compare with, so that every file is read once, and the copy is read back afterwards.
 pub fn staging(from: &Path, to: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> = COMMON.iter().map(OsString::from).collect();
     // Harmless there, and a build that looks at times finds those of the workspace.
@@ -44,6 +44,8 @@ pub fn staging(from: &Path, to: &Path) -> Vec<OsString> {
 /// age (a browser's cache, Python's) takes a rolled back file for the one that they know.
 pub fn promotion(from: &Path, to: &Path, scratch: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> = COMMON.iter().map(OsString::from).collect();
+    // By content: size and time prove nothing.
+    args.push("--checksum".into());
     args.push("--delay-updates".into());
     let mut scratch_option = OsString::from("--temp-dir=");
     scratch_option.push(scratch);
@@ -95,6 +97,11 @@ pub fn vanished(code: Option<i32>, said: &[String]) -> bool {
     // Where a path was listed, rsync calls it partial (23), else vanished (24).
     let errors = said.iter().filter(|line| !is_summary(line));
     code == Some(24) || (code == Some(23) && said.iter().any(|l| is_missing(l)) && errors.into_iter().all(|l| is_missing(l)))
+}
+
+/// Whether it went through to its end, and only some of what was listed did not come along.
+pub fn is_partial(code: Option<i32>) -> bool {
+    matches!(code, Some(23 | 24))
 }
 
 fn is_missing(line: &str) -> bool {

@@ -87,6 +87,11 @@ impl Rules {
         Ok(Self { patterns, protect })
     }
 
+    /// Rules that leave nothing alone: for putting back what was there, which was looked at by other rules before.
+    pub fn none() -> Self {
+        Self { patterns: Gitignore::empty(), protect: Vec::new() }
+    }
+
     /// Whether a path is left alone: itself, or because a directory above it is. As in git, what is below an excluded
     /// directory cannot be taken back in.
     pub fn excluded(&self, path: &TreePath, is_dir: bool) -> bool {

@@ -8,8 +8,10 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
+use super::cache::{HashCache, Hashes};
 use super::rules::Rules;
 use super::tree::{self, DEPTH_MAX, Found, ReadError, Tree, file_type, words};
+use crate::domain::Millis;
 use crate::domain::manifest::{Entry, Manifest, Node, TreePath};
 
 /// The most files, links and directories that a tree may hold.
@@ -66,13 +68,22 @@ pub enum ScanError {
 /// # Errors
 /// Something cannot be read, or there is too much of it. What vanishes meanwhile is no error: it is not there.
 pub fn scan(root: &Path, rules: &Rules, cancel: &CancellationToken) -> Result<Scan, ScanError> {
-    scan_at_most(root, rules, cancel, ENTRIES_MAX)
+    scan_cached(root, rules, &mut HashCache::disabled(), 0, cancel)
 }
 
-fn scan_at_most(root: &Path, rules: &Rules, cancel: &CancellationToken, most: usize) -> Result<Scan, ScanError> {
+/// Reads a tree as [`scan`] does, and of its files only those that the cache does not know; it knows them then. `now` is
+/// no later than the call.
+///
+/// # Errors
+/// As of [`scan`].
+pub fn scan_cached(root: &Path, rules: &Rules, cache: &mut HashCache, now: Millis, cancel: &CancellationToken) -> Result<Scan, ScanError> {
+    scan_at_most(root, rules, Hashes { cache, now }, cancel, ENTRIES_MAX)
+}
+
+fn scan_at_most(root: &Path, rules: &Rules, hashes: Hashes<'_>, cancel: &CancellationToken, most: usize) -> Result<Scan, ScanError> {
     let unreadable = |errno| ScanError::Root { root: root.to_owned(), why: words(errno) };
     let tree = Tree::open(root).map_err(unreadable)?;
-    let mut walk = Walk { rules, cancel, most, scan: Scan::default() };
+    let mut walk = Walk { rules, hashes, cancel, most, scan: Scan::default() };
     walk.directory(tree.root(), &TreePath::new(""), 0).map_err(|error| match error {
         // Only the root has no name of its own.
         ScanError::Unreadable { path, why } if path.bytes().is_empty() => ScanError::Root { root: root.to_owned(), why },
@@ -83,6 +94,7 @@ fn scan_at_most(root: &Path, rules: &Rules, cancel: &CancellationToken, most: us
 
 struct Walk<'a> {
     rules: &'a Rules,
+    hashes: Hashes<'a>,
     cancel: &'a CancellationToken,
     most: usize,
     scan: Scan,
@@ -116,7 +128,7 @@ impl Walk<'_> {
         if self.scan.manifest.0.len() + self.scan.skipped.len() >= self.most {
             return Err(ScanError::TooMany);
         }
-        let found = tree::read(parent, name, self.cancel).map_err(|error| match error {
+        let found = tree::read(parent, name, &mut self.hashes, self.cancel).map_err(|error| match error {
             ReadError::System(errno) => unreadable(&path, errno),
             ReadError::Cancelled => ScanError::Cancelled,
         })?;
@@ -145,15 +157,23 @@ impl Walk<'_> {
     }
 }
 
-/// Reads only what is at the paths of a manifest. Blocks. What is not there, or is no file, is left out.
+/// Reads only what is at the paths of a manifest, with a cache where one is given. Blocks. What is not there, or is no
+/// file, is left out.
 ///
 /// # Errors
 /// Something cannot be read.
-pub(super) fn look(root: &Path, paths: &Manifest, cancel: &CancellationToken) -> Result<BTreeMap<TreePath, Entry>, ScanError> {
+pub(super) fn look(
+    root: &Path,
+    paths: &Manifest,
+    hashes: Option<Hashes<'_>>,
+    cancel: &CancellationToken,
+) -> Result<BTreeMap<TreePath, Entry>, ScanError> {
+    let mut disabled = HashCache::disabled();
+    let mut hashes = hashes.unwrap_or(Hashes { cache: &mut disabled, now: 0 });
     let mut tree = Tree::open(root).map_err(|errno| ScanError::Root { root: root.to_owned(), why: words(errno) })?;
     let mut seen = BTreeMap::new();
     for path in paths.0.keys() {
-        let found = tree.read(path, cancel).map_err(|error| match error {
+        let found = tree.read(path, &mut hashes, cancel).map_err(|error| match error {
             ReadError::System(errno) => unreadable(path, errno),
             ReadError::Cancelled => ScanError::Cancelled,
         })?;
@@ -162,6 +182,14 @@ pub(super) fn look(root: &Path, paths: &Manifest, cancel: &CancellationToken) ->
         }
     }
     Ok(seen)
+}
+
+/// What is at the paths of a manifest, and nothing else. Blocks. What is not there, or is no file, is left out.
+///
+/// # Errors
+/// Something cannot be read.
+pub fn look_at(root: &Path, paths: &Manifest) -> Result<Manifest, ScanError> {
+    look(root, paths, None, &CancellationToken::new()).map(Manifest)
 }
 
 fn unreadable(path: &TreePath, errno: Errno) -> ScanError {

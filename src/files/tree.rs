@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
+use super::cache::Hashes;
 use crate::domain::manifest::{Entry, Node, TreePath};
 
 /// How much of a file is read at a time.
@@ -89,9 +90,9 @@ impl Tree {
     }
 
     /// What is at a path.
-    pub(super) fn read(&mut self, path: &TreePath, cancel: &CancellationToken) -> Result<Found, ReadError> {
+    pub(super) fn read(&mut self, path: &TreePath, hashes: &mut Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
         match self.parent(path)? {
-            Some((parent, name)) => read(parent, name, cancel),
+            Some((parent, name)) => read(parent, name, hashes, cancel),
             None => Ok(Found::Nothing),
         }
     }
@@ -186,14 +187,14 @@ pub(super) fn names(directory: BorrowedFd<'_>, most: usize) -> Result<Vec<Vec<u8
 }
 
 /// What is at a name of a directory. What changes while it is looked at is looked at once more.
-pub(super) fn read(parent: BorrowedFd<'_>, name: &[u8], cancel: &CancellationToken) -> Result<Found, ReadError> {
-    match read_once(parent, name, cancel)? {
-        Found::Entry(_, true) => read_once(parent, name, cancel),
+pub(super) fn read(parent: BorrowedFd<'_>, name: &[u8], hashes: &mut Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
+    match read_once(parent, name, hashes, cancel)? {
+        Found::Entry(_, true) => read_once(parent, name, hashes, cancel),
         found => Ok(found),
     }
 }
 
-fn read_once(parent: BorrowedFd<'_>, name: &[u8], cancel: &CancellationToken) -> Result<Found, ReadError> {
+fn read_once(parent: BorrowedFd<'_>, name: &[u8], hashes: &mut Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
     let Some(seen) = stat(parent, name)? else { return Ok(Found::Nothing) };
     match file_type(&seen) {
         FileType::Directory => Ok(Found::Entry(Entry { node: Node::Directory, mode: mode(&seen) }, false)),
@@ -204,12 +205,15 @@ fn read_once(parent: BorrowedFd<'_>, name: &[u8], cancel: &CancellationToken) ->
             Err(Errno::INVAL) => Ok(Found::Entry(Entry { node: Node::Link("".into()), mode: 0 }, true)),
             Err(error) => Err(error.into()),
         },
-        FileType::RegularFile => read_file(parent, name, cancel),
+        FileType::RegularFile => match hashes.known(&seen) {
+            Some(node) => Ok(Found::Entry(Entry { node, mode: mode(&seen) }, false)),
+            None => read_file(parent, name, hashes, cancel),
+        },
         other => Ok(Found::Special(special(other))),
     }
 }
 
-fn read_file(parent: BorrowedFd<'_>, name: &[u8], cancel: &CancellationToken) -> Result<Found, ReadError> {
+fn read_file(parent: BorrowedFd<'_>, name: &[u8], hashes: &mut Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
     // Should it have become a pipe meanwhile, opening it must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let nothing_certain = Found::Entry(Entry { node: Node::File { hash: String::new(), size: 0 }, mode: 0 }, true);
@@ -244,13 +248,18 @@ fn read_file(parent: BorrowedFd<'_>, name: &[u8], cancel: &CancellationToken) ->
     let after = rustix::fs::fstat(&file)?;
     let state = |s: &Stat| (s.st_size, s.st_mtime, s.st_mtime_nsec, s.st_ctime, s.st_ctime_nsec, s.st_mode);
     let changed = state(&before) != state(&after) || u64::try_from(after.st_size) != Ok(size);
-    let node = Node::File { hash: hasher.finalize().to_hex().to_string(), size };
+    let hash = hasher.finalize();
+    if !changed {
+        hashes.learn(&after, hash);
+    }
+    let node = Node::File { hash: hash.to_hex().to_string(), size };
     Ok(Found::Entry(Entry { node, mode: mode(&after) }, changed))
 }
 
 /// Deletes whatever is at a name, with everything below. Only for what is ours alone.
 pub(super) fn remove_all(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
-    remove_below(parent, name, DEPTH_MAX)
+    // A copy of the deepest tree goes, too, in the directories of ours that hold it.
+    remove_below(parent, name, DEPTH_MAX + 4)
 }
 
 fn remove_below(parent: BorrowedFd<'_>, name: &[u8], depth: usize) -> Result<(), Errno> {

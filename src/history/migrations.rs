@@ -69,6 +69,34 @@ pub(super) const STEPS: &[&str] = &[
         at INTEGER NOT NULL,
         PRIMARY KEY (project, image_id)
      ) STRICT, WITHOUT ROWID;",
+    // 2: releases that can be gone back to.
+    "ALTER TABLE releases ADD COLUMN kind TEXT NOT NULL DEFAULT '\"deploy\"';
+     ALTER TABLE releases ADD COLUMN owned TEXT;
+     ALTER TABLE releases ADD COLUMN images TEXT NOT NULL DEFAULT '{}';
+     ALTER TABLE releases ADD COLUMN environment TEXT;
+     ALTER TABLE releases ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+
+     -- What production holds.
+     CREATE TABLE current (
+        project TEXT PRIMARY KEY,
+        release INTEGER NOT NULL
+     ) STRICT, WITHOUT ROWID;
+     INSERT INTO current SELECT project, MAX(number) FROM releases WHERE manifest NOT NULL GROUP BY project;
+
+     -- A release on its way into production, and where production goes back to if it does not arrive. Settled once
+     -- production is known to hold one of the two.
+     CREATE TABLE moves (
+        operation INTEGER PRIMARY KEY,
+        project TEXT NOT NULL,
+        target INTEGER NOT NULL,
+        base INTEGER NOT NULL,
+        settled INTEGER
+     ) STRICT;
+     -- A name for this data directory: two dockmasters on one engine must not take each other's images.
+     CREATE TABLE instance (name TEXT NOT NULL) STRICT;
+     INSERT INTO instance VALUES (lower(hex(randomblob(4))));
+
+     CREATE INDEX moves_by_project ON moves (project, settled);",
 ];
 
 /// Brings a database up to the format that is known here.

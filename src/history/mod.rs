@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -87,12 +89,27 @@ impl History {
             .mode(0o600)
             .open(path)
             .map_err(|e| failed(e.to_string()))?;
-        let mut connection = Connection::open_with_flags(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE,
-        )
-        .map_err(|e| failed(e.to_string()))?;
-        configure(&connection).map_err(|e| failed(e.to_string()))?;
+        let connection = connect(path).map_err(|e| failed(e.to_string()))?;
+        Self::ready(connection, path)
+    }
+
+    /// A copy in memory as it stands now, for whoever only reads: the file is left as it is, whatever its format, and
+    /// another dockmaster may be at work with it. An empty one where there is no file.
+    ///
+    /// # Errors
+    /// It cannot be read, is no history, or was written by a newer dockmaster.
+    pub fn copy(path: &Path) -> Result<Self, HistoryError> {
+        let failed = |why: String| HistoryError::Open { path: path.to_owned(), why };
+        let mut copy = Connection::open_in_memory()?;
+        // Only what is known to be missing counts as missing: what may not be looked at is no empty history.
+        if path.try_exists().map_err(|e| failed(e.to_string()))? {
+            fill(&mut copy, path).map_err(|e| failed(e.to_string()))?;
+        }
+        Self::ready(copy, path)
+    }
+
+    fn ready(mut connection: Connection, path: &Path) -> Result<Self, HistoryError> {
+        configure(&connection).map_err(|e| HistoryError::Open { path: path.to_owned(), why: e.to_string() })?;
         migrations::migrate(&mut connection, path)?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
@@ -112,6 +129,27 @@ impl History {
             Ok(done)
         })
         .await?
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    Connection::open_with_flags(path, flags)
+}
+
+/// Copies what a file holds. It is opened for writing, though nothing is written: whoever may only read a database leaves
+/// the files of its log behind. A log that is there, since a dockmaster was killed, is left to the next one.
+fn fill(copy: &mut Connection, path: &Path) -> Result<(), rusqlite::Error> {
+    let original = connect(path)?;
+    original.busy_timeout(BUSY)?;
+    original.pragma_update(None, "query_only", true)?;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    original.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, Path::new(&log).exists())?;
+    match Backup::new(&original, copy)?.step(-1)? {
+        StepResult::Done => Ok(()),
+        // After having waited for as long as is waited.
+        _ => Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)),
     }
 }
 

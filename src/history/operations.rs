@@ -2,7 +2,6 @@
 
 use rusqlite::{OptionalExtension, Row, Transaction};
 
-pub use super::releases::ReleaseRecord;
 use super::{History, HistoryError, from_json, limit, notices, to_json};
 use crate::domain::Millis;
 use crate::domain::access::Actor;

@@ -1,13 +1,14 @@
 use std::path::Path;
 
 use super::notices::Waiting;
-use super::operations::{NewOperation, OperationRecord, ReleaseRecord};
+use super::operations::{NewOperation, OperationRecord};
+use super::releases::{Move, ReleaseKind, ReleaseRecord};
 use super::*;
 use crate::domain::Millis;
 use crate::domain::access::Actor;
 use crate::domain::event::{Event, Progress};
 use crate::domain::failure::Failure;
-use crate::domain::manifest::{Entry, Manifest, Node, TreePath};
+use crate::domain::manifest::{Entry, Manifest, Node};
 use crate::domain::notice::{Notice, Origin};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::{Plan, Step};
@@ -36,6 +37,7 @@ fn plan(project: &str) -> Plan {
         steps,
         services,
         files: None,
+        release: None,
         not_copied: Vec::new(),
         warnings,
         digest: "d".into(),
@@ -54,10 +56,21 @@ fn outcome(verdict: Verdict) -> Outcome {
 
 const ORIGIN: Origin = Origin { chat: -100, thread: Some(3), message: Some(9) };
 
-fn release(operation: i64, content: &str) -> ReleaseRecord {
+fn release(number: i64, content: &str) -> ReleaseRecord {
     let entry = Entry { node: Node::File { hash: content.into(), size: 1 }, mode: 0o644 };
-    let manifest = Manifest([(TreePath::new(*b"odd\n\xff"), entry)].into());
-    ReleaseRecord { number: 0, operation, at: 5, manifest, compose: vec![("docker-compose.yml".into(), "services: {}\n".into())] }
+    let manifest = Manifest([("page".into(), entry)].into());
+    ReleaseRecord {
+        number,
+        kind: ReleaseKind::Deploy,
+        operation: number,
+        at: 5,
+        owned: manifest.clone(),
+        manifest,
+        compose: vec![("docker-compose.yml".into(), "services: {}\n".into())],
+        images: [(ServiceName::new("web").unwrap(), "shop-web".to_owned())].into(),
+        environment: Some("e".into()),
+        changed: 3,
+    }
 }
 
 /// What a `kill -9` leaves: the files as they are while the database is open.
@@ -165,20 +178,32 @@ async fn the_last_operations_of_a_project_come_newest_first() {
 }
 
 #[tokio::test]
-async fn releases_are_numbered_and_lose_their_manifests_in_time() {
+async fn releases_move_and_what_production_holds_is_known() {
     let (_dir, history) = fresh();
-    assert_eq!(history.release_last(name("shop")).await.unwrap(), None);
-    for number in 1..=12 {
-        assert_eq!(history.release_record(name("shop"), release(number, "x")).await.unwrap(), number);
-    }
-    assert_eq!(history.release_record(name("blog"), release(1, "y")).await.unwrap(), 1, "each project counts for itself");
-    let last = history.release_last(name("shop")).await.unwrap().unwrap();
-    assert_eq!(last, ReleaseRecord { number: 12, ..release(12, "x") });
-    let count = |history: &History| {
-        let connection = history.connection.lock().unwrap();
-        connection.query_row("SELECT count(*), count(manifest) FROM releases WHERE project = 'shop'", [], |r| Ok((r.get(0)?, r.get(1)?)))
-    };
-    assert_eq!(count(&history).unwrap(), (12_i64, 10_i64));
+    assert_eq!(history.release_next(name("shop")).await.unwrap(), 0);
+    assert_eq!(history.release_current(name("shop")).await.unwrap(), None);
+    let kept = ReleaseRecord { kind: ReleaseKind::Kept, owned: Manifest::default(), ..release(0, "old") };
+    history.release_add(name("shop"), kept.clone()).await.unwrap();
+    assert!(history.release_add(name("shop"), kept.clone()).await.is_err(), "a number is given once");
+    history.move_begin(name("shop"), 7, Move { target: 1, base: 0 }, Some(release(1, "new"))).await.unwrap();
+    assert_eq!(history.move_of(7).await.unwrap(), Some(Move { target: 1, base: 0 }));
+    history.move_settle(name("shop"), 0, 9).await.unwrap();
+    assert_eq!(history.move_of(7).await.unwrap(), None);
+    let current = history.release_current(name("shop")).await.unwrap().unwrap();
+    assert_eq!((current.release, current.owned), (kept, Manifest::default()), "what was found is not ours");
+
+    history.move_begin(name("shop"), 8, Move { target: 1, base: 0 }, None).await.unwrap();
+    let current = history.release_current(name("shop")).await.unwrap().unwrap();
+    assert_eq!((current.release.number, current.owned), (0, release(1, "new").owned), "what may have come meanwhile is ours");
+    history.move_settle(name("shop"), 1, 9).await.unwrap();
+    assert_eq!(history.release_number(name("shop")).await.unwrap(), Some((1, 5)));
+    let listed: Vec<(i64, bool)> = history.releases(name("shop")).await.unwrap().iter().map(|r| (r.number, r.current)).collect();
+    assert_eq!(listed, [(1, true), (0, false)]);
+    history.release_forget(name("shop"), 0).await.unwrap();
+    assert_eq!(history.release(name("shop"), 0).await.unwrap(), None);
+    history.release_forget(name("shop"), 1).await.unwrap();
+    assert_eq!(history.release_next(name("shop")).await.unwrap(), 2, "numbers are not given twice");
+    assert_eq!(history.release_next(name("blog")).await.unwrap(), 0, "each project counts for itself");
 
     history.build_record(name("shop"), "sha256:1".into(), "a".into(), 1).await.unwrap();
     history.build_record(name("shop"), "sha256:1".into(), "b".into(), 2).await.unwrap();
@@ -193,7 +218,7 @@ async fn what_is_old_and_done_with_is_forgotten() {
     history.operation_event(ended, Event::StepStarted { step: 0 }, 0).await.unwrap();
     history.operation_end(ended, outcome(Verdict::Succeeded), 1).await.unwrap();
     let unfinished = history.operation_begin(operation("unfinished", None), 0).await.unwrap();
-    history.release_record(name("shop"), release(ended, "x")).await.unwrap();
+    history.release_add(name("shop"), release(ended, "x")).await.unwrap();
     history.inbox_keep(vec![(1, "done".into()), (2, "waiting".into())], 0).await.unwrap();
     history.inbox_done(1, 0).await.unwrap();
     let settled = history.notices_waiting().await.unwrap()[0].id;
@@ -206,7 +231,7 @@ async fn what_is_old_and_done_with_is_forgotten() {
     assert_eq!(history.operation(ended).await.unwrap(), None);
     assert_eq!(history.operation_events(ended).await.unwrap(), [], "its events go with it");
     assert!(history.operation(unfinished).await.unwrap().is_some());
-    assert!(history.release_last(name("shop")).await.unwrap().is_some(), "a release outlives its operation's record");
+    assert!(history.release(name("shop"), ended).await.unwrap().is_some(), "a release outlives its operation's record");
     assert_eq!(history.inbox_unfinished().await.unwrap().len(), 1);
     assert_eq!(history.notices_waiting().await.unwrap().len(), 1);
 
@@ -320,4 +345,51 @@ fn it_is_durable_and_for_our_eyes_only() {
         let file = file.unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.file_name());
     }
+}
+
+#[tokio::test]
+async fn a_copy_is_read_while_the_original_is_at_work_and_changes_nothing() {
+    let (dir, history) = fresh();
+    let path = dir.path().join("history.db");
+    let id = history.operation_begin(operation("m", None), 1).await.unwrap();
+    let log = || std::fs::metadata(dir.path().join("history.db-wal")).unwrap().len();
+    let before = log();
+    let copy = History::copy(&path).unwrap();
+    assert_eq!(copy.instance().await.unwrap(), history.instance().await.unwrap());
+    assert_eq!(copy.operation(id).await.unwrap(), history.operation(id).await.unwrap());
+    copy.operation_end(id, outcome(Verdict::Succeeded), 2).await.unwrap();
+    assert_eq!(history.operation(id).await.unwrap().unwrap().ended, None, "what is done to the copy stays there");
+    assert_eq!(log(), before);
+    // As a kill leaves it: with a log that is nobody's.
+    let killed = tempfile::tempdir().unwrap();
+    for file in ["history.db", "history.db-wal"] {
+        std::fs::copy(dir.path().join(file), killed.path().join(file)).unwrap();
+    }
+    assert!(History::copy(&killed.path().join("history.db")).unwrap().operation(id).await.unwrap().is_some());
+    assert_eq!(std::fs::metadata(killed.path().join("history.db-wal")).unwrap().len(), before);
+    drop(history);
+
+    let before = std::fs::read(&path).unwrap();
+    drop(History::copy(&path).unwrap());
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+
+    let none = dir.path().join("none.db");
+    assert_eq!(History::copy(&none).unwrap().operations_of(name("shop"), 1).await.unwrap(), []);
+    assert!(!none.exists());
+    let refused = History::copy(&path.join("below")).unwrap_err().to_string();
+    assert!(refused.contains("could not be opened"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_copy_of_another_format_leaves_the_format_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("history.db");
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch(migrations::STEPS[0]).unwrap();
+    older.pragma_update(None, "user_version", 1).unwrap();
+    assert!(History::copy(&path).unwrap().releases(name("shop")).await.unwrap().is_empty());
+    assert_eq!(older.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap(), 1);
+    older.pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(History::copy(&path), Err(HistoryError::Newer { found: 99, .. })));
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
-use super::deploy;
+use super::deploy::{self, Coming};
 use super::insight::Insights;
 use super::logs::{self, LogLine, LogQuery, Logs};
 use super::recorder::{Recorder, history_failure};
+use super::recovery::{CutOff, Left};
 use super::registry::{Hold, Registry};
 use super::runner::{self, Job};
 use super::status;
@@ -25,7 +26,9 @@ use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
 use crate::domain::request::{Kind, Request};
 use crate::domain::status::{Busy, ProjectStatus};
 use crate::domain::view::OperationView;
+use crate::history::HistoryError;
 use crate::history::operations::{NewOperation, OperationRecord};
+use crate::history::releases::ReleaseLine;
 
 /// How often it is tried to keep an outcome while the project is still held: some seconds.
 const KEPT_AT_ONCE: u32 = 4;
@@ -154,8 +157,13 @@ impl Desk {
     }
 
     async fn planned(&self, project: &Project, request: &Request) -> Result<(Plan, Option<deploy::Facts>), Failure> {
-        if let Request::Deploy { with, .. } = request {
-            let facts = deploy::gather(&self.tools, project).await?;
+        let release = match request {
+            Request::Deploy { with, .. } => Some((Coming::Workspace, with)),
+            Request::Rollback { release, with, .. } => Some((Coming::Release(*release), with)),
+            _ => None,
+        };
+        if let Some((coming, with)) = release {
+            let facts = deploy::gather(&self.tools, project, coming).await?;
             let plan = facts.plan(project, with)?;
             facts.check(&plan).await?;
             return Ok((plan, Some(facts)));
@@ -187,7 +195,8 @@ impl Desk {
         let project = self.project(actor, request.project(), request.kind().needs())?;
         let now = (self.tools.clock)();
         let busy = Busy { what: request.kind().word().to_owned(), who: actor.label(), since: now };
-        let hold = self.registry.hold(&project.name, busy).map_err(|busy| Refusal::Busy(project.name.clone(), busy))?;
+        let ending = self.tools.stopping.child_token();
+        let hold = self.registry.hold(&project.name, busy, ending.clone()).map_err(|busy| Refusal::Busy(project.name.clone(), busy))?;
         let (plan, facts) = self.planned(&project, request).await?;
         if plan.digest != digest {
             return Err(Refusal::Changed(Box::new(plan)));
@@ -199,10 +208,76 @@ impl Desk {
         let id = begun.map_err(|e| history_failure(what, &e))?;
         let (sender, view) = watch::channel(OperationView::new(id, &plan, actor.label(), now));
         let recorder = Recorder::new(id, self.tools.history.clone(), self.tools.clock, sender);
-        let job = Job::new(self.tools.clone(), project, plan, recorder, mark, id, facts);
+        let job = Arc::new(Job::new(self.tools.clone(), project, plan, recorder, mark, id, facts, ending));
         tracing::info!(operation = id, kind = request.kind().word(), project = %request.project(), actor = actor.label(), "begins");
-        self.running.spawn(supervise(job, hold, self.insights.clone()));
+        let work = job.clone();
+        self.running.spawn(supervise(job, hold, self.insights.clone(), async move { runner::run(&work).await }));
         Ok(Running { id, view })
+    }
+
+    /// Ends what runs on a project, as soon as that leaves something whole.
+    ///
+    /// # Errors
+    /// Not allowed, or no such project.
+    pub fn cancel(&self, actor: &Actor, name: &ProjectName) -> Result<Option<Busy>, Refusal> {
+        let project = self.project(actor, name, Role::Operator)?;
+        let ended = self.registry.end(&project.name);
+        if let Some(busy) = &ended {
+            tracing::info!(project = %name, actor = actor.label(), what = busy.what, "is cancelled");
+        }
+        Ok(ended)
+    }
+
+    /// The kept releases of a project, newest first, each with the operation that made it where that is still known.
+    ///
+    /// # Errors
+    /// Not allowed, no such project, or the history could not be read.
+    pub async fn releases(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<(ReleaseLine, Option<OperationRecord>)>, Refusal> {
+        self.project(actor, name, Role::Viewer)?;
+        let unread = |e| history_failure("The releases cannot be read.", &e);
+        let mut all = Vec::new();
+        for line in self.tools.history.releases(name.clone()).await.map_err(unread)? {
+            let made_by = self.tools.history.operation(line.operation).await.map_err(unread)?;
+            all.push((line, made_by));
+        }
+        Ok(all)
+    }
+
+    /// Puts right what operations left that were cut off with production neither the old nor the new, each with its
+    /// project held. Call it before anything new is taken.
+    ///
+    /// # Errors
+    /// An outcome could not be kept.
+    pub async fn resume(&self, cut_off: Vec<CutOff>) -> Result<(), HistoryError> {
+        for cut in cut_off {
+            let now = (self.tools.clock)();
+            let name = cut.record.plan.request.project().clone();
+            let project = self.configuration().projects.get(&name).cloned();
+            let busy = Busy { what: format!("repair of a {}", cut.record.plan.kind().word()), who: "dockmaster".to_owned(), since: now };
+            let hold = self.registry.hold(&name, busy, self.tools.stopping.child_token());
+            let (Some(project), Ok(hold)) = (project, hold) else {
+                self.tools.history.operation_end(cut.record.id, cut.outcome, now).await?;
+                continue;
+            };
+            let CutOff { record, outcome, left } = cut;
+            let (sender, _) = watch::channel(OperationView::new(record.id, &record.plan, record.actor.label(), record.started));
+            let recorder = Recorder::new(record.id, self.tools.history.clone(), self.tools.clock, sender);
+            let ending = self.tools.stopping.child_token();
+            let job = Arc::new(Job::new(self.tools.clone(), project, record.plan, recorder, record.mark, record.id, None, ending));
+            let work = job.clone();
+            let undo = async move {
+                match left {
+                    Left::Between { going, services_touched } => {
+                        let undone = runner::undo(&work, going, services_touched, outcome).await;
+                        deploy::sweep(&work.tools, &work.project.name).await;
+                        undone
+                    }
+                    Left::Stopped { begun, from } => Some(runner::bring_back_later(&work, begun, from, outcome).await),
+                }
+            };
+            self.running.spawn(supervise(job, hold, self.insights.clone(), undo));
+        }
+        Ok(())
     }
 }
 
@@ -220,26 +295,26 @@ fn with_known_case<'a>(request: &Request, known: impl Iterator<Item = &'a Servic
 }
 
 /// Runs an operation in a task of its own, so that a panic becomes an outcome; keeps the outcome; lets the project go.
-async fn supervise(job: Job, hold: Hold, insights: Insights) {
-    let job = Arc::new(job);
-    let worker = tokio::spawn({
-        let job = job.clone();
-        async move { runner::run(&job).await }
-    });
-    let outcome = worker.await.unwrap_or_else(|died| {
+async fn supervise(job: Arc<Job>, hold: Hold, insights: Insights, work: impl Future<Output = Option<Outcome>> + Send + 'static) {
+    let outcome = tokio::spawn(work).await.unwrap_or_else(|died| {
         tracing::error!(operation = job.operation, %died, "an operation died");
         let failure = Failure::new(
             format!("The {} broke off.", job.plan.kind().word()),
             "dockmaster made a mistake of its own; its log has the details.",
             "Look at /docker_status, and report this as a bug.",
         );
-        Outcome {
+        Some(Outcome {
             verdict: Verdict::Failed,
             now: format!("It is not certain how {} stands.", job.project.name),
             failure: Some(failure),
             services: Vec::new(),
-        }
+        })
     });
+    let Some(outcome) = outcome else {
+        tracing::warn!(operation = job.operation, "is left as it is: the next start puts production back");
+        drop(hold);
+        return job.recorder.show(&Event::Ended { outcome: runner::left(&job) });
+    };
     let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
     tracing::info!(operation = job.operation, verdict = outcome.verdict.word(), why, "ended");
     insights.forget(&job.project.name);

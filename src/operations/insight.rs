@@ -101,7 +101,7 @@ async fn measure(tools: &Tools, project: &Project) -> Insight {
         Err(failure) => insight.trouble = Some(failure.to_string()),
     }
     if project.workspace.is_some() {
-        match deploy::gather(tools, project).await {
+        match deploy::gather(tools, project, deploy::Coming::Workspace).await {
             Ok(facts) => {
                 // What a plan refuses (an unset variable, say) is told when a deploy is asked for; the count stands all the same.
                 insight.ahead = facts.plan(project, &BTreeSet::new()).ok().and_then(|plan| {

@@ -1,33 +1,98 @@
-//! What a crash left, at start: processes still at work are ended first, then the chat is told where things stand.
+//! What a crash left, at start: processes still at work are ended first; then what is whole is told, and what is not is
+//! put right.
 
 use std::time::Duration;
 
-use super::runner::stands;
+use super::deploy;
+use super::runner::{left_to_start, stands};
 use super::tools::Tools;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::plan::Step;
 use crate::history::HistoryError;
 use crate::history::operations::OperationRecord;
+use crate::history::releases::Move;
 use crate::process;
 
 /// How long a surviving process may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Ends what is still at work for operations that never ended, and gives each an outcome.
+/// An operation that was cut off and left something that is to be put right.
+#[derive(Debug)]
+pub struct CutOff {
+    pub(super) record: OperationRecord,
+    /// What it came to, as far as can be said before it is put right.
+    pub(super) outcome: Outcome,
+    pub(super) left: Left,
+}
+
+/// What is to be put right.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// Production is neither the old nor the new.
+    Between {
+        /// Where it was on its way to.
+        going: Move,
+        /// Whether it had begun with the services.
+        services_touched: bool,
+    },
+    /// A restart has stopped what it did not start again.
+    Stopped {
+        /// How many of its steps were begun.
+        begun: usize,
+        /// The first that is left.
+        from: usize,
+    },
+}
+
+/// Ends what is still at work for operations that never ended. Gives each an outcome that left production whole, and
+/// returns the others: [`Desk::resume`](super::Desk::resume) puts them right.
 ///
 /// # Errors
 /// The history cannot be read or written: dockmaster must not take new operations then.
-pub async fn recover(tools: &Tools) -> Result<usize, HistoryError> {
+pub async fn recover(tools: &Tools) -> Result<Vec<CutOff>, HistoryError> {
     sweep(&tools.data.join("projects"));
-    let unfinished = tools.history.operations_unfinished().await?;
-    let found = unfinished.len();
-    for operation in unfinished {
-        let survivors = process::end_survivors(&operation.mark, PATIENCE).await;
-        tracing::warn!(operation = operation.id, survivors, "an operation was cut off; it is not run again by itself");
-        let outcome = outcome(&operation, survivors);
-        tools.history.operation_end(operation.id, outcome, (tools.clock)()).await?;
+    let mut cut_off = Vec::new();
+    for record in tools.history.operations_unfinished().await? {
+        let survivors = process::end_survivors(&record.mark, PATIENCE).await;
+        tracing::warn!(operation = record.id, survivors, "an operation was cut off");
+        let arrived = arrived(tools, &record).await?;
+        let outcome = if arrived { finished(&record) } else { outcome(&record, survivors) };
+        let left = match tools.history.move_of(record.id).await? {
+            Some(going) => Some(Left::Between { going, services_touched: services_touched(&record) }),
+            None => stopped(&record),
+        };
+        if let Some(left) = left {
+            cut_off.push(CutOff { record, outcome, left });
+            continue;
+        }
+        let project = record.plan.request.project().clone();
+        // Before it counts as ended: nobody would look after its files again.
+        deploy::sweep(tools, &project).await;
+        tools.history.operation_end(record.id, outcome, (tools.clock)()).await?;
     }
-    Ok(found)
+    Ok(cut_off)
+}
+
+/// Whether its release had arrived, and only that could not be told any more.
+async fn arrived(tools: &Tools, record: &OperationRecord) -> Result<bool, HistoryError> {
+    let reached = record.step.and_then(|(at, _)| record.plan.steps.get(at)).is_some_and(|step| *step == Step::Record);
+    let current = tools.history.release_number(record.plan.request.project().clone()).await?;
+    Ok(reached && record.plan.release.is_some() && current.map(|(number, _)| number) == record.plan.release)
+}
+
+/// Whether the containers may no longer be what they were: a step that touches them was begun, or its undoing.
+fn services_touched(record: &OperationRecord) -> bool {
+    let steps = &record.plan.steps;
+    let touches = |step: &Step| matches!(step, Step::Up { .. } | Step::Restart { .. });
+    record.step.is_some_and(|(at, _)| at >= steps.len() || steps.iter().take(at + 1).any(touches))
+}
+
+/// What a restart has stopped and not started again.
+fn stopped(record: &OperationRecord) -> Option<Left> {
+    let (at, done) = record.step?;
+    let (begun, from) = (at + 1, if done { at + 1 } else { at });
+    left_to_start(&record.plan, begun, from).next().map(|_| Left::Stopped { begun, from })
 }
 
 /// Takes away what planning left when it was cut off: directories of links. What cannot be taken away does no harm.
@@ -42,14 +107,23 @@ fn sweep(projects: &std::path::Path) {
     }
 }
 
+fn finished(record: &OperationRecord) -> Outcome {
+    let (project, release) = (record.plan.request.project(), record.plan.release.unwrap_or(0));
+    let now = format!("{project} runs release {release}. dockmaster itself was ended right after that.");
+    Outcome { verdict: Verdict::Succeeded, now, failure: None, services: Vec::new() }
+}
+
 fn outcome(operation: &OperationRecord, survivors: usize) -> Outcome {
     let plan = &operation.plan;
     let (now, where_) = match operation.step {
         None => (stands(plan, 0, false), "before its first step".to_owned()),
-        Some((at, done)) => {
-            let label = plan.steps.get(at).map_or_else(String::new, crate::domain::plan::Step::label);
-            (stands(plan, at, true), format!("{} the step “{label}”", if done { "after" } else { "in the middle of" }))
-        }
+        Some((at, done)) => match plan.steps.get(at) {
+            Some(step) => {
+                let label = step.label();
+                (stands(plan, at, true), format!("{} the step “{label}”", if done { "after" } else { "in the middle of" }))
+            }
+            None => (format!("{} was put back.", plan.request.project()), "while it was being undone".to_owned()),
+        },
     };
     let ended = if survivors == 0 { String::new() } else { " What was still at work for it was ended.".to_owned() };
     let failure = Failure::new(

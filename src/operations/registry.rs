@@ -5,20 +5,29 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::domain::project::ProjectName;
 use crate::domain::status::Busy;
 
 /// The projects that are held. Clones share one registry.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Registry(Arc<DashMap<ProjectName, Busy>>);
+pub(super) struct Registry(Arc<DashMap<ProjectName, Held>>);
+
+/// Who holds a project, and what ends that.
+#[derive(Debug)]
+struct Held {
+    busy: Busy,
+    ending: CancellationToken,
+}
 
 impl Registry {
-    /// Takes a project, or says who has it.
-    pub(super) fn hold(&self, project: &ProjectName, busy: Busy) -> Result<Hold, Busy> {
+    /// Takes a project, or says who has it. `ending` is what [`Registry::end`] cancels.
+    pub(super) fn hold(&self, project: &ProjectName, busy: Busy, ending: CancellationToken) -> Result<Hold, Busy> {
         match self.0.entry(project.clone()) {
-            Entry::Occupied(held) => Err(held.get().clone()),
+            Entry::Occupied(held) => Err(held.get().busy.clone()),
             Entry::Vacant(free) => {
-                free.insert(busy);
+                free.insert(Held { busy, ending });
                 Ok(Hold { registry: self.clone(), project: project.clone() })
             }
         }
@@ -26,7 +35,14 @@ impl Registry {
 
     /// Who has a project.
     pub(super) fn holder(&self, project: &ProjectName) -> Option<Busy> {
-        self.0.get(project).map(|busy| busy.clone())
+        self.0.get(project).map(|held| held.busy.clone())
+    }
+
+    /// Cancels what holds a project; none where nothing does.
+    pub(super) fn end(&self, project: &ProjectName) -> Option<Busy> {
+        let held = self.0.get(project)?;
+        held.ending.cancel();
+        Some(held.busy.clone())
     }
 }
 
@@ -52,10 +68,13 @@ mod tests {
         let registry = Registry::default();
         let busy = |who: &str| Busy { what: "deploy".into(), who: who.into(), since: 5 };
         let (shop, edge) = (ProjectName::new("shop").unwrap(), ProjectName::new("edge").unwrap());
-        let hold = registry.hold(&shop, busy("Ann")).unwrap();
-        assert_eq!(registry.hold(&shop, busy("Bob")).unwrap_err().who, "Ann");
-        assert!(registry.hold(&edge, busy("Bob")).is_ok(), "another project is free");
+        let ending = CancellationToken::new();
+        let hold = registry.hold(&shop, busy("Ann"), ending.clone()).unwrap();
+        assert_eq!(registry.hold(&shop, busy("Bob"), CancellationToken::new()).unwrap_err().who, "Ann");
+        assert!(registry.hold(&edge, busy("Bob"), CancellationToken::new()).is_ok(), "another project is free");
+        assert!(!ending.is_cancelled() && registry.end(&shop).is_some_and(|b| b.who == "Ann") && ending.is_cancelled());
         drop(hold);
-        assert!(registry.holder(&shop).is_none() && registry.hold(&shop, busy("Bob")).is_ok());
+        assert!(registry.holder(&shop).is_none() && registry.end(&shop).is_none());
+        assert!(registry.hold(&shop, busy("Bob"), CancellationToken::new()).is_ok());
     }
 }

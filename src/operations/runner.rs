@@ -1,21 +1,28 @@
 //! Running a plan: step by step, each in the journal before it begins, to an outcome that says what is there now.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::deploy;
 use super::lifecycle::{Act, act, watch};
 use super::probe::probe;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, history_failure};
 use super::tools::Tools;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, ServiceOutcome, Verdict};
 use crate::domain::plan::{Action, Plan, Step};
-use crate::domain::project::Project;
+use crate::domain::project::{Project, ServiceName};
 use crate::domain::request::Kind;
 use crate::domain::text::{count, listing};
+use crate::history::releases::Move;
+
+/// How long an undo waits for an engine that is away, and how often it looks.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(90);
+const ENGINE_LOOK: Duration = Duration::from_millis(500);
 
 /// What a step came to: a word about it, or why it ended the operation.
 pub(super) type StepResult = Result<Option<String>, Stop>;
@@ -26,7 +33,7 @@ pub(super) struct Stop {
     failure: Box<Failure>,
     /// Whether it was seen that the step changed nothing.
     unchanged: bool,
-    /// Whether that is only because dockmaster was stopped meanwhile.
+    /// Whether that is only because somebody cancelled it, or dockmaster was stopped meanwhile.
     cut_short: bool,
 }
 
@@ -37,12 +44,17 @@ impl From<Failure> for Stop {
 }
 
 impl Stop {
+    /// The failure alone.
+    pub(super) fn into_failure(self) -> Failure {
+        *self.failure
+    }
+
     /// A step that was seen to have changed nothing, where `unchanged` says so.
     pub(super) fn unchanged(failure: Failure, unchanged: bool) -> Self {
         Self { unchanged, ..failure.into() }
     }
 
-    /// A step that ended only because dockmaster was stopped, where `cut_short` says so.
+    /// A step that ended only because it was cancelled or dockmaster was stopped, where `cut_short` says so.
     pub(super) fn cut_short(failure: Failure, cut_short: bool) -> Self {
         Self { cut_short, ..failure.into() }
     }
@@ -60,10 +72,15 @@ pub(super) struct Job {
     pub(super) operation: i64,
     /// What planning found out, for a deploy.
     pub(super) deploy: Option<deploy::Facts>,
+    /// Cancelled to end it: by somebody, or with dockmaster itself.
+    pub(super) ending: CancellationToken,
+    /// What it goes back to, once it does.
+    pub(super) undoing: OnceLock<deploy::Undoing>,
     services: Mutex<Vec<ServiceOutcome>>,
 }
 
 impl Job {
+    #[expect(clippy::too_many_arguments, reason = "it is made in two places, of everything that an operation needs")]
     pub(super) fn new(
         tools: Tools,
         project: Project,
@@ -72,8 +89,10 @@ impl Job {
         mark: String,
         operation: i64,
         deploy: Option<deploy::Facts>,
+        ending: CancellationToken,
     ) -> Self {
-        Self { tools, project, plan, recorder, mark, operation, deploy, services: Mutex::default() }
+        let (undoing, services) = (OnceLock::new(), Mutex::default());
+        Self { tools, project, plan, recorder, mark, operation, deploy, ending, undoing, services }
     }
 
     /// Notes how services came out; a later word about the same one takes the place of the earlier.
@@ -89,53 +108,174 @@ impl Job {
         std::mem::take(&mut self.services.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// What ends a step that may be ended in the middle: dockmaster's own end where production is untouched, else nothing.
+    /// What ends the watching of services: whoever cancels; in an undo, which nobody can cancel, only dockmaster's own end.
+    pub(super) fn ends_watching(&self) -> &CancellationToken {
+        if self.undoing.get().is_some() { &self.tools.stopping } else { &self.ending }
+    }
+
+    /// What ends a step that may be ended in the middle: where production is untouched whoever cancels, else nothing.
     pub(super) fn cancel_for(&self, step: &Step) -> CancellationToken {
-        if step.leaves_production_alone() { self.tools.stopping.clone() } else { CancellationToken::new() }
+        if step.leaves_production_alone() { self.ending.clone() } else { CancellationToken::new() }
     }
 }
 
-/// Runs the plan to its end.
-pub(super) async fn run(job: &Job) -> Outcome {
+/// Runs the plan to its end, or undoes it. None where dockmaster is stopping with production neither the old nor the new:
+/// the next start puts that right.
+pub(super) async fn run(job: &Job) -> Option<Outcome> {
     let mut begun = 0;
-    let mut outcome = run_steps(job, &mut begun).await;
-    if outcome.verdict != Verdict::Succeeded {
-        bring_back(job, begun, &mut outcome).await;
+    let (outcome, unchanged) = run_steps(job, &mut begun).await;
+    if outcome.verdict == Verdict::Succeeded {
+        return Some(outcome);
     }
+    if !job.plan.kind().is_release() {
+        return Some(bring_back(job, begun, begun, outcome).await);
+    }
+    let touched = job.plan.steps.iter().take(begun).any(|s| matches!(s, Step::Up { .. } | Step::Restart { .. }));
+    let outcome = match job.tools.history.move_of(job.operation).await {
+        Ok(None) => Some(outcome),
+        Ok(Some(going)) if unchanged && !touched => {
+            if let Err(error) = deploy::stay(job, going).await {
+                tracing::error!(operation = job.operation, %error, "that nothing was touched could not be kept");
+            }
+            Some(outcome)
+        }
+        Ok(Some(_)) if job.tools.stopping.is_cancelled() => return None,
+        Ok(Some(going)) if !job.project.deploy.auto_rollback && outcome.verdict != Verdict::Cancelled => Some(by_hand(job, going, outcome)),
+        Ok(Some(going)) => undo(job, going, touched, outcome).await,
+        Err(error) => {
+            tracing::error!(operation = job.operation, %error, "what to go back to cannot be read");
+            Some(outcome)
+        }
+    };
+    deploy::sweep(&job.tools, &job.project.name).await;
     outcome
 }
 
-/// Runs the steps, up to the first that fails. `begun` counts those that were begun.
-async fn run_steps(job: &Job, begun: &mut usize) -> Outcome {
+/// Runs the steps, up to the first that fails. `begun` counts those that were begun. Also says whether it was seen that
+/// the last one changed nothing.
+async fn run_steps(job: &Job, begun: &mut usize) -> (Outcome, bool) {
     for (at, step) in job.plan.steps.iter().enumerate() {
-        if job.tools.stopping.is_cancelled() {
-            return interrupted(&job.plan, at, job.noted());
+        if job.ending.is_cancelled() {
+            return (ended_early(job, at), false);
         }
-        if let Err(failure) = job.recorder.begin(at).await {
-            return failed(job, at, false, failure);
+        if let Err(failure) = begin(job, at, step).await {
+            return (failed(job, at, false, failure), false);
         }
         *begun = at + 1;
         match execute(job, step).await {
             Ok(note) => job.recorder.report(Event::StepDone { step: at, note }).await,
             Err(stop) => {
                 job.recorder.report(Event::StepFailed { step: at }).await;
-                if job.tools.stopping.is_cancelled() && step.leaves_production_alone() {
-                    return interrupted(&job.plan, at, job.noted());
+                if job.ending.is_cancelled() && (step.leaves_production_alone() || job.plan.kind().is_release()) {
+                    return (ended_early(job, at), stop.unchanged);
                 }
                 let outcome = failed(job, at, !stop.unchanged, *stop.failure);
-                return if stop.cut_short { Outcome { verdict: Verdict::Interrupted, ..outcome } } else { outcome };
+                let verdict = if job.tools.stopping.is_cancelled() { Verdict::Interrupted } else { Verdict::Cancelled };
+                let outcome = if stop.cut_short { Outcome { verdict, ..outcome } } else { outcome };
+                return (outcome, stop.unchanged);
             }
         }
     }
-    Outcome { verdict: Verdict::Succeeded, now: succeeded(job), failure: None, services: job.noted() }
+    (Outcome { verdict: Verdict::Succeeded, now: succeeded(job), failure: None, services: job.noted() }, false)
+}
+
+/// Keeps that a step begins, and before the first that touches production where it goes back to.
+async fn begin(job: &Job, at: usize, step: &Step) -> Result<(), Failure> {
+    if job.plan.kind().is_release() && !step.leaves_production_alone() {
+        deploy::set_out(job).await?;
+    }
+    job.recorder.begin(at).await
+}
+
+/// Puts production back to what it was before, and says how that went. None where dockmaster is stopping meanwhile.
+pub(super) async fn undo(job: &Job, going: Move, services_touched: bool, outcome: Outcome) -> Option<Outcome> {
+    let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+    tracing::warn!(operation = job.operation, base = going.base, why, "production is put back");
+    let undone = match deploy::Undoing::of(job, going).await {
+        Ok(undoing) => run_undo(job, undoing, services_touched).await,
+        Err(failure) => Err(failure),
+    };
+    let project = &job.project.name;
+    let failure = match undone {
+        Ok(()) => match deploy::stay(job, going).await {
+            Ok(()) => None,
+            Err(error) => Some(history_failure("That it was undone could not be kept.", &error)),
+        },
+        Err(failure) => Some(failure),
+    };
+    let (now, failure) = match failure {
+        None => (format!("Everything was put back: {project} runs release {} again.", going.base), outcome.failure),
+        Some(_) if job.tools.stopping.is_cancelled() => return None,
+        Some(undo) => {
+            (not_undone(job, going, &undo), outcome.failure.map(|first| Failure { lines: [first.lines, undo.lines].concat(), ..first }))
+        }
+    };
+    Some(Outcome { now, failure, services: job.noted(), ..outcome })
+}
+
+async fn run_undo(job: &Job, undoing: deploy::Undoing, services_touched: bool) -> Result<(), Failure> {
+    let steps = deploy::undo_steps(&job.plan, undoing.base(), services_touched);
+    drop(job.undoing.set(undoing));
+    drop(job.noted());
+    job.recorder.report(Event::Undoing { steps: steps.clone() }).await;
+    // An engine that restarts is worth waiting for: what it ran would stay half old and half new without it.
+    if services_touched {
+        wait_for_engine(job).await;
+    }
+    for (step, at) in steps.iter().zip(job.plan.steps.len()..) {
+        // An undo goes on though its beginning cannot be kept: the next start would undo once more, which does no harm.
+        if let Err(failure) = job.recorder.begin(at).await {
+            tracing::error!(operation = job.operation, why = %failure, "a step of an undo could not be kept");
+        }
+        match execute(job, step).await {
+            Ok(note) => job.recorder.report(Event::StepDone { step: at, note }).await,
+            Err(stop) => {
+                job.recorder.report(Event::StepFailed { step: at }).await;
+                return Err(*stop.failure);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn wait_for_engine(job: &Job) {
+    let until = Instant::now() + ENGINE_PATIENCE;
+    while let Err(error) = job.tools.docker.ping().await {
+        if Instant::now() >= until || job.tools.stopping.is_cancelled() {
+            return tracing::error!(operation = job.operation, %error, "the engine did not come back in time for an undo");
+        }
+        tokio::time::sleep(ENGINE_LOOK).await;
+    }
+}
+
+fn not_undone(job: &Job, going: Move, undo: &Failure) -> String {
+    let project = &job.project.name;
+    format!(
+        "It could not be undone either: {} {} Production of {project} may be neither the old nor the new. {} Then /docker_rollback {project} {} puts release {} back.",
+        undo.what, undo.why, undo.next, going.base, going.base
+    )
+}
+
+/// What a project says that puts nothing back by itself.
+fn by_hand(job: &Job, going: Move, outcome: Outcome) -> Outcome {
+    let project = &job.project.name;
+    let now = format!(
+        "{} Nothing is undone by itself (\"auto_rollback\": false): /docker_rollback {project} {} does it.",
+        outcome.now, going.base
+    );
+    Outcome { now, ..outcome }
+}
+
+/// The steps from one on that start again what a restart has stopped in those that were begun.
+pub(super) fn left_to_start(plan: &Plan, begun: usize, from: usize) -> impl Iterator<Item = &Vec<ServiceName>> {
+    let stopped = plan.kind() == Kind::Restart && plan.steps.iter().take(begun).any(|step| matches!(step, Step::Stop { .. }));
+    let ahead = plan.steps.iter().skip(from).filter(move |_| stopped);
+    ahead.filter_map(|step| if let Step::Start { services } = step { Some(services) } else { None })
 }
 
 /// A restart that ended between its stops and its starts must not leave stopped what it stopped.
-async fn bring_back(job: &Job, begun: usize, outcome: &mut Outcome) {
-    let (past, ahead) = job.plan.steps.split_at(begun.min(job.plan.steps.len()));
-    let stopped = past.iter().any(|step| matches!(step, Step::Stop { .. }));
-    for step in ahead.iter().filter(|_| stopped) {
-        let Step::Start { services } = step else { continue };
+async fn bring_back(job: &Job, begun: usize, from: usize, mut outcome: Outcome) -> Outcome {
+    for services in left_to_start(&job.plan, begun, from) {
         if let Err(stop) = act(job, Act::Start, services).await {
             tracing::warn!(operation = job.operation, why = %stop.failure, "what was stopped did not come back well");
         }
@@ -144,6 +284,18 @@ async fn bring_back(job: &Job, begun: usize, outcome: &mut Outcome) {
         outcome.services.retain(|known| known.service != line.service);
         outcome.services.push(line);
     }
+    outcome
+}
+
+/// As [`bring_back`], after a crash: the engine may still be at a stop that nobody waited for, and would stop what was
+/// started again. Stopping once more waits for that.
+pub(super) async fn bring_back_later(job: &Job, begun: usize, from: usize, outcome: Outcome) -> Outcome {
+    for services in left_to_start(&job.plan, begun, from) {
+        if let Err(stop) = act(job, Act::Stop, services).await {
+            tracing::warn!(operation = job.operation, why = %stop.failure, "whether a stop is still under way is not known");
+        }
+    }
+    bring_back(job, begun, from, outcome).await
 }
 
 async fn execute(job: &Job, step: &Step) -> StepResult {
@@ -151,9 +303,12 @@ async fn execute(job: &Job, step: &Step) -> StepResult {
         Step::Stage => deploy::stage(job, step).await,
         Step::Pull { services } => deploy::pull(job, step, services).await,
         Step::Build { services } => deploy::build(job, step, services).await,
+        Step::Keep { release } => deploy::keep(job, step, *release).await,
         Step::Promote => deploy::promote(job).await,
+        Step::Return { .. } => deploy::put_back(job).await,
+        Step::Remove { services } => deploy::remove(job, services).await,
         Step::Up { services } => deploy::up(job, services).await,
-        Step::Record => deploy::record(job).await,
+        Step::Record => deploy::arrive(job).await,
         Step::Stop { services } => act(job, Act::Stop, services).await,
         Step::Start { services } => act(job, Act::Start, services).await,
         Step::Restart { services } => act(job, Act::Restart, services).await,
@@ -173,8 +328,8 @@ fn succeeded(job: &Job) -> String {
         Kind::Start => format!("{project}: {names} started."),
         Kind::Stop => format!("{project}: {names} stopped."),
         Kind::Restart => format!("{project}: {names} restarted."),
-        Kind::Deploy => {
-            let release = job.deploy.as_ref().map_or(0, |d| d.release);
+        Kind::Deploy | Kind::Rollback => {
+            let release = job.plan.release.unwrap_or(0);
             let files = job.plan.files.as_ref().map_or(0, |f| f.touched().count());
             let services = job.plan.affected().count();
             let changed = format!("{} changed, {} renewed", count(files, "file"), count(services, "service"));
@@ -187,14 +342,22 @@ fn failed(job: &Job, at: usize, touched: bool, failure: Failure) -> Outcome {
     Outcome { verdict: Verdict::Failed, now: stands(&job.plan, at, touched), failure: Some(failure), services: job.noted() }
 }
 
-fn interrupted(plan: &Plan, at: usize, services: Vec<ServiceOutcome>) -> Outcome {
+/// What an operation came to that was ended before its time: by somebody who cancelled it, or with dockmaster itself.
+fn ended_early(job: &Job, at: usize) -> Outcome {
+    let plan = &job.plan;
     let done = if at == 0 { "before its first step".to_owned() } else { format!("after {} of its {} steps", at, plan.steps.len()) };
-    let failure = Failure::new(
-        format!("The {} was not finished.", plan.kind().word()),
-        format!("dockmaster was stopped {done}."),
-        format!("Ask for {} again when it is back.", plan.kind().command()),
-    );
-    Outcome { verdict: Verdict::Interrupted, now: stands(plan, at, false), failure: Some(failure), services }
+    let (verdict, who, next) = match job.tools.stopping.is_cancelled() {
+        true => (Verdict::Interrupted, "dockmaster was stopped", format!("Ask for {} again when it is back.", plan.kind().command())),
+        false => (Verdict::Cancelled, "It was cancelled", format!("Ask for {} again when it suits.", plan.kind().command())),
+    };
+    let failure = Failure::new(format!("The {} was not finished.", plan.kind().word()), format!("{who} {done}."), next);
+    Outcome { verdict, now: stands(plan, at, false), failure: Some(failure), services: job.noted() }
+}
+
+/// What is shown of an operation that the next start puts right.
+pub(super) fn left(job: &Job) -> Outcome {
+    let now = format!("{} is put back as it was at the next start.", job.project.name);
+    Outcome { verdict: Verdict::Interrupted, now, failure: None, services: job.noted() }
 }
 
 /// What is there when a plan ended at a step, which was begun or not. The truth, also where it is not pleasant.
@@ -202,7 +365,7 @@ pub(super) fn stands(plan: &Plan, at: usize, begun: bool) -> String {
     let project = plan.request.project();
     let reached = |wanted: fn(&Step) -> bool| plan.steps.iter().take(at + usize::from(begun)).any(wanted);
     let touched_services = reached(|s| matches!(s, Step::Up { .. } | Step::Stop { .. } | Step::Start { .. } | Step::Restart { .. }));
-    if plan.kind() == Kind::Deploy {
+    if plan.kind().is_release() {
         let promoting = begun && matches!(plan.steps.get(at), Some(Step::Promote));
         return match (reached(|s| *s == Step::Promote), touched_services) {
             (false, false) => format!("Production was not touched: {project} runs as before."),
@@ -233,5 +396,6 @@ fn past(kind: Kind) -> &'static str {
         Kind::Stop => "stopped",
         Kind::Restart => "restarted",
         Kind::Deploy => "deployed",
+        Kind::Rollback => "rolled back",
     }
 }

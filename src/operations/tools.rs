@@ -46,6 +46,10 @@ pub struct Tools {
     pub clock: Clock,
     /// The data directory.
     pub data: PathBuf,
+    /// Where the data directory is another dockmaster's to write to: where planning puts what it needs for a moment.
+    pub elsewhere: Option<PathBuf>,
+    /// The name of the data directory among those that work on one engine.
+    pub instance: String,
     /// Cancelled when dockmaster stops.
     pub stopping: CancellationToken,
 }
@@ -69,6 +73,16 @@ impl Tools {
     /// Where what belongs to a project is kept.
     pub(super) fn place(&self, project: &ProjectName) -> PathBuf {
         self.data.join("projects").join(project.as_str())
+    }
+
+    /// Where what is needed for a moment is put for a project.
+    pub(super) fn scratch(&self, project: &ProjectName) -> PathBuf {
+        self.elsewhere.as_ref().map_or_else(|| self.place(project), |elsewhere| elsewhere.join(project.as_str()))
+    }
+
+    /// The tag under which a release keeps the image of a service.
+    pub(super) fn own_tag(&self, project: &ProjectName, service: &ServiceName, release: i64) -> String {
+        compose::own_tag(project, service, release, &self.instance)
     }
 
     /// Starts Compose with arguments; `mark` names the operation that it works for.

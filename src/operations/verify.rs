@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::recorder::Recorder;
 use super::tools::Tools;
@@ -31,7 +32,7 @@ pub(super) struct Verified {
     pub(super) services: Vec<ServiceOutcome>,
     /// Why not, where one did not.
     pub(super) failure: Option<Failure>,
-    /// Whether that is only because dockmaster was stopped while it watched.
+    /// Whether that is only because it was cancelled, or dockmaster was stopped, while it watched.
     pub(super) cut_short: bool,
 }
 
@@ -51,7 +52,13 @@ struct Watched {
 
 /// Watches the containers of services until each is up or has failed. The first failure ends it: it will not get better,
 /// and people want to know.
-pub(super) async fn verify(tools: &Tools, project: &Project, services: &BTreeSet<ServiceName>, recorder: &Recorder) -> Verified {
+pub(super) async fn verify(
+    tools: &Tools,
+    project: &Project,
+    services: &BTreeSet<ServiceName>,
+    recorder: &Recorder,
+    ending: &CancellationToken,
+) -> Verified {
     let began = Instant::now();
     let deadline = began + project.deploy.health_timeout.max(project.deploy.stability + Duration::from_secs(5));
     let mut watched: BTreeMap<String, Watched> = BTreeMap::new();
@@ -104,12 +111,12 @@ pub(super) async fn verify(tools: &Tools, project: &Project, services: &BTreeSet
             };
             return done(watched, Some(failure));
         }
-        if tools.stopping.is_cancelled() {
-            let failure = Failure::new(
-                "It was not verified to the end.",
-                "dockmaster was stopped while it watched the services come up.",
-                "Look at /docker_status when it is back.",
-            );
+        if ending.is_cancelled() {
+            let why = match tools.stopping.is_cancelled() {
+                true => "dockmaster was stopped while it watched the services come up.",
+                false => "It was cancelled while the services were coming up.",
+            };
+            let failure = Failure::new("It was not verified to the end.", why, "Look at /docker_status.");
             return Verified { cut_short: true, ..done(watched, Some(failure)) };
         }
         tokio::time::sleep(EVERY).await;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::domain::Millis;
 use crate::domain::access::{ChatId, UserId};
-use crate::domain::confirm::{Answer, Confirmations, Pending};
+use crate::domain::confirm::{Answer, Confirmations, Pending, WhyNot};
 use crate::domain::plan::Plan;
 
 /// How long a plan may take to arrive in its chat before its time begins.
@@ -78,6 +78,12 @@ impl Asked {
         let answer = self.confirmations.press(chat, user, nonce, yes, now);
         let shown = self.shown_for(&answer);
         (answer, shown)
+    }
+
+    /// The plan that waits under this nonce, for the person who was asked; otherwise why not.
+    pub(crate) fn look(&self, chat: ChatId, user: UserId, nonce: &str, now: Millis) -> Result<Shown, WhyNot> {
+        self.confirmations.look(chat, user, nonce, now)?;
+        self.shown.get(nonce).cloned().ok_or(WhyNot::Unknown)
     }
 
     /// A yes or no in words.

@@ -39,6 +39,8 @@ impl Front {
             Command::Logs { query, follow: false } => self.logs(place, &query).await,
             Command::Logs { query, follow: true } => self.follow(place, query).await,
             Command::History(project) => self.history_of(place, &project).await,
+            Command::Releases(project) => self.releases_of(place, &project).await,
+            Command::Cancel(project) => self.cancel(place, &project).await,
             Command::Operate(request) => self.plan(place, request, turn).await,
             Command::Whoami => self.say(place, words::whoami(place.user, place.chat)).await,
             Command::Help { first } => {
@@ -62,6 +64,7 @@ impl Front {
             None => self.outbox.answer(callback, Some(words::late_press(words::Late::Unknown).to_plain()), true),
             Some(Press::Gone(project)) => self.outbox.answer(callback, Some(words::gone(&project).to_plain()), true),
             Some(Press::Stop(id)) => self.stop_following(&place, callback, &id),
+            Some(Press::Files(nonce)) => self.files_of_plan(&place, callback, &nonce).await,
             Some(Press::Answer { nonce, yes }) => self.answered(&place, callback, &nonce, yes).await,
             Some(Press::Command(command)) => {
                 self.outbox.answer(callback, None, false);

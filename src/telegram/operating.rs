@@ -6,9 +6,9 @@ use super::asked::Shown;
 use super::command::data;
 use super::conversation::Turn;
 use super::front::{Front, Place, locked};
-use super::outbox::{Button, Keyboard};
+use super::outbox::{Button, Keyboard, Letter};
 use super::render;
-use crate::domain::confirm::{Answer, Pending};
+use crate::domain::confirm::{Answer, Pending, Settled, WhyNot};
 use crate::domain::notice::Origin;
 use crate::domain::plan::Plan;
 use crate::domain::request::Request;
@@ -49,7 +49,10 @@ impl Front {
         let verb = plan.kind().verb();
         let what = format!("{verb} {}", plan.target());
         let button = |label: &str, letter| Button { label: label.to_owned(), data: data(letter, &nonce) };
-        let buttons = vec![vec![button(verb, 'c'), button("Cancel", 'x')]];
+        let mut buttons = vec![vec![button(verb, 'c'), button("Cancel", 'x')]];
+        if words::leaves_paths_out(&plan) {
+            buttons.push(vec![button("All files", 'a')]);
+        }
         let shown = Shown { plan, valid, thread: place.thread };
         // Kept before it is sent: whoever presses at once must find it.
         if !locked(&self.asked).ask(place.chat, place.user, turn, &nonce, shown, self.now()) {
@@ -98,15 +101,32 @@ impl Front {
     /// A press of the confirming button or of Cancel.
     pub(crate) async fn answered(&self, place: &Place, callback: String, nonce: &str, yes: bool) {
         let (answer, shown) = locked(&self.asked).press(place.chat, place.user, nonce, yes, self.now());
-        let toast = |text: Text| self.outbox.answer(callback.clone(), Some(text.to_plain()), true);
-        match answer {
-            Answer::Confirmed(_) | Answer::Cancelled(_) => self.outbox.answer(callback, Some(words::toast(yes).to_owned()), false),
-            Answer::Expired(_) => toast(words::late_press(Late::Settled(crate::domain::confirm::Settled::Expired))),
-            Answer::NotYours => toast(words::not_yours()),
-            Answer::Settled(how) => toast(words::late_press(Late::Settled(how))),
-            Answer::Unknown | Answer::Nothing => toast(words::late_press(Late::Unknown)),
+        match why_not(&answer) {
+            None => self.outbox.answer(callback, Some(words::toast(yes).to_owned()), false),
+            Some(why) => self.outbox.answer(callback, Some(in_words(why).to_plain()), true),
         }
         self.settle(place, place.message, answer, shown).await;
+    }
+
+    /// A press of the button for all files: they come as a file, and the question goes on waiting.
+    pub(crate) async fn files_of_plan(&self, place: &Place, callback: String, nonce: &str) {
+        let looked = locked(&self.asked).look(place.chat, place.user, nonce, self.now());
+        let shown = match looked {
+            Ok(shown) => shown,
+            Err(why) => return self.outbox.answer(callback, Some(in_words(why).to_plain()), true),
+        };
+        self.outbox.answer(callback, None, false);
+        let letter = Letter {
+            chat: place.chat,
+            thread: shown.thread,
+            text: words::files_caption(&shown.plan),
+            buttons: Keyboard::new(),
+            reply_to: Some(place.message),
+            silent: false,
+        };
+        let name = format!("{}-plan.txt", shown.plan.request.project());
+        // Why it was not sent is in the log already, where it was tried.
+        drop(self.outbox.document(letter, name, words::files_list(&shown.plan).into_bytes()).await);
     }
 
     /// A yes or no in words; `reply_to` is the message of ours that it replies to.
@@ -124,7 +144,7 @@ impl Front {
             Answer::Expired(ref p) => {
                 let message = p.message;
                 self.settle(place, message, answer, shown).await;
-                self.say(place, words::late_press(Late::Settled(crate::domain::confirm::Settled::Expired))).await;
+                self.say(place, words::late_press(Late::Settled(Settled::Expired))).await;
             }
             Answer::NotYours => self.say(place, words::not_yours()).await,
             Answer::Settled(how) => self.say(place, words::late_press(Late::Settled(how))).await,
@@ -193,6 +213,25 @@ impl Front {
             }
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
         }
+    }
+}
+
+/// Why a press changes nothing; none where it was taken.
+fn why_not(answer: &Answer) -> Option<WhyNot> {
+    Some(match answer {
+        Answer::Confirmed(_) | Answer::Cancelled(_) => return None,
+        Answer::Expired(_) => WhyNot::Settled(Settled::Expired),
+        Answer::NotYours => WhyNot::NotYours,
+        Answer::Settled(how) => WhyNot::Settled(*how),
+        Answer::Unknown | Answer::Nothing => WhyNot::Unknown,
+    })
+}
+
+fn in_words(why: WhyNot) -> Text {
+    match why {
+        WhyNot::NotYours => words::not_yours(),
+        WhyNot::Settled(how) => words::late_press(Late::Settled(how)),
+        WhyNot::Unknown => words::late_press(Late::Unknown),
     }
 }
 

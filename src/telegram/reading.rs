@@ -8,8 +8,9 @@ use super::outbox::{Button, Keyboard, Letter};
 use super::render;
 use crate::domain::access::Role;
 use crate::domain::project::ProjectName;
-use crate::domain::words::{self, HistoryRow, LogHeading, RawLine};
+use crate::domain::words::{self, HistoryRow, LogHeading, RawLine, ReleaseRow};
 use crate::history::operations::OperationRecord;
+use crate::history::releases::{ReleaseKind, ReleaseLine};
 use crate::operations::Refusal;
 use crate::operations::logs::{LogLine, LogQuery};
 
@@ -98,11 +99,45 @@ impl Front {
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
         }
     }
+
+    /// The kept releases of a project.
+    pub(crate) async fn releases_of(&self, place: &Place, project: &ProjectName) {
+        let releases = match self.desk.releases(&place.actor, project).await {
+            Ok(releases) => releases,
+            Err(refusal) => return self.say(place, self.refusal(&refusal)).await,
+        };
+        let rows: Vec<ReleaseRow> = releases.iter().map(|(line, made_by)| release_row(line, made_by.as_ref())).collect();
+        let back = rows.len() > 1 && self.may(&place.actor, project, Role::Admin);
+        let button = Button { label: "Roll back".to_owned(), data: data('b', project.as_str()) };
+        let buttons = if back { vec![vec![button]] } else { Keyboard::new() };
+        self.say_with(place, words::releases(project.as_str(), &rows), buttons).await;
+    }
+
+    /// Ends what runs on a project.
+    pub(crate) async fn cancel(&self, place: &Place, project: &ProjectName) {
+        let text = match self.desk.cancel(&place.actor, project) {
+            Ok(ended) => words::cancelling(project.as_str(), ended.as_ref()),
+            Err(refusal) => self.refusal(&refusal),
+        };
+        self.say(place, text).await;
+    }
 }
 
 /// Lines as words take them.
 pub(crate) fn raw(lines: &[LogLine]) -> Vec<RawLine<'_>> {
     lines.iter().map(|l| (l.at, l.text.as_str())).collect()
+}
+
+fn release_row(line: &ReleaseLine, made_by: Option<&OperationRecord>) -> ReleaseRow {
+    ReleaseRow {
+        number: line.number,
+        current: line.current,
+        kept: line.kind == ReleaseKind::Kept,
+        at: line.at,
+        who: made_by.map(|o| o.actor.label()),
+        changed: line.changed,
+        verdict: made_by.and_then(|o| o.ended.as_ref()).map(|(_, outcome)| outcome.verdict),
+    }
 }
 
 fn row(record: &OperationRecord) -> HistoryRow {

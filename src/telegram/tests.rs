@@ -103,12 +103,14 @@ impl Chat {
     fn boot_at(&mut self, url: &str, token: &str) {
         let shutdown = CancellationToken::new();
         let tools = Tools {
+            instance: "0a1b".to_owned(),
             docker_host: "unix:///nowhere".to_owned(),
             docker: Docker::at(Some(&format!("unix://{}", self.directory.path().join("docker.sock").display()))).unwrap(),
             compose: None,
             history: self.history.clone(),
             clock: now,
             data: self.directory.path().to_owned(),
+            elsewhere: None,
             stopping: shutdown.clone(),
         };
         let (sender, receiver) = watch::channel(Arc::new(Self::configuration()));

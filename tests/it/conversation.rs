@@ -133,3 +133,45 @@ async fn what_waits_ends_with_the_program() {
     eventually("it still works", async || world.ask("/docker_status").await.text.contains("1 of 1 up")).await;
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_files_of_a_plan_come_as_a_file_for_the_one_who_was_asked() {
+    let fixture = shop();
+    for n in 1..=7 {
+        fixture.write(&format!("pages/{n}.html"), "new\n");
+    }
+    fixture.write_production("uploads/photo.jpg", "only production has this\n");
+    let world = World::start(fixture).await;
+    world.api.say(ADMIN, GROUP, "/docker_deploy");
+    let plan = world.next_in(GROUP).await;
+    assert!(plan.text.contains("pages/5.html and 2 more"), "{}", plan.text);
+    assert_eq!(plan.button_texts(), [vec!["Deploy", "Cancel"], vec!["All files"]]);
+    let theirs = toast(&world, OPERATOR, GROUP, plan.id, "All files").await;
+    assert_eq!(theirs, "That waits for somebody else; only the person who asked can confirm it.");
+    assert_eq!(world.api.unread(GROUP).len(), 0, "they get no file");
+
+    let button = plan.button("All files").and_then(|b| b.data.clone()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(toast(&world, ADMIN, GROUP, plan.id, "All files").await, "");
+        let sent = world.next_in(GROUP).await;
+        assert_eq!((sent.reply_to, sent.text.as_str()), (Some(plan.id), "Deploy shop as release 1\nNew: 7\nOnly in production: 1"));
+        let document = sent.document.expect("a file");
+        assert_eq!(document.name, "shop-plan.txt");
+        let pages: String = (1..=7).map(|n| format!("pages/{n}.html\n")).collect();
+        assert_eq!(String::from_utf8(document.bytes.to_vec()).unwrap(), format!("New\n{pages}\nOnly in production\nuploads/photo.jpg\n"));
+    }
+    // It waits as before.
+    assert_eq!(toast(&world, ADMIN, GROUP, plan.id, "Cancel").await, "Cancelled");
+    let late = world.api.press_data(ADMIN, GROUP, plan.id, &button);
+    let late = world.api.callback_answer(&late, PATIENCE).await.unwrap().text;
+    assert_eq!(late, "That was cancelled; nothing was done. Ask again.");
+    world.idle().await;
+    assert_eq!(world.api.unread(GROUP).len(), 0);
+
+    // What is named needs no list.
+    for n in 6..=7 {
+        std::fs::remove_file(world.fixtures[0].workspace.join(format!("pages/{n}.html"))).unwrap();
+    }
+    assert_eq!(world.ask("/docker_deploy").await.button_texts(), [["Deploy", "Cancel"]]);
+    world.finish().await;
+}

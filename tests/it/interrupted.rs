@@ -128,7 +128,7 @@ async fn killed_in_a_build_the_next_start_ends_what_is_still_at_work_and_tells_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_while_files_are_promoted_it_is_told_and_a_deploy_puts_it_right() {
+async fn killed_while_files_are_promoted_they_are_put_back_at_the_next_start() {
     let world = built("").await;
     let tools = Tools::all();
     // All of the files have come, and rsync has not said so yet.
@@ -142,19 +142,20 @@ async fn killed_while_files_are_promoted_it_is_told_and_a_deploy_puts_it_right()
     tools.held().await;
     program.kill();
     assert!(!tools.processes().is_empty(), "rsync outlives dockmaster, or this test shows nothing");
+    // What is held is held; the next one is not.
+    tools.script("rsync", "exec $real \"$@\"");
     let program = Launch::run(&world, &tools).start();
     let outcome = world.outcome(ADMIN).await;
     only(&tools, Some(&program)).await;
     for told in [
         "was interrupted",
-        "may hold new files beside old ones",
-        "containers were not touched",
-        "Deploy again",
+        "Everything was put back: shop runs release 0 again",
+        "in the middle of the step “Bring the files into production”",
         "still at work for it was ended",
     ] {
         assert!(outcome.text.contains(told), "{told:?} is not told: {}", outcome.text);
     }
-    assert_eq!(production(&world).1, before.1, "the containers are as before");
+    assert_eq!(production(&world), before, "files and containers are as before");
 
     tools.open();
     let plan = world.ask("/docker_deploy").await;
@@ -272,6 +273,26 @@ async fn an_outcome_that_could_not_be_sent_is_delivered_when_telegram_is_back() 
     let outcome = world.outcome(ADMIN).await;
     assert!(outcome.text.starts_with('✅') && outcome.text.contains("healthy after"), "{}", outcome.text);
     world.ask("/whoami").await;
+    program.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_a_restart_that_has_stopped_everything_the_next_start_brings_it_back() {
+    let world = slow_to_stop().await;
+    let tools = Tools::all();
+    let program = Launch::run(&world, &tools).start();
+    let progress = begin(&world, "/docker_restart graceful").await;
+    shows(&world, progress, "⏳ Stop web").await;
+    program.kill();
+    let program = Launch::run(&world, &tools).start();
+    let outcome = world.outcome(ADMIN).await;
+    for told in ["was interrupted", "in the middle of the step “Stop web”", "web: healthy"] {
+        assert!(outcome.text.contains(told), "{told:?} is not told: {}", outcome.text);
+    }
+    eventually("what was stopped runs", async || world.fixtures[0].compose(&["ps", "--status", "running", "-q"]).lines().count() == 1)
+        .await;
+    world.api.wait_acknowledged(PATIENCE).await.unwrap();
     program.stop().await;
     world.finish().await;
 }

@@ -2,14 +2,17 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test that cannot go on must say where and end")]
 
 mod conversation;
+mod crash;
 mod deploy;
 mod disk;
+mod dry_run;
 mod interrupted;
 mod lifecycle;
 mod logs;
 mod page;
 mod program;
 mod refusals;
+mod releases;
 mod status;
 mod support;
 mod tidy;

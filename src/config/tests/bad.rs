@@ -179,14 +179,11 @@ fn unknown_and_later_keys() {
         &[
             ("\"confirm_timeout\": \"60s\"", "\"reload\": { \"watch\": \"auto\" }"),
             ("\"enabled\": true", "\"alerts\": {}"),
-            ("\"max_delete\": 500", "\"keep_releases\": 5, \"auto_rollback\": true"),
             ("\"containers\": [\"nginx\"]", "\"services\": {}"),
         ],
         expect![[r#"
             7:3 reload: found a key that is not in this version yet, expected it to be left out
             10:7 projects.shop.alerts: found a key that is not in this version yet, expected it to be left out
-            18:65 projects.shop.deploy.keep_releases: found a key that is not in this version yet, expected it to be left out
-            18:85 projects.shop.deploy.auto_rollback: found a key that is not in this version yet, expected it to be left out
             22:7 projects.edge.services: found a key that is not in this version yet, expected it to be left out
         "#]],
     );
@@ -581,12 +578,12 @@ fn all_at_once() {
         8:28 colour: found the unknown key “colour”, expected one of “$schema”, “default_project”, “access”, “confirm_timeout” or “projects”
         14:21 projects.shop.production: found “srv/shop”, expected the absolute path of a directory, without “..”, such as “/srv/shop”
         18:28 projects.shop.exclude[1]: found 5, expected a pattern in gitignore syntax, such as “*.log” or “uploads/”
-        26:32 projects.shop.restart.strategy: found “fast”, expected “immediate”, “graceful”, “rolling” or “dependency”
-        28:13 projects.edge.production: found nothing, expected the directory that the running containers of a compose project use
-        28:38 projects.edge.compose.files[0]: found “/x”, expected a relative path without “..”, such as “docker-compose.yml”
-        30:21 projects.edge.containers: found “containers” beside “compose”, expected one of the two
-        warning 28:13 projects.edge.stateful: found nothing, expected “stateful” to name its databases (or to be []): a restart or a deploy takes all services along
-        warning 28:13 projects.edge.workspace: found nothing, expected the directory with the code: the project cannot be deployed without it
+        28:32 projects.shop.restart.strategy: found “fast”, expected “immediate”, “graceful”, “rolling” or “dependency”
+        30:13 projects.edge.production: found nothing, expected the directory that the running containers of a compose project use
+        30:38 projects.edge.compose.files[0]: found “/x”, expected a relative path without “..”, such as “docker-compose.yml”
+        32:21 projects.edge.containers: found “containers” beside “compose”, expected one of the two
+        warning 30:13 projects.edge.stateful: found nothing, expected “stateful” to name its databases (or to be []): a restart or a deploy takes all services along
+        warning 30:13 projects.edge.workspace: found nothing, expected the directory with the code: the project cannot be deployed without it
     "#]].assert_eq(&answer(&text));
 }
 

@@ -54,6 +54,16 @@ pub struct DeployFacts<'a> {
     pub unset: &'a [String],
     /// Paths below writable bind mounts, and who mounts them: neither copied nor deleted.
     pub written: &'a [(TreePath, ServiceName)],
+    /// The number of the release that comes.
+    pub release: i64,
+    /// Whether it is an earlier one.
+    pub back: bool,
+    /// The number under which production is kept first, where it is.
+    pub keeps: Option<i64>,
+    /// What is kept of it then.
+    pub kept: &'a Manifest,
+    /// What the current release holds: that costs no space again.
+    pub held: Option<&'a Manifest>,
     /// Bytes free where production and the staged copy live, the smaller of the two.
     pub free: Option<u64>,
 }
@@ -90,6 +100,8 @@ pub struct BuildFacts {
     pub dockerfile: Option<TreePath>,
     /// The inputs of the image that the running container was made from, where they are known.
     pub running: Option<String>,
+    /// Whether the release had an image, and somebody removed it.
+    pub pruned: bool,
 }
 
 /// Plans a deploy.
@@ -116,12 +128,13 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
         feed(facts.configuration.as_bytes());
     });
     let not_copied = facts.written.iter().map(|(path, by)| (path.clone(), format!("{by} writes there"))).collect();
-    Ok(Plan { request: request.clone(), strategy: None, steps, services, files: Some(files), not_copied, warnings, digest })
+    let release = Some(facts.release);
+    Ok(Plan { request: request.clone(), strategy: None, steps, services, files: Some(files), release, not_copied, warnings, digest })
 }
 
 fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>) -> Result<(), Failure> {
     let project = &facts.project.name;
-    let what = format!("{project} cannot be deployed.");
+    let what = format!("{project} cannot be {}.", if facts.back { "rolled back" } else { "deployed" });
     let fail = |why: String, next: String| Err(Failure::new(what.clone(), why, next));
     let everything = TreePath::new("");
     if let Some((_, by)) = facts.written.iter().find(|(path, _)| *path == everything) {
@@ -149,8 +162,11 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
     if let Some(stranger) = with.iter().find(|w| !facts.services.iter().any(|s| s.name == **w)) {
         return fail(format!("It has no service “{stranger}”."), offer(stranger.as_str(), facts.services.iter().map(|s| s.name.as_str())));
     }
-    // Staged once whole, and every changed file once more beside the old one while it is promoted.
-    let needed = facts.workspace.bytes().saturating_mul(2);
+    // What no release holds yet is copied into the next one, and every changed file once more beside the old one while it
+    // is promoted; and what is kept of production.
+    let staged = if facts.back { 0 } else { facts.workspace.bytes_beyond(facts.held) };
+    let kept = if facts.keeps.is_some() { facts.kept.bytes_beyond(facts.held) } else { 0 };
+    let needed = staged.saturating_add(kept).saturating_add(facts.workspace.bytes_beyond(Some(facts.production)));
     match facts.free {
         Some(free) if free < needed => fail(
             format!("It needs {} MB of disk and {} MB are free.", needed.div_ceil(1_000_000), free / 1_000_000),
@@ -164,7 +180,10 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     let containers: Vec<&Container> = facts.containers.iter().filter(|c| c.service == service.name).collect();
     let stateful = facts.project.stateful.contains(&service.name);
     let moved = service.image_id.as_ref().is_some_and(|id| containers.iter().any(|c| c.image_id != *id));
-    let moved = moved.then(|| format!("{} means another image now", service.image));
+    let moved = moved.then(|| match facts.back {
+        true => format!("runs another image than release {}", facts.release),
+        false => format!("{} means another image now", service.image),
+    });
     // What is built here is built again where its name was given to something else: that may be anything.
     let why_build = service.build.as_ref().and_then(|b| why_build(b, files, containers.is_empty()).or_else(|| moved.clone()));
     let build = why_build.is_some();
@@ -198,6 +217,9 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
 }
 
 fn why_build(build: &BuildFacts, files: &Changes, first: bool) -> Option<String> {
+    if build.pruned {
+        return Some("its kept image is gone, so it is built again".to_owned());
+    }
     if build.running.as_deref() == Some(build.inputs.as_str()) {
         return None;
     }
@@ -238,16 +260,16 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     }
     let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
     let steps = [
-        Some(Step::Stage),
+        (!facts.back).then_some(Step::Stage),
         some(pulled, |services| Step::Pull { services }),
         some(built, |services| Step::Build { services }),
+        // As late as can be, so that what it is undone to is what there was.
+        facts.keeps.map(|release| Step::Keep { release }),
         (!files.is_empty()).then_some(Step::Promote),
-        // From here on production holds what the release brought, however the rest goes: only what is recorded as ours can
-        // be deleted by a later one.
-        Some(Step::Record),
         some(up, |services| Step::Up { services }),
         some(restarted, |services| Step::Restart { services }),
         some(touched, |services| Step::Verify { services }),
+        Some(Step::Record),
     ];
     steps.into_iter().flatten().collect()
 }

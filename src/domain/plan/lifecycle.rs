@@ -91,7 +91,7 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
             feed(facts.configuration.as_bytes());
         }
     });
-    Ok(Plan { request: request.clone(), strategy, steps, services, files: None, not_copied: Vec::new(), warnings, digest })
+    Ok(Plan { request: request.clone(), strategy, steps, services, files: None, release: None, not_copied: Vec::new(), warnings, digest })
 }
 
 fn restart_steps(strategy: Strategy, layers: Vec<Vec<ServiceName>>) -> Vec<Step> {

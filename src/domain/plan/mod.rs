@@ -33,6 +33,9 @@ pub struct Plan {
     /// What happens to the files of production, for a deploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Changes>,
+    /// The release that it brings into production, for a deploy and a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<i64>,
     /// Paths of the workspace that are not copied though nothing excludes them, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_copied: Vec<(TreePath, String)>,
@@ -84,8 +87,23 @@ pub enum Step {
         /// Whose.
         services: Vec<ServiceName>,
     },
-    /// Bring the staged files into production.
+    /// Keep production as it is now as a release of its own.
+    Keep {
+        /// Its number.
+        release: i64,
+    },
+    /// Bring the release's files into production.
     Promote,
+    /// Bring the files that production had before back into it.
+    Return {
+        /// The release that holds them.
+        release: i64,
+    },
+    /// Remove the containers of services that there were none of before.
+    Remove {
+        /// Whose.
+        services: Vec<ServiceName>,
+    },
     /// Make or remake containers.
     Up {
         /// Whose.
@@ -123,7 +141,10 @@ impl Step {
             Self::Stage => "Copy the workspace aside".to_owned(),
             Self::Pull { services } => format!("Pull {}", names(services)),
             Self::Build { services } => format!("Build {}", names(services)),
+            Self::Keep { release } => format!("Keep production as it is, as release {release}"),
             Self::Promote => "Bring the files into production".to_owned(),
+            Self::Return { release } => format!("Bring the files of release {release} back"),
+            Self::Remove { services } => format!("Remove {}", names(services)),
             Self::Up { services } => format!("Bring up {}", names(services)),
             Self::Stop { services } => format!("Stop {}", names(services)),
             Self::Start { services } => format!("Start {}", names(services)),
@@ -135,7 +156,7 @@ impl Step {
 
     /// Whether it can be ended in the middle with production as it was before.
     pub fn leaves_production_alone(&self) -> bool {
-        matches!(self, Self::Stage | Self::Pull { .. } | Self::Build { .. })
+        matches!(self, Self::Stage | Self::Pull { .. } | Self::Build { .. } | Self::Keep { .. })
     }
 }
 

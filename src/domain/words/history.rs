@@ -36,7 +36,7 @@ pub fn history(project: &str, rows: &[HistoryRow], now: Millis) -> Text {
                 let mark = match verdict {
                     Verdict::Succeeded => "✅",
                     Verdict::Failed => "❌",
-                    Verdict::Interrupted => "⚠️",
+                    Verdict::Interrupted | Verdict::Cancelled => "⚠️",
                 };
                 (mark, format!("{} in {}", verdict.word(), duration(at.saturating_sub(row.started))))
             }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod confirm;
+mod files;
 mod help;
 mod history;
 mod logs;
@@ -12,6 +13,7 @@ mod outcome;
 mod plan;
 mod progress;
 mod refusal;
+mod releases;
 mod status;
 
 pub use answers::{disabled, lines_out_of_range, no_project, unclear, unknown_command, unknown_project, which_project, wrong_service};
@@ -19,6 +21,7 @@ pub use confirm::{
     Late, ask, asked_again, cancelled, changed_since, confirmed, expired, late_press, not_yours, nothing_waits, replaced, superseded,
     toast, waits_elsewhere,
 };
+pub use files::{files_caption, files_list, leaves_paths_out};
 pub use help::{HelpRow, help, welcome, whoami};
 pub use history::{HistoryRow, history};
 pub use logs::{FollowEnd, LogHeading, RawLine, follow, follow_over, log_caption, log_file, log_lines, logs, no_lines};
@@ -27,6 +30,7 @@ pub use outcome::outcome;
 pub use plan::{nothing_to_do, plan, plan_heading};
 pub use progress::progress;
 pub use refusal::{busy, denied, failure, gone, stopping};
+pub use releases::{ReleaseRow, cancelling, releases};
 pub use status::{overview, status};
 
 use super::Millis;

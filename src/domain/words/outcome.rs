@@ -17,6 +17,7 @@ pub fn outcome(id: i64, kind: Kind, target: &str, actor: &str, took: Millis, out
         Verdict::Succeeded => ("✅", "done"),
         Verdict::Failed => ("❌", "failed"),
         Verdict::Interrupted => ("⚠️", "was interrupted"),
+        Verdict::Cancelled => ("⚠️", "was cancelled"),
     };
     let mut text = Text::new().plain(format!("{mark} ")).bold(format!("{} of {target} {word}", kind.verb()));
     text = text.plain(format!(" · {}\n{}\n", duration(took), outcome.now));

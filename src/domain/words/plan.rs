@@ -7,7 +7,7 @@ use crate::domain::request::Kind;
 use crate::domain::text::{Text, count, listing};
 
 /// How many paths of a kind are named.
-const PATHS_SHOWN: usize = 5;
+pub(super) const PATHS_SHOWN: usize = 5;
 /// How many services get a line of their own.
 const SERVICES_SHOWN: usize = 20;
 /// How many steps are listed.
@@ -19,7 +19,7 @@ pub fn plan(plan: &Plan) -> Text {
     if let Some(files) = &plan.files {
         text = files_lines(text, files, &plan.not_copied);
     }
-    text = if plan.kind() == Kind::Deploy { deploy_services(text, plan) } else { lifecycle_services(text, plan) };
+    text = if plan.kind().is_release() { deploy_services(text, plan) } else { lifecycle_services(text, plan) };
     text = steps(text, plan);
     let ails = plan.services.iter().filter_map(|s| s.ails.as_ref().map(|ails| format!("{} is {ails}.", s.service)));
     let mut warnings: Vec<String> = ails.take(SERVICES_SHOWN).chain(plan.warnings.iter().cloned()).collect();
@@ -34,7 +34,12 @@ pub fn plan(plan: &Plan) -> Text {
 
 /// What it is, without its details.
 pub fn plan_heading(plan: &Plan) -> Text {
-    Text::new().bold(format!("{} {}", plan.kind().verb(), plan.target()))
+    let release = match (plan.kind(), plan.release) {
+        (Kind::Deploy, Some(number)) => format!(" as release {number}"),
+        (Kind::Rollback, Some(number)) => format!(" to release {number}"),
+        _ => String::new(),
+    };
+    Text::new().bold(format!("{} {}{release}", plan.kind().verb(), plan.target()))
 }
 
 /// There is nothing to do.
@@ -45,6 +50,7 @@ pub fn nothing_to_do(plan: &Plan) -> Text {
         Kind::Stop => format!("Nothing to stop: {target} does not run."),
         Kind::Restart => format!("Nothing to restart in {target}."),
         Kind::Deploy => format!("Nothing to deploy: production of {target} is what the workspace holds."),
+        Kind::Rollback => format!("Nothing to roll back: {target} runs release {} already.", plan.release.unwrap_or(0)),
     };
     let mut text = Text::new().plain(why).line();
     text = stays(text, plan);
@@ -176,6 +182,7 @@ pub(crate) mod tests {
             steps: vec![Step::Restart { services: vec![name("api")] }, Step::Restart { services: vec![name("web")] }],
             services: vec![api, postgres, service("web", Action::Restart)],
             files: None,
+            release: None,
             not_copied: Vec::new(),
             warnings: Vec::new(),
             digest: "d1".into(),
@@ -212,6 +219,7 @@ pub(crate) mod tests {
                 kept: paths(&["uploads/1.png"]),
                 edited: paths(&["nginx.conf"]),
             }),
+            release: Some(2),
             not_copied: vec![("data".into(), "postgres writes there".into())],
             warnings: vec!["Edited by hand in production and overwritten: nginx.conf.".into()],
             digest: "d2".into(),
@@ -257,7 +265,7 @@ pub(crate) mod tests {
         check(
             &plan(&deploy()),
             expect![[r#"
-                *Deploy shop*
+                *Deploy shop as release 2*
 
                 New, 7 files: a, b, c, d, e and 2 more
                 Changed, 2 files: nginx.conf, requirements.txt
@@ -295,7 +303,7 @@ pub(crate) mod tests {
         check(
             &plan(&plan_),
             expect![[r#"
-                *Deploy shop*
+                *Deploy shop as release 2*
 
                 Files: no change
 

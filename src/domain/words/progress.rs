@@ -31,7 +31,7 @@ pub fn progress(view: &OperationView, now: Millis) -> Text {
         None => "⏳",
         Some(Verdict::Succeeded) => "✅",
         Some(Verdict::Failed) => "❌",
-        Some(Verdict::Interrupted) => "⚠️",
+        Some(Verdict::Interrupted | Verdict::Cancelled) => "⚠️",
     };
     // The outcome begins with its mark, and this does not: so the two are told apart at a glance.
     let mut text = Text::new().bold(format!("{} {}", view.kind.verb(), view.target));

@@ -68,7 +68,7 @@ fn a_tree_is_read_as_it_is() {
     assert_eq!(found.changing, []);
 
     let part = Manifest(found.manifest.0.iter().filter(|(p, _)| p.bytes() != b"run.sh").map(|(p, e)| (p.clone(), e.clone())).collect());
-    assert_eq!(look(root, &part, &CancellationToken::new()).unwrap(), part.0, "the same, of what is asked for");
+    assert_eq!(look(root, &part, None, &CancellationToken::new()).unwrap(), part.0, "the same, of what is asked for");
 }
 
 #[test]
@@ -155,7 +155,10 @@ fn what_cannot_be_read_or_is_too_much_is_named() {
     for name in ["b", "c", "d"] {
         write(dir.path(), name.as_bytes(), b"", 0o644);
     }
-    let at_most = |most| scan_at_most(dir.path(), &no_rules(), &CancellationToken::new(), most);
+    let at_most = |most| {
+        let hashes = Hashes { cache: &mut HashCache::disabled(), now: 0 };
+        scan_at_most(dir.path(), &no_rules(), hashes, &CancellationToken::new(), most)
+    };
     assert_eq!(at_most(4).unwrap().manifest.0.len(), 4);
     assert_eq!(at_most(3), Err(ScanError::TooMany));
     assert_eq!(ScanError::TooMany.to_string(), "there are more than 1000000 files");

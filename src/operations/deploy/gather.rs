@@ -1,12 +1,13 @@
 //! What the plan for a deploy needs to know, found out without changing anything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::super::recorder::history_failure;
 use super::super::tools::{Config, Tools};
 use super::overlay;
+use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
+use super::trees::{rules, scans, touchable, tree_path, written};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Manifest, TreePath};
@@ -17,22 +18,33 @@ use crate::domain::request::Request;
 use crate::engine::compose::{BuildSection, Definition, Files};
 use crate::files::rsync;
 use crate::files::rules::Rules;
-use crate::files::scan::{Scan, scan};
-use crate::history::operations::ReleaseRecord;
+use crate::history::releases::{Current, ReleaseRecord};
 
 /// Everything that planning a deploy found out. Holds the resolved configuration, so it is never printed.
 pub(in super::super) struct Facts {
-    pub(super) workspace_root: PathBuf,
+    /// What it means that it cannot be done.
+    pub(super) what: String,
+    /// Where the files are read from: the workspace, or the tree of an earlier release.
+    pub(super) source_root: PathBuf,
     pub(super) production_root: PathBuf,
     pub(super) compose: ComposeSource,
     pub(super) config: Config,
     pub(super) definitions: BTreeMap<ServiceName, Definition>,
     pub(super) rules: Rules,
+    /// What production is to hold.
     pub(super) workspace: Manifest,
     pub(super) production: Manifest,
-    pub(super) last: Option<ReleaseRecord>,
-    /// The number that this release will have.
+    pub(super) current: Option<Current>,
+    /// The number of the release that comes.
     pub(in super::super) release: i64,
+    /// The release that comes, where it is an earlier one.
+    pub(super) old: Option<ReleaseRecord>,
+    /// The number under which production is kept first, where it is no longer what the current release brought.
+    pub(super) keeps: Option<i64>,
+    /// The part of production that is kept then: all that the release that comes could touch.
+    pub(super) kept: Manifest,
+    /// A hash of production's `.env`.
+    pub(super) environment: Option<String>,
     services: Vec<ServiceFacts>,
     containers: Vec<Container>,
     pub(super) configuration: String,
@@ -43,7 +55,7 @@ pub(in super::super) struct Facts {
 }
 
 /// The file with production's variables, where there is one.
-fn environment(production: &Path) -> Option<PathBuf> {
+pub(super) fn environment(production: &Path) -> Option<PathBuf> {
     Some(production.join(".env")).filter(|p| p.is_file())
 }
 
@@ -59,19 +71,28 @@ pub(in super::super) async fn production_config(tools: &Tools, project: &Project
 }
 
 /// Finds out everything.
-pub(in super::super) async fn gather(tools: &Tools, project: &Project) -> Result<Facts, Failure> {
-    let what = format!("{} cannot be deployed.", project.name);
-    let (compose, workspace_root, production_root) = places(project, &tools.data, &what)?;
-    files_there(project, &compose, &workspace_root, &what)?;
+pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: Coming) -> Result<Facts, Failure> {
+    let what = match coming {
+        Coming::Workspace => format!("{} cannot be deployed.", project.name),
+        Coming::Release(_) => format!("{} cannot be rolled back.", project.name),
+    };
+    let (compose, workspace, production_root) = places(project, &tools.data, coming, &what)?;
+    let old = match coming {
+        Coming::Workspace => None,
+        Coming::Release(number) => Some(wanted(tools, project, number, &what).await?),
+    };
+    let old_tree = old.as_ref().map(|r| release_tree(tools, &project.name, r.number));
+    let source_root = workspace.clone().or(old_tree).unwrap_or_default();
+    files_there(project, &compose, &source_root, old.as_ref().map(|r| r.number), &what)?;
     let environment = environment(&production_root);
     let files = Files {
         name: &compose.name,
-        root: &workspace_root,
+        root: &source_root,
         files: &compose.files,
         directory: &production_root,
         environment: environment.as_deref(),
     };
-    let before_mounts = rules(project, &workspace_root, &[], &what)?;
+    let before_mounts = rules(project, &source_root, &[], &what)?;
     let config = overlay::resolve(tools, &what, &project.name, &files, &before_mounts).await?;
     // Said before anybody is asked to confirm what could not be done.
     if !rsync::is_installed(&std::env::var_os("PATH").unwrap_or_default()) {
@@ -82,10 +103,18 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project) -> Result
     let definitions = config.resolved.services(&compose.name, &production_root);
     let before = current.as_ref().map(|c| c.resolved.services(&compose.name, &production_root)).unwrap_or_default();
     let written = written(&production_root, definitions.iter().chain(&before));
-    let rules = rules(project, &workspace_root, &written, &what)?;
-    let (workspace_scan, production_scan) = scans(tools, &workspace_root, &production_root, &rules, &what).await?;
+    let rules = rules(project, &source_root, &written, &what)?;
+    let (mut workspace_scan, production_scan) = scans(tools, project, workspace.as_deref(), &production_root, &rules, &what).await?;
+    if let Some(old) = &old {
+        // As it was kept, whatever is excluded by now.
+        workspace_scan.manifest = old.manifest.clone();
+    }
     let containers = tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
-    let last = tools.history.release_last(project.name.clone()).await.map_err(|e| history_failure(&*what, &e))?;
+    let unread = |e| history_failure(&*what, &e);
+    let current = tools.history.release_current(project.name.clone()).await.map_err(unread)?;
+    let next = tools.history.release_next(project.name.clone()).await.map_err(unread)?;
+    let kept = touchable(&production_scan.manifest, &workspace_scan.manifest, current.as_ref());
+    let keeps = must_be_kept(tools, project, current.as_ref(), &kept, &containers, &what).await?.then_some(next);
     let mut services = Vec::new();
     for (name, definition) in &definitions {
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
@@ -94,6 +123,11 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project) -> Result
             service(tools, project, name, definition, asks, &config, &workspace_scan.manifest, &production_root, &containers, &what)
                 .await?,
         );
+    }
+    if let Some(old) = &old {
+        for service in &mut services {
+            kept_image(tools, project, old, service, &what).await?;
+        }
     }
     writable(&production_root, &what)?;
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
@@ -105,17 +139,22 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project) -> Result
         remarks.push(format!("The further tags of {name} ({tags}) move as soon as it is built, also where the deploy fails after that."));
     }
     Ok(Facts {
-        release: last.as_ref().map_or(1, |r| r.number + 1),
+        release: old.as_ref().map_or(next + i64::from(keeps.is_some()), |r| r.number),
+        keeps,
+        kept,
+        environment: environment.as_ref().and_then(|path| std::fs::read(path).ok()).map(|text| blake3::hash(&text).to_hex().to_string()),
+        current,
+        old,
+        what,
         configuration: config.resolved.hash(),
         workspace: workspace_scan.manifest,
         production: production_scan.manifest,
-        workspace_root,
+        source_root,
         production_root,
         compose,
         config,
         definitions,
         rules,
-        last,
         services,
         containers,
         written,
@@ -144,12 +183,20 @@ impl Facts {
             ServiceName::new(name).unwrap_or_else(|_| typed.clone())
         };
         let with: BTreeSet<ServiceName> = with.iter().map(spelt).collect();
-        let request = Request::Deploy { project: project.name.clone(), with: with.clone() };
+        let request = match &self.old {
+            None => Request::Deploy { project: project.name.clone(), with: with.clone() },
+            Some(old) => Request::Rollback { project: project.name.clone(), release: Some(old.number), with: with.clone() },
+        };
         let facts = DeployFacts {
             project,
             workspace: &self.workspace,
             production: &self.production,
-            owned: self.last.as_ref().map(|r| &r.manifest),
+            owned: self.owned(),
+            release: self.release,
+            back: self.old.is_some(),
+            keeps: self.keeps,
+            kept: &self.kept,
+            held: self.current.as_ref().map(|c| &c.release.manifest),
             services: &self.services,
             containers: &self.containers,
             configuration: &self.configuration,
@@ -159,101 +206,55 @@ impl Facts {
         };
         let mut plan = plan_deploy(&facts, &request, &with)?;
         plan.warnings.extend(self.remarks.iter().cloned());
+        if self.old.as_ref().is_some_and(|old| old.environment != self.environment) && !plan.is_empty() {
+            plan.warnings.push(".env is not the one that this release ran with: it is never kept, and the current one is used.".to_owned());
+        }
         Ok(plan)
     }
-}
 
-fn places(project: &Project, data: &Path, what: &str) -> Result<(ComposeSource, PathBuf, PathBuf), Failure> {
-    let Source::Compose(compose) = &project.source else {
-        return Err(Failure::new(
-            what,
-            "It is made of named containers, which have no files to deploy.",
-            "Only a compose project can be deployed; restart this one with /docker_restart.",
-        ));
-    };
-    let real = |path: &Option<PathBuf>, which: &str| {
-        let next = format!("Correct \"{which}\" of {} in projects.json.", project.name);
-        let Some(path) = path else { return Err(Failure::new(what, format!("It has no {which}."), next)) };
-        path.canonicalize()
-            .ok()
-            .filter(|p| p.is_dir())
-            .ok_or_else(|| Failure::new(what, format!("Its {which} {} is not there, or is no directory.", path.display()), next))
-    };
-    let (workspace, production) = (real(&project.workspace, "workspace")?, real(&project.production, "production")?);
-    if workspace.starts_with(&production) || production.starts_with(&workspace) {
-        return Err(Failure::new(
-            what,
-            format!("Workspace {} and production {} lie within each other.", workspace.display(), production.display()),
-            "Give them directories apart in projects.json.",
-        ));
-    }
-    if let Some(around) = [&workspace, &production].into_iter().find(|p| data.starts_with(p)) {
-        return Err(Failure::new(
-            what,
-            format!("dockmaster's data directory {} lies within {}.", data.display(), around.display()),
-            "Give it a directory of its own with --data.",
-        ));
-    }
-    Ok((compose.clone(), workspace, production))
-}
-
-/// Compose would say of a workspace without its files that it cannot open them: here it is said what that means.
-fn files_there(project: &Project, compose: &ComposeSource, workspace: &Path, what: &str) -> Result<(), Failure> {
-    let correct = |which: &str| format!("Put the code there, or correct \"{which}\" of {} in projects.json.", project.name);
-    if std::fs::read_dir(workspace).is_ok_and(|mut entries| entries.next().is_none()) {
-        return Err(Failure::new(what, "The workspace is empty.", correct("workspace")));
-    }
-    match compose.files.iter().find(|file| !workspace.join(file).exists()) {
-        Some(file) => Err(Failure::new(what, format!("The workspace has no {file}."), correct("compose.files"))),
-        None => Ok(()),
+    /// What of production is ours; none before the first deploy.
+    pub(super) fn owned(&self) -> Option<&Manifest> {
+        self.current.as_ref().map(|c| &c.owned)
     }
 }
 
-/// The sources of writable bind mounts below production, and who mounts them.
-fn written<'a>(production: &Path, services: impl Iterator<Item = (&'a ServiceName, &'a Definition)>) -> Vec<(TreePath, ServiceName)> {
-    let mut all: Vec<(TreePath, ServiceName)> = services
-        .flat_map(|(name, definition)| definition.binds.iter().filter(|b| b.writable).map(move |b| (name, b)))
-        .filter_map(|(name, bind)| {
-            let source = bind.source.canonicalize().unwrap_or_else(|_| bind.source.clone());
-            // A mount of a directory above production is one of all of production.
-            let below = if production.starts_with(&source) { Path::new("") } else { source.strip_prefix(production).ok()? };
-            Some((tree_path(below), name.clone()))
-        })
-        .collect();
-    all.sort();
-    all.dedup_by(|a, b| a.0 == b.0);
-    all
-}
-
-fn tree_path(path: &Path) -> TreePath {
-    TreePath::new(path.as_os_str().as_bytes())
-}
-
-fn rules(project: &Project, workspace: &Path, written: &[(TreePath, ServiceName)], what: &str) -> Result<Rules, Failure> {
-    let ignore = workspace.join(".dockmasterignore");
-    let text = match std::fs::read_to_string(&ignore) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Failure::new(what, format!(".dockmasterignore cannot be read: {error}."), "Mend it and ask again.")),
-    };
-    Rules::new(&project.exclude, &text, written.iter().map(|(path, _)| path.clone()).collect()).map_err(|error| {
-        Failure::new(what, format!("What to exclude cannot be understood: {error}."), "Mend \"exclude\" or .dockmasterignore.")
-    })
-}
-
-async fn scans(tools: &Tools, workspace: &Path, production: &Path, rules: &Rules, what: &str) -> Result<(Scan, Scan), Failure> {
-    let (workspace, production, rules, stopping) = (workspace.to_owned(), production.to_owned(), rules.clone(), tools.stopping.clone());
-    let both = tokio::task::spawn_blocking(move || Ok((scan(&workspace, &rules, &stopping)?, scan(&production, &rules, &stopping)?)));
-    let fail = |why: String| Failure::new(what, format!("Its files cannot be read: {why}."), "Mend that and ask again.");
-    match both.await {
-        Ok(Ok(scans)) => Ok(scans),
-        Ok(Err(error)) => Err(scan_failure(&fail, &error)),
-        Err(died) => Err(fail(died.to_string())),
+/// Whether production is no longer what its release brought: its files, or the images that run.
+async fn must_be_kept(
+    tools: &Tools,
+    project: &Project,
+    current: Option<&Current>,
+    kept: &Manifest,
+    containers: &[Container],
+    what: &str,
+) -> Result<bool, Failure> {
+    let Some(Current { release, .. }) = current else { return Ok(true) };
+    if *kept != release.manifest || !release_tree(tools, &project.name, release.number).is_dir() {
+        return Ok(true);
     }
+    for container in containers {
+        let own = tools.own_tag(&project.name, &container.service, release.number);
+        let image = tools.docker.image_id(&own).await.map_err(|e| e.failure(what))?;
+        if image.as_deref() != Some(container.image_id.as_str()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-fn scan_failure(fail: &dyn Fn(String) -> Failure, error: &crate::files::scan::ScanError) -> Failure {
-    fail(error.to_string())
+/// The image that a service of an earlier release ran: nothing is built where it is still there.
+async fn kept_image(tools: &Tools, project: &Project, old: &ReleaseRecord, service: &mut ServiceFacts, what: &str) -> Result<(), Failure> {
+    if !old.images.contains_key(&service.name) {
+        return Ok(());
+    }
+    let own = tools.own_tag(&project.name, &service.name, old.number);
+    if let Some(id) = tools.docker.image_id(&own).await.map_err(|e| e.failure(what))? {
+        service.image_id = Some(id);
+        service.build = None;
+    } else if let Some(build) = &mut service.build {
+        // What runs may well be from the same files; the release's own image is gone all the same.
+        build.pruned = true;
+    }
+    Ok(())
 }
 
 #[expect(clippy::too_many_arguments, reason = "the facts of one service come from everywhere; a struct for one call says no more")]
@@ -340,40 +341,5 @@ fn build_facts(
             workspace.below(&below(Path::new(more), more)?).feed(&mut feed);
         }
     }
-    Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, running: None })
-}
-
-fn writable(production: &Path, what: &str) -> Result<(), Failure> {
-    rustix::fs::access(production, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
-        Failure::new(
-            what,
-            format!("dockmaster may not write to production {}: {error}.", production.display()),
-            "Give its user the right to write there, or mount it writable, and ask again.",
-        )
-    })
-}
-
-/// Bytes free for us where a path lives, or where its nearest parent that is there lives.
-fn free_bytes(path: &Path) -> Option<u64> {
-    let there = path.ancestors().find(|p| p.exists())?;
-    let stat = rustix::fs::statvfs(there).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-fn remarks(scan: &Scan) -> Vec<String> {
-    let mut remarks = Vec::new();
-    if !scan.skipped.is_empty() {
-        let names = crate::domain::text::listing(scan.skipped.iter().map(|(path, why)| format!("{path} ({why})")), 3);
-        remarks.push(format!("Not copied, since they are no files: {names}."));
-    }
-    if !scan.changing.is_empty() {
-        remarks.push(format!("Being written to right now: {}.", crate::domain::text::listing(&scan.changing, 3)));
-    }
-    if !scan.escaping.is_empty() {
-        remarks.push(format!(
-            "Links that point out of the workspace are copied as they are: {}.",
-            crate::domain::text::listing(&scan.escaping, 3)
-        ));
-    }
-    remarks
+    Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, running: None, pruned: false })
 }

@@ -1,10 +1,17 @@
-//! Deploying: gathering what the plan needs, and its steps.
+//! Deploying and going back: gathering what the plan needs, the steps, and undoing them.
 
 mod gather;
 mod overlay;
+mod places;
+mod releases;
 mod steps;
+mod trees;
+mod undo;
 mod up;
 
 pub(super) use gather::{Facts, gather, production_config};
-pub(super) use steps::{build, promote, pull, record, stage};
+pub(super) use places::Coming;
+pub(super) use releases::{arrive, keep, set_out, sweep};
+pub(super) use steps::{build, promote, pull, stage};
+pub(super) use undo::{Undoing, put_back, remove, stay, undo_steps};
 pub(super) use up::up;

@@ -34,10 +34,11 @@ pub(super) async fn resolve(tools: &Tools, what: &str, project: &ProjectName, fi
         return tools.resolve(what, files).await;
     }
     // A directory of its own for each: status measures in the background while somebody asks for a plan.
+    let scratch = tools.scratch(project);
     let unwritable =
-        |error: io::Error| Failure::new(what, format!("The data directory cannot be written: {error}."), "Make room and ask again.");
+        |error: io::Error| Failure::new(what, format!("{} cannot be written: {error}.", scratch.display()), "Make room and ask again.");
     let name = super::super::tools::random_name().map_err(|e| unwritable(io::Error::other(e)))?;
-    let overlay = tools.place(project).join(format!("plan-{name}"));
+    let overlay = scratch.join(format!("plan-{name}"));
     let made = lay(&overlay, files, &brought, rules).map_err(unwritable);
     let resolved = match made {
         Ok(()) => tools.resolve_at(what, &Files { directory: &overlay, ..files.clone() }, files.directory).await,

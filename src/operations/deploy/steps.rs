@@ -1,23 +1,25 @@
-//! The steps that bring files and images: stage, pull, build, promote, record.
+//! The steps that bring files and images: stage, pull, build, promote.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{last_message, process_failure};
+use super::places::{release_directory, release_tree};
+use super::trees::hashes;
 use super::up::configuration_changed;
 use super::{Facts, overlay};
 use crate::domain::failure::Failure;
-use crate::domain::manifest::Changes;
+use crate::domain::manifest::{Changes, Manifest};
 use crate::domain::plan::{Plan, Step};
 use crate::domain::project::ServiceName;
-use crate::domain::text::{count, listing};
-use crate::engine::compose::{Files, override_file, own_tag};
-use crate::files::scan::scan;
-use crate::files::transfer;
-use crate::history::operations::ReleaseRecord;
+use crate::domain::text::count;
+use crate::engine::compose::{Files, override_file};
+use crate::files::cache::HashCache;
+use crate::files::scan::scan_cached;
+use crate::files::{store, transfer};
 use crate::process::{self, Invocation};
 
 /// How long images may take to build or to be pulled.
@@ -30,8 +32,9 @@ pub(super) fn facts(job: &Job) -> Result<&Facts, Stop> {
         .ok_or_else(|| Failure::new("The step could not be taken.", "It belongs to a deploy.", "Report this as a bug.").into())
 }
 
-fn stage_directory(job: &Job) -> PathBuf {
-    job.tools.place(&job.project.name).join("stage")
+/// The tree of the release that comes.
+fn coming(job: &Job, facts: &Facts) -> PathBuf {
+    release_tree(&job.tools, &job.project.name, facts.release)
 }
 
 fn production_environment(facts: &Facts) -> Option<PathBuf> {
@@ -40,40 +43,32 @@ fn production_environment(facts: &Facts) -> Option<PathBuf> {
 
 /// Copies the workspace aside, and compares the copy with what was confirmed.
 pub(in super::super) async fn stage(job: &Job, step: &Step) -> StepResult {
-    let staged = copy_aside(job, step).await;
+    let facts = facts(job)?;
+    let staged = copy_aside(job, step, facts).await;
     if staged.is_err() {
         // A part of a copy is good for nothing, and on a full disk it takes the room in which the outcome is kept.
-        if let Err(error) = tokio::fs::remove_dir_all(stage_directory(job)).await {
-            tracing::warn!(%error, "a copy that came to nothing was left in the data directory");
+        let left = release_directory(&job.tools, &job.project.name, facts.release);
+        if let Err(failure) = on_disk(move || store::remove(&left)).await {
+            tracing::warn!(why = %failure, "a copy that came to nothing was left in the data directory");
         }
     }
     staged
 }
 
-async fn copy_aside(job: &Job, step: &Step) -> StepResult {
-    let facts = facts(job)?;
-    let stage = stage_directory(job);
+/// Work on the disk that blocks.
+pub(super) async fn on_disk(work: impl FnOnce() -> Result<(), Failure> + Send + 'static) -> Result<(), Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|died| Err(Failure::new("Work on files broke off.", format!("It died: {died}."), "Report this as a bug.")))
+}
+
+async fn copy_aside(job: &Job, step: &Step, facts: &Facts) -> StepResult {
+    let base: Vec<(PathBuf, Manifest)> =
+        facts.current.iter().map(|c| (release_tree(&job.tools, &job.project.name, c.release.number), c.release.manifest.clone())).collect();
     let mut line = |line: &str| job.recorder.line(line);
-    transfer::stage(&facts.workspace_root, &stage, &facts.workspace, &job.mark, &mut line, &job.cancel_for(step)).await?;
-    let (root, rules, cancel) = (stage.clone(), facts.rules.clone(), job.cancel_for(step));
-    let scanned = tokio::task::spawn_blocking(move || scan(&root, &rules, &cancel)).await;
-    let what = "The workspace could not be copied aside.";
-    let staged = match scanned {
-        Ok(Ok(scan)) => scan.manifest,
-        Ok(Err(error)) => return Err(Failure::new(what, format!("The copy cannot be read: {error}."), "Ask again.").into()),
-        Err(died) => return Err(Failure::new(what, format!("Reading the copy failed: {died}."), "Ask again.").into()),
-    };
-    if staged != facts.workspace {
-        let changes = Changes::between(&facts.workspace, &staged, None);
-        let differing: Vec<_> = changes.touched().chain(&changes.kept).collect();
-        return Err(Failure::new(
-            "The workspace changed while it was copied.",
-            format!("What was copied is not what you confirmed: {}.", listing(differing, 5)),
-            "Ask for the deploy again when nobody writes to the workspace.",
-        )
-        .into());
-    }
-    Ok(Some(count(facts.workspace.files(), "file")))
+    let tree = coming(job, facts);
+    let cancel = job.cancel_for(step);
+    let staged = store::stage(&facts.source_root, &tree, &facts.workspace, &base, &job.mark, &mut line, &cancel).await?;
+    Ok(Some(format!("{}, {} of them copied", count(facts.workspace.files(), "file"), staged.copied)))
 }
 
 /// Pulls images that are not there.
@@ -97,8 +92,9 @@ pub(in super::super) async fn pull(job: &Job, step: &Step, services: &[ServiceNa
 pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceName]) -> StepResult {
     let facts = facts(job)?;
     let what = "The images could not be built.";
-    let stage = stage_directory(job);
-    let tags: BTreeMap<ServiceName, String> = services.iter().map(|s| (s.clone(), own_tag(&job.project.name, s, facts.release))).collect();
+    let stage = coming(job, facts);
+    let tags: BTreeMap<ServiceName, String> =
+        services.iter().map(|s| (s.clone(), job.tools.own_tag(&job.project.name, s, facts.release))).collect();
     let override_path = job.tools.place(&job.project.name).join("build.json");
     std::fs::write(&override_path, override_file(&tags))
         .map_err(|e| Failure::new(what, format!("{} cannot be written: {e}.", override_path.display()), "Make room and ask again."))?;
@@ -143,7 +139,7 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     let changes =
         job.plan.files.as_ref().ok_or_else(|| Failure::new("Nothing was promoted.", "The plan has no files.", "Report this as a bug."))?;
     // A build can take minutes, in which somebody may have mended something in production by hand.
-    if !unchanged(facts, changes).await {
+    if !unchanged(job, facts, changes).await {
         let failure = Failure::new(
             "The files were not brought into production.",
             "Somebody changed files in production since you confirmed.",
@@ -155,7 +151,7 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     let environment = production_environment(facts);
     let files = Files {
         name: &facts.compose.name,
-        root: &facts.workspace_root,
+        root: &facts.source_root,
         files: &facts.compose.files,
         directory: &facts.production_root,
         environment: environment.as_deref(),
@@ -165,58 +161,34 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
         return Err(Stop::unchanged(configuration_changed(what), true));
     }
     let mut line = |line: &str| job.recorder.line(line);
-    let stage = stage_directory(job);
+    let stage = coming(job, facts);
     let promotion = facts.promotion(&stage, changes, &job.mark);
     let promoted = match transfer::promote(&promotion, &mut line).await {
         Ok(promoted) => promoted,
-        Err(failure) => {
-            return Err(Stop::unchanged(failure, unchanged(facts, changes).await));
-        }
+        Err(failure) => return Err(Stop::unchanged(failure, unchanged(job, facts, changes).await)),
     };
     Ok(Some(format!("{} copied, {} deleted", promoted.copied, promoted.deleted)))
 }
 
 /// Whether production is as it was when this was planned, as far as a release touches it: what else lives there may well
 /// be written to. What cannot be read is not known to be unchanged.
-async fn unchanged(facts: &Facts, changes: &Changes) -> bool {
+async fn unchanged(job: &Job, facts: &Facts, changes: &Changes) -> bool {
     let (root, rules) = (facts.production_root.clone(), facts.rules.clone());
-    let scanned = tokio::task::spawn_blocking(move || scan(&root, &rules, &tokio_util::sync::CancellationToken::new())).await;
+    let (known, now) = (hashes(&job.tools, &job.project), (job.tools.clock)());
+    let scanned = tokio::task::spawn_blocking(move || {
+        let never = tokio_util::sync::CancellationToken::new();
+        scan_cached(&root, &rules, &mut HashCache::load(&known), now, &never)
+    });
+    let scanned = scanned.await;
     let Ok(Ok(scan)) = scanned else { return false };
     let touched = facts.workspace.0.keys().chain(&changes.deleted);
     touched.into_iter().all(|path| scan.manifest.0.get(path) == facts.production.0.get(path))
 }
 
-/// Records the release.
-pub(in super::super) async fn record(job: &Job) -> StepResult {
-    let facts = facts(job)?;
-    let what = "The release could not be recorded.";
-    let compose = compose_files(&facts.workspace_root, &stage_directory(job), &facts.compose.files)
-        .map_err(|e| Failure::new(what, format!("Its compose files cannot be read: {e}."), "Deploy again."))?;
-    let release = ReleaseRecord {
-        number: facts.release,
-        operation: job.operation,
-        at: (job.tools.clock)(),
-        manifest: facts.workspace.clone(),
-        compose,
-    };
-    let kept = job.tools.history.release_record(job.project.name.clone(), release).await;
-    let number = kept.map_err(|e| history_failure(what, &e))?;
-    Ok(Some(format!("release {number}")))
-}
-
-/// The compose files as they were staged; as they are in the workspace where an exclude keeps them out of the stage.
-fn compose_files(workspace: &Path, stage: &Path, files: &[String]) -> std::io::Result<Vec<(String, String)>> {
-    let read = |file: &String| {
-        let staged = std::fs::read_to_string(stage.join(file));
-        Ok((file.clone(), staged.or_else(|_| std::fs::read_to_string(workspace.join(file)))?))
-    };
-    files.iter().map(read).collect()
-}
-
 impl Facts {
     fn promotion<'a>(&'a self, stage: &'a Path, changes: &'a Changes, mark: &'a str) -> transfer::Promotion<'a> {
-        let owned = self.last.as_ref().map(|r| &r.manifest);
-        transfer::Promotion { stage, production: &self.production_root, changes, new: &self.workspace, owned, rules: &self.rules, mark }
+        let (production, owned) = (&*self.production_root, self.owned());
+        transfer::Promotion { stage, production, changes, new: &self.workspace, owned, rules: &self.rules, mark }
     }
 
     /// Whether the files could be brought into production as it is now: better refused before a build than after it.
@@ -228,7 +200,7 @@ impl Facts {
             Some(changes) if !changes.is_empty() => {
                 let checked = transfer::check(&self.promotion(Path::new(""), changes, "")).await;
                 // Nothing was tried yet, so that nothing "could not be brought".
-                checked.map_err(|failure| Failure { what: format!("{} cannot be deployed.", plan.request.project()), ..failure })
+                checked.map_err(|failure| Failure { what: self.what.clone(), ..failure })
             }
             _ => Ok(()),
         }
@@ -239,8 +211,12 @@ impl Facts {
         self.build_of(service).map(|b| b.inputs.as_str())
     }
 
-    /// The services whose images this plan builds, with their images' names in production.
-    pub(super) fn images(&self, built: &BTreeSet<ServiceName>) -> Vec<(ServiceName, String)> {
-        built.iter().filter_map(|s| Some((s.clone(), self.definitions.get(s)?.image.clone()))).collect()
+    /// The services that will run an image which has a tag of this release, with the names of these images in production:
+    /// what the plan builds, and what an earlier release ran.
+    pub(super) fn images(&self, plan: &Plan) -> BTreeMap<ServiceName, String> {
+        let built = plan.steps.iter().filter_map(|s| if let Step::Build { services } = s { Some(services) } else { None }).flatten();
+        let kept = self.old.iter().flat_map(|old| old.images.keys());
+        let recreated = |service: &&ServiceName| plan.affected().any(|s| s.service == **service);
+        built.chain(kept.filter(recreated)).filter_map(|s| Some((s.clone(), self.definitions.get(s)?.image.clone()))).collect()
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, last_message, process_failure};
-use super::production_config;
-use crate::domain::container::Container;
+use super::gather::production_config;
+use crate::domain::container::{Container, State};
 use crate::domain::failure::Failure;
-use crate::domain::plan::{Step, layers};
+use crate::domain::plan::layers;
 use crate::domain::project::{ComposeSource, ServiceName, Source};
 use crate::domain::request::Kind;
 use crate::domain::text::count;
-use crate::engine::compose::{Definition, Files, own_tag};
+use crate::engine::compose::{Definition, Files};
 use crate::engine::docker::EngineError;
 use crate::process;
 
@@ -34,12 +34,22 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     let production = production.canonicalize().unwrap_or_else(|_| production.clone());
     let config = production_config(&job.tools, &job.project).await?;
     let mut config = config.ok_or_else(|| Failure::new(what, "Production has no compose file.", "Deploy first: /docker_deploy."))?;
-    if job.deploy.as_ref().is_some_and(|facts| !facts.is_configured_as(&config)) {
+    let undoing = job.undoing.get();
+    if undoing.is_none() && job.deploy.as_ref().is_some_and(|facts| !facts.is_configured_as(&config)) {
         return Err(Stop::unchanged(configuration_changed(what), true));
     }
-    tag_images(job, what).await?;
+    match (undoing, &job.deploy) {
+        (Some(undoing), _) => tag(job, undoing.base.number, &undoing.images(services)).await,
+        (None, Some(facts)) => tag(job, facts.release, &facts.images(&job.plan)).await,
+        (None, None) => Ok(()),
+    }
+    .map_err(|e| e.failure(what))?;
+    remove_half_made(job).await.map_err(|e| e.failure(what))?;
     let containers = job.tools.docker.containers(&job.project.source).await.map_err(|e| e.failure(what))?;
     let definitions = config.resolved.services(&compose.name, &production);
+    // What is gone back to may not know a service whose container was merely left running.
+    let services: Vec<ServiceName> = services.iter().filter(|s| undoing.is_none() || definitions.contains_key(*s)).cloned().collect();
+    let services = services.as_slice();
     let needed = needed(&definitions, services);
     let staying = staying(&config, &containers, &needed);
     let moved = image_moved(job, &containers, &needed).await.map_err(|e| e.failure(what))?;
@@ -75,20 +85,22 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     Ok(Some(count(services.len(), "service")))
 }
 
-/// Gives the images that this operation built the names that production uses.
-async fn tag_images(job: &Job, what: &str) -> Result<(), Failure> {
-    let Some(facts) = &job.deploy else { return Ok(()) };
-    let built: BTreeSet<ServiceName> = job
-        .plan
-        .steps
-        .iter()
-        .filter_map(|s| if let Step::Build { services } = s { Some(services) } else { None })
-        .flatten()
-        .cloned()
-        .collect();
-    for (service, image) in facts.images(&built) {
-        let own = own_tag(&job.project.name, &service, facts.release);
-        job.tools.docker.tag(&own, &image).await.map_err(|e| e.failure(what))?;
+/// Gives images with a release's own tags the names that production uses.
+async fn tag(job: &Job, release: i64, images: &BTreeMap<ServiceName, String>) -> Result<(), EngineError> {
+    for (service, image) in images {
+        job.tools.docker.tag(&job.tools.own_tag(&job.project.name, service, release), image).await?;
+    }
+    Ok(())
+}
+
+/// Removes what a Compose that was killed in the middle of remaking a container has left: the half made one is in the way
+/// of the next.
+async fn remove_half_made(job: &Job) -> Result<(), EngineError> {
+    for container in job.tools.docker.containers(&job.project.source).await? {
+        if container.state == State::Created && container.labels.contains_key("com.docker.compose.replace") {
+            tracing::warn!(container = container.name, "a container that was only half made is removed");
+            job.tools.docker.remove(&container.id).await?;
+        }
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ const PROJECTS_MAX: usize = 96;
 pub(crate) enum Press {
     /// Confirm, or call off, what waits under this nonce.
     Answer { nonce: String, yes: bool },
+    /// All files of the plan that waits under this nonce.
+    Files(String),
     /// As a command.
     Command(Command),
     /// Stop following a log.
@@ -39,6 +41,9 @@ pub(crate) fn which(command: &str) -> Option<char> {
         "docker_start" => Some('u'),
         "docker_stop" => Some('e'),
         "docker_history" => Some('h'),
+        "docker_rollback" => Some('b'),
+        "docker_releases" => Some('v'),
+        "docker_cancel" => Some('k'),
         _ => None,
     }
 }
@@ -56,6 +61,7 @@ impl Press {
         match letter {
             "c" => return Some(Self::Answer { nonce: name.to_owned(), yes: true }),
             "x" => return Some(Self::Answer { nonce: name.to_owned(), yes: false }),
+            "a" => return Some(Self::Files(name.to_owned())),
             "f" => return Some(Self::Stop(name.to_owned())),
             _ => {}
         }
@@ -74,6 +80,9 @@ impl Press {
             "u" => Command::Operate(Request::Start(target)),
             "e" => Command::Operate(Request::Stop(target)),
             "h" => Command::History(project),
+            "b" => Command::Operate(Request::Rollback { project, release: None, with: std::collections::BTreeSet::new() }),
+            "v" => Command::Releases(project),
+            "k" => Command::Cancel(project),
             _ => return None,
         }))
     }
@@ -83,7 +92,7 @@ impl Press {
         match self {
             Self::Answer { yes: true, .. } => "a press of the confirming button",
             Self::Answer { yes: false, .. } => "a press of Cancel",
-            Self::Command(_) | Self::Stop(_) | Self::Gone(_) => "a press of a button",
+            Self::Command(_) | Self::Files(_) | Self::Stop(_) | Self::Gone(_) => "a press of a button",
         }
     }
 }

@@ -2,22 +2,22 @@
 
 mod arguments;
 mod callback;
+mod readers;
 
 use callback::which;
 pub(crate) use callback::{Press, data};
 
-use std::collections::BTreeSet;
-
 use arguments::{Arguments, Token};
+use readers::{deploy, lifecycle, logs, of_project, rollback, status};
 
 use super::outbox::Keyboard;
 use crate::domain::access::Role;
 use crate::domain::names::{Match, find};
-use crate::domain::project::{Configuration, ProjectName, ServiceName, Strategy};
+use crate::domain::project::{Configuration, ProjectName, ServiceName};
 use crate::domain::request::{Kind, Request, Target};
 use crate::domain::text::Text;
 use crate::domain::words::{self, HelpRow};
-use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogQuery};
+use crate::operations::logs::LogQuery;
 
 /// What a command asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub(crate) enum Command {
     Operate(Request),
     /// The last operations.
     History(ProjectName),
+    /// The kept releases.
+    Releases(ProjectName),
+    /// End what runs.
+    Cancel(ProjectName),
     /// The sender's id and the chat's.
     Whoami,
     /// The help; with a greeting at the start of a conversation.
@@ -43,6 +47,7 @@ impl Command {
     pub(crate) fn needs(&self) -> Role {
         match self {
             Self::Operate(request) => request.kind().needs(),
+            Self::Cancel(_) => Role::Operator,
             _ => Role::Viewer,
         }
     }
@@ -50,7 +55,7 @@ impl Command {
     /// The project that it is about.
     pub(crate) fn project(&self) -> Option<&ProjectName> {
         match self {
-            Self::Status(project) | Self::History(project) => Some(project),
+            Self::Status(project) | Self::History(project) | Self::Releases(project) | Self::Cancel(project) => Some(project),
             Self::Logs { query, .. } => Some(&query.project),
             Self::Operate(request) => Some(request.project()),
             Self::Overview | Self::Whoami | Self::Help { .. } => None,
@@ -87,7 +92,7 @@ pub(crate) struct Spec {
 }
 
 /// Every command.
-pub(crate) const COMMANDS: [Spec; 10] = [
+pub(crate) const COMMANDS: [Spec; 13] = [
     Spec {
         name: "docker_status",
         arguments: "[p | all]",
@@ -137,12 +142,36 @@ pub(crate) const COMMANDS: [Spec; 10] = [
         parse: deploy,
     },
     Spec {
+        name: "docker_rollback",
+        arguments: "[p] [release] [with=service,..]",
+        role: Some(Role::Admin),
+        description: "Go back to the release before, or to the one with that number",
+        example: "shop",
+        parse: rollback,
+    },
+    Spec {
+        name: "docker_releases",
+        arguments: "[p]",
+        role: Some(Role::Viewer),
+        description: "The releases that are kept",
+        example: "shop",
+        parse: |input, arguments| of_project(input, arguments, Command::Releases),
+    },
+    Spec {
+        name: "docker_cancel",
+        arguments: "[p]",
+        role: Some(Role::Operator),
+        description: "End what runs; what was begun is put back",
+        example: "shop",
+        parse: |input, arguments| of_project(input, arguments, Command::Cancel),
+    },
+    Spec {
         name: "docker_history",
         arguments: "[p]",
         role: Some(Role::Viewer),
         description: "The last operations",
         example: "shop",
-        parse: history,
+        parse: |input, arguments| of_project(input, arguments, Command::History),
     },
     Spec {
         name: "whoami",
@@ -294,86 +323,6 @@ pub(crate) fn unknown(typed: &str) -> Text {
         Match::Found(_) => Vec::new(),
     };
     words::unknown_command(typed, &near)
-}
-
-fn status(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
-    let is_all = |t: &Token| t.raw.eq_ignore_ascii_case("all");
-    let none = arguments.first().is_none();
-    if none && input.config.implied().is_none() {
-        return Ok(Command::Overview);
-    }
-    if arguments.first().is_some_and(|first| is_all(first) && !matches!(input.find(&first.raw), Match::Found(_))) {
-        arguments.skip();
-        return arguments.end(input).map(|()| Command::Overview);
-    }
-    let project = input.project(&mut arguments, |_| false)?;
-    arguments.end(input).map(|()| Command::Status(project))
-}
-
-fn history(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
-    let project = input.project(&mut arguments, |_| false)?;
-    arguments.end(input).map(|()| Command::History(project))
-}
-
-fn is_number(token: &Token) -> bool {
-    token.raw.strip_prefix('-').unwrap_or(&token.raw).chars().all(|c| c.is_ascii_digit())
-}
-
-fn logs(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
-    let target = input.target(&mut arguments, |t| is_number(t) || t.key.is_some() || t.raw.eq_ignore_ascii_case("follow"))?;
-    let (mut lines, mut grep, mut since, mut follow) = (None, None, None, false);
-    for token in arguments.rest() {
-        match token.key.as_deref() {
-            Some("grep") if grep.is_none() && !token.value.is_empty() => grep = Some(token.value),
-            Some("since") if since.is_none() => {
-                since = Some(arguments::duration(&token.value).ok_or_else(|| input.unclear(&token.shown()))?)
-            }
-            None if token.raw.eq_ignore_ascii_case("follow") && !follow => follow = true,
-            None if is_number(&token) && lines.is_none() => {
-                let asked = token.raw.parse().ok().filter(|n| (1..=LINES_MAX).contains(n));
-                lines = Some(asked.ok_or_else(|| Unclear::from(words::lines_out_of_range(&token.shown(), LINES_MAX)))?);
-            }
-            _ => return Err(input.unclear(&token.shown())),
-        }
-    }
-    let query = LogQuery { project: target.project, service: target.service, lines: lines.unwrap_or(LINES_DEFAULT), grep, since };
-    Ok(Command::Logs { query, follow })
-}
-
-fn strategy(token: &Token) -> Option<Strategy> {
-    Strategy::ALL.into_iter().find(|s| s.word().eq_ignore_ascii_case(&token.raw))
-}
-
-fn lifecycle(input: &Input<'_>, mut arguments: Arguments, kind: Kind) -> Result<Command, Unclear> {
-    let is_restart = kind == Kind::Restart;
-    let target = input.target(&mut arguments, if is_restart { |t| strategy(t).is_some() } else { |_| false })?;
-    let mut chosen = None;
-    if is_restart {
-        chosen = arguments.first().and_then(strategy);
-        if chosen.is_some() {
-            arguments.skip();
-        }
-    }
-    arguments.end(input)?;
-    Ok(Command::Operate(match kind {
-        Kind::Start => Request::Start(target),
-        Kind::Stop => Request::Stop(target),
-        Kind::Restart | Kind::Deploy => Request::Restart { target, strategy: chosen },
-    }))
-}
-
-fn deploy(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
-    let project = input.project(&mut arguments, |t| t.key.as_deref() == Some("with"))?;
-    let mut with = BTreeSet::new();
-    for token in arguments.rest() {
-        if token.key.as_deref() != Some("with") || token.value.is_empty() {
-            return Err(input.unclear(&token.shown()));
-        }
-        for name in token.value.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            with.insert(ServiceName::new(name).map_err(|_| Unclear::from(words::wrong_service(name)))?);
-        }
-    }
-    Ok(Command::Operate(Request::Deploy { project, with }))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::project::{ComposeSource, DeployPolicy, Project, RestartPolicy, Source};
 use expect_test::{Expect, expect};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(crate) fn configuration_for_tests(names: &[&str], default: Option<&str>) -> Configuration {
@@ -38,6 +38,7 @@ fn read(text: &str, config: &Configuration) -> String {
             }
             Command::Operate(Request::Restart { target, strategy }) => format!("restart {target} {strategy:?}"),
             Command::Operate(Request::Deploy { project, with }) => format!("deploy {project} with {with:?}"),
+            Command::Operate(Request::Rollback { project, release, with }) => format!("rollback {project} to {release:?} with {with:?}"),
             Command::Operate(Request::Start(target)) => format!("start {target}"),
             Command::Operate(Request::Stop(target)) => format!("stop {target}"),
             other => format!("{other:?}"),
@@ -202,6 +203,109 @@ fn with_a_default_project() {
 }
 
 #[test]
+fn releases_are_named_by_their_numbers() {
+    check(
+        &configuration_for_tests(&["shop", "edge", "50"], Some("shop")),
+        &[
+            "/docker_rollback",
+            "/docker_rollback 3",
+            "/docker_rollback 0",
+            "/docker_rollback 50",
+            "/docker_rollback 50 50",
+            "/docker_rollback Edge 3",
+            "/docker_rollback shop 3 with=postgres",
+            "/docker_rollback 3 with=postgres,redis",
+            "/docker_rollback with=postgres",
+            "/docker_rollback -1",
+            "/docker_rollback shop -1",
+            "/docker_rollback shop 3 4",
+            "/docker_rollback shop 99999999999999999999",
+            "/docker_rollback shop three",
+            "/docker_rollback shop/web",
+            "/docker_releases",
+            "/docker_releases edge",
+            "/docker_releases shop 3",
+            "/docker_cancel",
+            "/docker_cancel EDGE",
+            "/docker_cancel shop now",
+        ],
+        expect![[r#"
+            /docker_rollback
+              rollback shop to None with {}
+            /docker_rollback 3
+              rollback shop to Some(3) with {}
+            /docker_rollback 0
+              rollback shop to Some(0) with {}
+            /docker_rollback 50
+              rollback 50 to None with {}
+            /docker_rollback 50 50
+              rollback 50 to Some(50) with {}
+            /docker_rollback Edge 3
+              rollback edge to Some(3) with {}
+            /docker_rollback shop 3 with=postgres
+              rollback shop to Some(3) with {ServiceName("postgres")}
+            /docker_rollback 3 with=postgres,redis
+              rollback shop to Some(3) with {ServiceName("postgres"), ServiceName("redis")}
+            /docker_rollback with=postgres
+              rollback shop to None with {ServiceName("postgres")}
+            /docker_rollback -1
+              I do not understand -1 here.
+              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Example: /docker_rollback shop
+            /docker_rollback shop -1
+              I do not understand -1 here.
+              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Example: /docker_rollback shop
+            /docker_rollback shop 3 4
+              I do not understand 4 here.
+              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Example: /docker_rollback shop
+            /docker_rollback shop 99999999999999999999
+              I do not understand 99999999999999999999 here.
+              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Example: /docker_rollback shop
+            /docker_rollback shop three
+              I do not understand three here.
+              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Example: /docker_rollback shop
+            /docker_rollback shop/web
+              I do not understand shop/web here.
+              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Example: /docker_rollback shop
+            /docker_releases
+              Releases(ProjectName("shop"))
+            /docker_releases edge
+              Releases(ProjectName("edge"))
+            /docker_releases shop 3
+              I do not understand 3 here.
+              Allowed: /docker_releases [p]
+              Example: /docker_releases shop
+            /docker_cancel
+              Cancel(ProjectName("shop"))
+            /docker_cancel EDGE
+              Cancel(ProjectName("edge"))
+            /docker_cancel shop now
+              I do not understand now here.
+              Allowed: /docker_cancel [p]
+              Example: /docker_cancel shop"#]],
+    );
+    check(
+        &configuration_for_tests(&["shop", "edge"], None),
+        &["/docker_rollback", "/docker_rollback 3", "/docker_releases", "/docker_cancel"],
+        expect![[r#"
+            /docker_rollback
+              Which project? ["b:edge", "b:shop"]
+            /docker_rollback 3
+              Which project? There is: edge, shop.
+              Example: /docker_rollback edge
+            /docker_releases
+              Which project? ["v:edge", "v:shop"]
+            /docker_cancel
+              Which project? ["k:edge", "k:shop"]"#]],
+    );
+}
+
+#[test]
 fn without_a_default_project_nothing_is_guessed() {
     check(
         &configuration_for_tests(&["shop", "edge"], None),
@@ -253,7 +357,9 @@ fn buttons_carry_what_fits() {
             assert_eq!(command.project().map(ProjectName::as_str), Some(long.as_str()));
         }
     }
-    assert!(data('c', &crate::operations::random_name().unwrap()).len() <= 64);
+    let nonce = crate::operations::random_name().unwrap();
+    assert!(data('c', &nonce).len() <= 64);
+    assert_eq!(Press::read(&data('a', &nonce), &config), Some(Press::Files(nonce)));
     assert_eq!(Press::read("s:nope", &config), Some(Press::Gone("nope".into())));
     for forged in ["", "s", "s:../x", "z:shop", "c"] {
         assert_eq!(Press::read(forged, &config), None, "{forged}");

@@ -29,12 +29,14 @@ fn letter(text: Text) -> Letter {
 fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
     let shutdown = CancellationToken::new();
     let tools = Tools {
+        instance: "0a1b".to_owned(),
         docker_host: "unix:///nowhere".to_owned(),
         docker: Docker::at(Some(&format!("unix://{}", chat.directory.path().join("docker.sock").display()))).unwrap(),
         compose: None,
         history: chat.history.clone(),
         clock: now,
         data: chat.directory.path().to_owned(),
+        elsewhere: None,
         stopping: shutdown.clone(),
     };
     let (sender, receiver) = watch::channel(Arc::new(Chat::configuration()));

@@ -1,0 +1,177 @@
+//! Releases: production kept as it is, a release on its way, what it ran once it arrived, and what is forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::super::recorder::history_failure;
+use super::super::runner::{Job, StepResult, Stop};
+use super::super::tools::Tools;
+use super::places::{release_directory, release_tree};
+use super::steps::{facts, on_disk};
+use crate::domain::failure::Failure;
+use crate::domain::manifest::Manifest;
+use crate::domain::plan::Step;
+use crate::domain::project::{Project, ProjectName, ServiceName};
+use crate::domain::text::count;
+use crate::engine::docker::EngineError;
+use crate::files::store;
+use crate::history::HistoryError;
+use crate::history::releases::{Move, ReleaseKind, ReleaseRecord};
+
+/// Keeps production as a release of its own: its files as far as the coming release could touch them, and the images that
+/// its services run.
+pub(in super::super) async fn keep(job: &Job, step: &Step, number: i64) -> StepResult {
+    let kept = kept(job, step, number).await;
+    if kept.is_err() {
+        sweep(&job.tools, &job.project.name).await;
+    }
+    kept
+}
+
+async fn kept(job: &Job, step: &Step, number: i64) -> StepResult {
+    let facts = facts(job)?;
+    let (tools, project) = (&job.tools, &job.project.name);
+    let what = "Production could not be kept as it is.";
+    let tree = |number| release_tree(tools, project, number);
+    let mut base: Vec<_> = facts.current.iter().map(|c| (tree(c.release.number), c.release.manifest.clone())).collect();
+    base.push((tree(facts.release), facts.workspace.clone()));
+    let mut line = |line: &str| job.recorder.line(line);
+    let staged = store::stage(&facts.production_root, &tree(number), &facts.kept, &base, &job.mark, &mut line, &job.cancel_for(step)).await;
+    staged.map_err(|failure| Failure { what: what.to_owned(), ..failure })?;
+    let compose =
+        facts.compose.files.iter().filter_map(|f| Some((f.clone(), std::fs::read_to_string(facts.production_root.join(f)).ok()?)));
+    let ours = |(path, _): &(&_, &_)| facts.owned().is_some_and(|owned| owned.0.contains_key(*path));
+    let record = ReleaseRecord {
+        number,
+        kind: ReleaseKind::Kept,
+        operation: job.operation,
+        at: (tools.clock)(),
+        owned: Manifest(facts.kept.0.iter().filter(ours).map(|(p, e)| (p.clone(), e.clone())).collect()),
+        manifest: facts.kept.clone(),
+        compose: compose.collect(),
+        images: tag_running(tools, &job.project, number).await.map_err(|e| e.failure(what))?,
+        environment: facts.environment.clone(),
+        changed: 0,
+    };
+    tools.history.release_add(project.clone(), record).await.map_err(|e| history_failure(what, &e))?;
+    Ok(Some(count(facts.kept.files(), "file")))
+}
+
+/// Gives the images that a project's services run tags of a release, so that they outlive whatever their names come to
+/// mean. Returns the names.
+async fn tag_running(tools: &Tools, project: &Project, number: i64) -> Result<BTreeMap<ServiceName, String>, EngineError> {
+    let mut images = BTreeMap::new();
+    for container in tools.docker.containers(&project.source).await? {
+        let own = tools.own_tag(&project.name, &container.service, number);
+        match tools.docker.tag(&container.image_id, &own).await {
+            Ok(()) => drop(images.insert(container.service.clone(), container.image.clone())),
+            // A container outlives its image where somebody forces that; there is nothing left to keep then.
+            Err(EngineError::Gone(_)) => tracing::warn!(container = container.name, "its image is gone and cannot be kept"),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(images)
+}
+
+/// Keeps that production is about to be touched, before it is.
+pub(in super::super) async fn set_out(job: &Job) -> Result<(), Failure> {
+    let facts = facts(job).map_err(Stop::into_failure)?;
+    let what = "Production was not touched.";
+    let unkept = |e: HistoryError| history_failure(what, &e);
+    if job.tools.history.move_of(job.operation).await.map_err(unkept)?.is_some() {
+        return Ok(());
+    }
+    let current = facts.current.as_ref().map(|c| c.release.number);
+    let Some(base) = facts.keeps.or(current) else {
+        return Err(Failure::new(what, "There is nothing to go back to.", "Report this as a bug."));
+    };
+    let new = match facts.old {
+        Some(_) => None,
+        None => Some(ReleaseRecord {
+            number: facts.release,
+            kind: ReleaseKind::Deploy,
+            operation: job.operation,
+            at: (job.tools.clock)(),
+            owned: facts.workspace.clone(),
+            manifest: facts.workspace.clone(),
+            compose: compose_files(facts, &release_tree(&job.tools, &job.project.name, facts.release))
+                .map_err(|e| Failure::new(what, format!("The release's compose files cannot be read: {e}."), "Deploy again."))?,
+            images: facts.images(&job.plan),
+            environment: facts.environment.clone(),
+            changed: job.plan.files.as_ref().map_or(0, |f| f.touched().count()),
+        }),
+    };
+    let going = Move { target: facts.release, base };
+    job.tools.history.move_begin(job.project.name.clone(), job.operation, going, new).await.map_err(unkept)
+}
+
+/// The compose files as they were staged; as they are in the workspace where an exclude keeps them out of the stage.
+fn compose_files(facts: &super::Facts, tree: &Path) -> std::io::Result<Vec<(String, String)>> {
+    let read = |file: &String| {
+        let staged = std::fs::read_to_string(tree.join(file));
+        Ok((file.clone(), staged.or_else(|_| std::fs::read_to_string(facts.source_root.join(file)))?))
+    };
+    facts.compose.files.iter().map(read).collect()
+}
+
+/// The release has arrived: what it runs is kept with it, and what is too old is forgotten.
+pub(in super::super) async fn arrive(job: &Job) -> StepResult {
+    let what = "The release could not be recorded.";
+    let Some(number) = job.plan.release else {
+        return Err(Failure::new(what, "The plan has no release.", "Report this as a bug.").into());
+    };
+    let (tools, project) = (&job.tools, &job.project.name);
+    let unkept = |e: HistoryError| history_failure(what, &e);
+    let images = tag_running(tools, &job.project, number).await.map_err(|e| e.failure(what))?;
+    tools.history.release_images(project.clone(), number, images).await.map_err(unkept)?;
+    tools.history.move_settle(project.clone(), number, (tools.clock)()).await.map_err(unkept)?;
+    // The release is there; what could not be tidied up is tried again after the next one.
+    if let Err(error) = forget_old(tools, &job.project).await {
+        tracing::warn!(%error, project = %project, "old releases could not be forgotten");
+    }
+    Ok(Some(format!("release {number}")))
+}
+
+async fn forget_old(tools: &Tools, project: &Project) -> Result<(), HistoryError> {
+    let kept = tools.history.releases(project.name.clone()).await?;
+    for release in kept.iter().skip(project.deploy.keep_releases).filter(|r| !r.current) {
+        forget(tools, &project.name, release.number).await?;
+    }
+    sweep(tools, &project.name).await;
+    Ok(())
+}
+
+/// Forgets a release: its row, the tags of its images, and with the next sweep its files.
+async fn forget(tools: &Tools, project: &ProjectName, number: i64) -> Result<(), HistoryError> {
+    untag(tools, project, number).await?;
+    tools.history.release_forget(project.clone(), number).await
+}
+
+/// Takes a release's own tags off its images.
+pub(super) async fn untag(tools: &Tools, project: &ProjectName, number: i64) -> Result<(), HistoryError> {
+    let Some(release) = tools.history.release(project.clone(), number).await? else { return Ok(()) };
+    for service in release.images.keys() {
+        let own = tools.own_tag(project, service, number);
+        if let Err(error) = tools.docker.untag(&own).await {
+            tracing::warn!(%error, image = own, "a tag of a release that is forgotten could not be removed");
+        }
+    }
+    Ok(())
+}
+
+/// Takes away the files of what is no release: a copy that came to nothing, or one that was forgotten. What cannot be
+/// taken away is tried again the next time.
+pub(in super::super) async fn sweep(tools: &Tools, project: &ProjectName) {
+    let kept: BTreeSet<i64> = match tools.history.releases(project.clone()).await {
+        Ok(releases) => releases.iter().map(|r| r.number).collect(),
+        Err(error) => return tracing::warn!(%error, "what is no release cannot be told"),
+    };
+    let root = tools.place(project).join("releases");
+    let entries = std::fs::read_dir(&root).into_iter().flatten().flatten();
+    for entry in entries.filter(|e| e.file_name().to_str().and_then(|n| n.parse().ok()).is_some_and(|n: i64| !kept.contains(&n))) {
+        let left = release_directory(tools, project, entry.file_name().to_str().and_then(|n| n.parse().ok()).unwrap_or(-1));
+        if let Err(failure) = on_disk(move || store::remove(&left)).await {
+            tracing::warn!(why = %failure, "files of a release that is forgotten were left");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The trees of a deploy: which of their paths count, what they hold, and what of production is at stake.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::super::tools::Tools;
+use crate::domain::failure::Failure;
+use crate::domain::manifest::{Manifest, TreePath};
+use crate::domain::project::{Project, ServiceName};
+use crate::engine::compose::Definition;
+use crate::files::cache::HashCache;
+use crate::files::rules::Rules;
+use crate::files::scan::{Scan, ScanError, scan_cached};
+use crate::files::store::at_stake;
+use crate::history::releases::Current;
+
+/// The sources of writable bind mounts below production, and who mounts them.
+pub(super) fn written<'a>(
+    production: &Path,
+    services: impl Iterator<Item = (&'a ServiceName, &'a Definition)>,
+) -> Vec<(TreePath, ServiceName)> {
+    let mut all: Vec<(TreePath, ServiceName)> = services
+        .flat_map(|(name, definition)| definition.binds.iter().filter(|b| b.writable).map(move |b| (name, b)))
+        .filter_map(|(name, bind)| {
+            let source = bind.source.canonicalize().unwrap_or_else(|_| bind.source.clone());
+            // A mount of a directory above production is one of all of production.
+            let below = if production.starts_with(&source) { Path::new("") } else { source.strip_prefix(production).ok()? };
+            Some((tree_path(below), name.clone()))
+        })
+        .collect();
+    all.sort();
+    all.dedup_by(|a, b| a.0 == b.0);
+    all
+}
+
+pub(super) fn tree_path(path: &Path) -> TreePath {
+    TreePath::new(path.as_os_str().as_bytes())
+}
+
+pub(super) fn rules(project: &Project, workspace: &Path, written: &[(TreePath, ServiceName)], what: &str) -> Result<Rules, Failure> {
+    let ignore = workspace.join(".dockmasterignore");
+    let text = match std::fs::read_to_string(&ignore) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Failure::new(what, format!(".dockmasterignore cannot be read: {error}."), "Mend it and ask again.")),
+    };
+    Rules::new(&project.exclude, &text, written.iter().map(|(path, _)| path.clone()).collect()).map_err(|error| {
+        Failure::new(what, format!("What to exclude cannot be understood: {error}."), "Mend \"exclude\" or .dockmasterignore.")
+    })
+}
+
+/// Reads the workspace, where it is to be read, and production. What did not change since the last time is not read again.
+pub(super) async fn scans(
+    tools: &Tools,
+    project: &Project,
+    workspace: Option<&Path>,
+    production: &Path,
+    rules: &Rules,
+    what: &str,
+) -> Result<(Scan, Scan), Failure> {
+    let (workspace, production, rules, stopping) =
+        (workspace.map(Path::to_owned), production.to_owned(), rules.clone(), tools.stopping.clone());
+    let (known, now) = (hashes(tools, project), (tools.clock)());
+    // Without the workspace it would be forgotten; where nothing is kept yet, planning makes nothing; and a plan that is
+    // only looked at writes nothing at all.
+    let keep = workspace.is_some() && tools.elsewhere.is_none() && known.parent().is_some_and(Path::is_dir);
+    let both = tokio::task::spawn_blocking(move || {
+        let mut cache = HashCache::load(&known);
+        let workspace = workspace.map(|root| scan_cached(&root, &rules, &mut cache, now, &stopping)).transpose()?;
+        let production = scan_cached(&production, &rules, &mut cache, now, &stopping)?;
+        if keep && let Err(error) = cache.save() {
+            tracing::warn!(%error, "the hashes of files could not be kept; they are computed again the next time");
+        }
+        Ok::<_, ScanError>((workspace.unwrap_or_default(), production))
+    });
+    let fail = |why: String| Failure::new(what, format!("Its files cannot be read: {why}."), "Mend that and ask again.");
+    match both.await {
+        Ok(scans) => scans.map_err(|error| fail(error.to_string())),
+        Err(died) => Err(fail(died.to_string())),
+    }
+}
+
+/// Where the hashes of a project's files are kept.
+pub(super) fn hashes(tools: &Tools, project: &Project) -> PathBuf {
+    tools.place(&project.name).join("hashes")
+}
+
+/// The part of production that a release could touch: what it holds itself, and what earlier ones put there or kept.
+pub(super) fn touchable(production: &Manifest, coming: &Manifest, current: Option<&Current>) -> Manifest {
+    let known = current.map(|c| Manifest(c.owned.0.iter().chain(&c.release.manifest.0).map(|(p, e)| (p.clone(), e.clone())).collect()));
+    at_stake(production, coming, known.as_ref())
+}

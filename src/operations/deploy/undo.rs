@@ -1,0 +1,131 @@
+//! Going back to what was before: the steps, and what they need to know after a crash, when nothing is left but what was kept.
+
+use std::collections::BTreeMap;
+
+use super::super::recorder::history_failure;
+use super::super::runner::{Job, StepResult};
+use super::places::release_tree;
+use super::releases::untag;
+use crate::domain::failure::Failure;
+use crate::domain::manifest::{Changes, Manifest, TreePath};
+use crate::domain::plan::{Action, Plan, Step};
+use crate::domain::project::ServiceName;
+use crate::domain::request::Kind;
+use crate::domain::text::count;
+use crate::files::rules::Rules;
+use crate::files::scan;
+use crate::files::transfer::{self, Promotion};
+use crate::history::HistoryError;
+use crate::history::releases::{Move, ReleaseRecord};
+
+/// What an operation goes back to.
+#[derive(Debug)]
+pub(in super::super) struct Undoing {
+    /// What was before.
+    pub(super) base: ReleaseRecord,
+    /// What was to come.
+    target: ReleaseRecord,
+}
+
+impl Undoing {
+    /// Reads both releases of a move.
+    ///
+    /// # Errors
+    /// They cannot be read, or one of them is gone.
+    pub(in super::super) async fn of(job: &Job, going: Move) -> Result<Self, Failure> {
+        let what = "It could not be undone.";
+        let read = async |number| {
+            let read = job.tools.history.release(job.project.name.clone(), number).await;
+            let gone = || Failure::new(what, format!("Release {number} is gone from the history."), "Mend production by hand.");
+            read.map_err(|e| history_failure(what, &e))?.ok_or_else(gone)
+        };
+        Ok(Self { base: read(going.base).await?, target: read(going.target).await? })
+    }
+
+    /// The number of the release that is gone back to.
+    pub(in super::super) fn base(&self) -> i64 {
+        self.base.number
+    }
+
+    /// The images of some services, as they were before.
+    pub(super) fn images(&self, services: &[ServiceName]) -> BTreeMap<ServiceName, String> {
+        self.base.images.iter().filter(|(s, _)| services.contains(s)).map(|(s, i)| (s.clone(), i.clone())).collect()
+    }
+}
+
+/// The steps that undo a plan of which services were touched, or not yet.
+pub(in super::super) fn undo_steps(plan: &Plan, base: i64, services_touched: bool) -> Vec<Step> {
+    let having = |action| plan.services.iter().filter(move |s| s.action == action).map(|s| s.service.clone()).collect::<Vec<_>>();
+    let mut steps = vec![Step::Return { release: base }];
+    if services_touched {
+        let (made, remade, restarted) = (having(Action::Create), having(Action::Recreate), having(Action::Restart));
+        let verified: Vec<ServiceName> = remade.iter().chain(&restarted).cloned().collect();
+        let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
+        steps.extend(
+            [
+                some(made, |services| Step::Remove { services }),
+                some(remade, |services| Step::Up { services }),
+                some(restarted, |services| Step::Restart { services }),
+                some(verified, |services| Step::Verify { services }),
+            ]
+            .into_iter()
+            .flatten(),
+        );
+    }
+    steps
+}
+
+/// Brings the files that production had before back into it, edits by hand included.
+pub(in super::super) async fn put_back(job: &Job) -> StepResult {
+    let what = "The files could not be brought back.";
+    let bug = || Failure::new(what, "Nothing says what was there before.", "Report this as a bug.");
+    let (undoing, production) = (job.undoing.get().ok_or_else(bug)?, job.project.production.as_ref().ok_or_else(bug)?);
+    let (base, target) = (&undoing.base, &undoing.target);
+    let mut both: BTreeMap<TreePath, _> = target.owned.0.clone();
+    both.extend(base.manifest.0.clone());
+    let owned = Manifest(both);
+    let (root, paths) = (production.clone(), owned.clone());
+    let seen = tokio::task::spawn_blocking(move || scan::look_at(&root, &paths)).await;
+    let unread = |why: String| Failure::new(what, format!("Production cannot be read: {why}."), "Mend that and roll back.");
+    let seen = seen.map_err(|died| unread(died.to_string()))?.map_err(|error| unread(error.to_string()))?;
+    let changes = Changes::between(&seen, &base.manifest, Some(&owned));
+    let rules = Rules::none();
+    let stage = release_tree(&job.tools, &job.project.name, base.number);
+    let promotion = Promotion {
+        stage: &stage,
+        production,
+        changes: &changes,
+        new: &base.manifest,
+        owned: Some(&owned),
+        rules: &rules,
+        mark: &job.mark,
+    };
+    let mut line = |line: &str| job.recorder.line(line);
+    let promoted = transfer::promote(&promotion, &mut line).await.map_err(|failure| Failure { what: what.to_owned(), ..failure })?;
+    Ok(Some(format!("{} copied, {} deleted", promoted.copied, promoted.deleted)))
+}
+
+/// Removes the containers of services that there were none of before.
+pub(in super::super) async fn remove(job: &Job, services: &[ServiceName]) -> StepResult {
+    let what = "What the release added could not be removed.";
+    let containers = job.tools.docker.containers(&job.project.source).await.map_err(|e| e.failure(what))?;
+    let mut removed = 0;
+    for container in containers.iter().filter(|c| services.contains(&c.service)) {
+        if container.is_up() {
+            job.tools.docker.stop(&container.id, job.project.restart.stop_timeout).await.map_err(|e| e.failure(what))?;
+        }
+        job.tools.docker.remove(&container.id).await.map_err(|e| e.failure(what))?;
+        removed += 1;
+    }
+    Ok(Some(count(removed, "container")))
+}
+
+/// Keeps that production holds what it held before, and forgets the release that did not make it.
+pub(in super::super) async fn stay(job: &Job, going: Move) -> Result<(), HistoryError> {
+    let (tools, project) = (&job.tools, &job.project.name);
+    let forgotten = (job.plan.kind() == Kind::Deploy).then_some(going.target);
+    if let Some(number) = forgotten {
+        untag(tools, project, number).await?;
+    }
+    tools.history.move_undone(project.clone(), going.base, forgotten, (tools.clock)()).await
+}

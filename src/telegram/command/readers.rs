@@ -1,0 +1,110 @@
+//! What follows each command, read into what it asks for.
+
+use std::collections::BTreeSet;
+
+use super::arguments::{self, Arguments, Token};
+use super::{Command, Input, Unclear};
+use crate::domain::names::Match;
+use crate::domain::project::{ProjectName, ServiceName, Strategy};
+use crate::domain::request::{Kind, Request};
+use crate::domain::words;
+use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogQuery};
+
+pub(super) fn status(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
+    let is_all = |t: &Token| t.raw.eq_ignore_ascii_case("all");
+    let none = arguments.first().is_none();
+    if none && input.config.implied().is_none() {
+        return Ok(Command::Overview);
+    }
+    if arguments.first().is_some_and(|first| is_all(first) && !matches!(input.find(&first.raw), Match::Found(_))) {
+        arguments.skip();
+        return arguments.end(input).map(|()| Command::Overview);
+    }
+    let project = input.project(&mut arguments, |_| false)?;
+    arguments.end(input).map(|()| Command::Status(project))
+}
+
+pub(super) fn of_project(input: &Input<'_>, mut arguments: Arguments, command: fn(ProjectName) -> Command) -> Result<Command, Unclear> {
+    let project = input.project(&mut arguments, |_| false)?;
+    arguments.end(input).map(|()| command(project))
+}
+
+fn is_number(token: &Token) -> bool {
+    token.raw.strip_prefix('-').unwrap_or(&token.raw).chars().all(|c| c.is_ascii_digit())
+}
+
+pub(super) fn logs(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
+    let target = input.target(&mut arguments, |t| is_number(t) || t.key.is_some() || t.raw.eq_ignore_ascii_case("follow"))?;
+    let (mut lines, mut grep, mut since, mut follow) = (None, None, None, false);
+    for token in arguments.rest() {
+        match token.key.as_deref() {
+            Some("grep") if grep.is_none() && !token.value.is_empty() => grep = Some(token.value),
+            Some("since") if since.is_none() => {
+                since = Some(arguments::duration(&token.value).ok_or_else(|| input.unclear(&token.shown()))?)
+            }
+            None if token.raw.eq_ignore_ascii_case("follow") && !follow => follow = true,
+            None if is_number(&token) && lines.is_none() => {
+                let asked = token.raw.parse().ok().filter(|n| (1..=LINES_MAX).contains(n));
+                lines = Some(asked.ok_or_else(|| Unclear::from(words::lines_out_of_range(&token.shown(), LINES_MAX)))?);
+            }
+            _ => return Err(input.unclear(&token.shown())),
+        }
+    }
+    let query = LogQuery { project: target.project, service: target.service, lines: lines.unwrap_or(LINES_DEFAULT), grep, since };
+    Ok(Command::Logs { query, follow })
+}
+
+fn strategy(token: &Token) -> Option<Strategy> {
+    Strategy::ALL.into_iter().find(|s| s.word().eq_ignore_ascii_case(&token.raw))
+}
+
+pub(super) fn lifecycle(input: &Input<'_>, mut arguments: Arguments, kind: Kind) -> Result<Command, Unclear> {
+    let is_restart = kind == Kind::Restart;
+    let target = input.target(&mut arguments, if is_restart { |t| strategy(t).is_some() } else { |_| false })?;
+    let mut chosen = None;
+    if is_restart {
+        chosen = arguments.first().and_then(strategy);
+        if chosen.is_some() {
+            arguments.skip();
+        }
+    }
+    arguments.end(input)?;
+    Ok(Command::Operate(match kind {
+        Kind::Start => Request::Start(target),
+        Kind::Stop => Request::Stop(target),
+        Kind::Restart | Kind::Deploy | Kind::Rollback => Request::Restart { target, strategy: chosen },
+    }))
+}
+
+pub(super) fn deploy(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
+    let project = input.project(&mut arguments, is_with)?;
+    Ok(Command::Operate(Request::Deploy { project, with: with(input, arguments)? }))
+}
+
+pub(super) fn rollback(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
+    let project = input.project(&mut arguments, |t| is_number(t) || is_with(t))?;
+    let mut release = None;
+    if let Some(typed) = arguments.first().filter(|t| is_number(t)) {
+        release = Some(typed.raw.parse().ok().filter(|n| *n >= 0).ok_or_else(|| input.unclear(&typed.shown()))?);
+        arguments.skip();
+    }
+    Ok(Command::Operate(Request::Rollback { project, release, with: with(input, arguments)? }))
+}
+
+fn is_with(token: &Token) -> bool {
+    token.key.as_deref() == Some("with")
+}
+
+/// The services after `with=`: nothing else may be left.
+fn with(input: &Input<'_>, mut arguments: Arguments) -> Result<BTreeSet<ServiceName>, Unclear> {
+    let mut with = BTreeSet::new();
+    for token in arguments.rest() {
+        if !is_with(&token) || token.value.is_empty() {
+            return Err(input.unclear(&token.shown()));
+        }
+        for name in token.value.split(',').map(str::trim).filter(|n| !n.is_empty()) {
+            with.insert(ServiceName::new(name).map_err(|_| Unclear::from(words::wrong_service(name)))?);
+        }
+    }
+    Ok(with)
+}
