@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
-use crate::support::fixture::{compose_file, engine_get, healthy_service, image, sh};
+use crate::support::fixture::{Tree, compose_file, engine_get, healthy_service, image, sh, tree};
 use crate::support::program::{Launch, Program, Tools};
 use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
 
@@ -164,30 +164,6 @@ impl Journal {
     fn untold(&self) -> i64 {
         self.number("SELECT COUNT(*) FROM notices WHERE settled IS NULL")
     }
-}
-
-/// A tree as it is: kinds, modes, contents and targets by path.
-type Tree = BTreeMap<String, String>;
-
-fn tree(root: &Path) -> Tree {
-    let mut all = Tree::new();
-    let mut pending = vec![root.to_owned()];
-    while let Some(directory) = pending.pop() {
-        for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
-            let (path, meta) = (entry.path(), entry.path().symlink_metadata().unwrap());
-            let mode = meta.permissions().mode() & 0o7777;
-            let what = if meta.is_symlink() {
-                format!("link {}", path.read_link().unwrap().display())
-            } else if meta.is_dir() {
-                pending.push(path.clone());
-                format!("directory {mode:o}")
-            } else {
-                format!("file {mode:o} {}", std::fs::read(&path).unwrap().escape_ascii())
-            };
-            all.insert(path.strip_prefix(root).unwrap().display().to_string(), what);
-        }
-    }
-    all
 }
 
 /// Where two trees differ.

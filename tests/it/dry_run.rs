@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::releases::tree;
-use crate::support::fixture::{compose_file, healthy_service, service};
+use crate::support::fixture::{compose_file, healthy_service, service, tree};
 use crate::support::program::{Ended, Launch, Program, Tools};
 use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
 

@@ -1,13 +1,10 @@
 //! Releases: undone by themselves where they do not come up, gone back to, listed, cancelled and forgotten.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::fixture::{compose_file, engine_get, healthy_service, image, plain_service, sh};
+use crate::support::fixture::{compose_file, engine_get, healthy_service, image, plain_service, sh, tree};
 use crate::support::program::{Launch, Tools};
 use crate::support::proxy::Proxy;
 use crate::support::{ADMIN, Fixture, PATIENCE, World};
@@ -34,28 +31,6 @@ fn shop(deploy: serde_json::Value) -> Fixture {
     fixture.compose(&["up", "-d", "--build", "--wait"]);
     fixture.write("page", "page two\n");
     fixture
-}
-
-/// A tree as it is: kinds, modes, contents and targets by path.
-pub(crate) fn tree(root: &Path) -> BTreeMap<String, String> {
-    let mut all = BTreeMap::new();
-    let mut pending = vec![root.to_owned()];
-    while let Some(directory) = pending.pop() {
-        for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
-            let (path, meta) = (entry.path(), entry.path().symlink_metadata().unwrap());
-            let mode = meta.permissions().mode() & 0o7777;
-            let what = if meta.is_symlink() {
-                format!("link {}", path.read_link().unwrap().display())
-            } else if meta.is_dir() {
-                pending.push(path.clone());
-                format!("directory {mode:o}")
-            } else {
-                format!("file {mode:o} {}", String::from_utf8_lossy(&std::fs::read(&path).unwrap()))
-            };
-            all.insert(path.strip_prefix(root).unwrap().display().to_string(), what);
-        }
-    }
-    all
 }
 
 fn running_image(fixture: &Fixture, service: &str) -> String {

@@ -1,5 +1,7 @@
 //! A project of its own on the engine, from an image that needs no registry, taken down when the test ends.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -203,4 +205,29 @@ impl Drop for Fixture {
             other => eprintln!("{} could not be taken down: {other:?}", self.name),
         }
     }
+}
+
+/// A tree as it is: kinds, modes, contents and targets by path.
+pub(crate) type Tree = BTreeMap<String, String>;
+
+/// Reads a tree.
+pub(crate) fn tree(root: &Path) -> Tree {
+    let mut all = Tree::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+            let (path, meta) = (entry.path(), entry.path().symlink_metadata().unwrap());
+            let mode = meta.permissions().mode() & 0o7777;
+            let what = if meta.is_symlink() {
+                format!("link {}", path.read_link().unwrap().display())
+            } else if meta.is_dir() {
+                pending.push(path.clone());
+                format!("directory {mode:o}")
+            } else {
+                format!("file {mode:o} {}", std::fs::read(&path).unwrap().escape_ascii())
+            };
+            all.insert(path.strip_prefix(root).unwrap().display().to_string(), what);
+        }
+    }
+    all
 }
