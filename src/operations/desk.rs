@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::deploy::{self, Coming};
 use super::insight::Insights;
 use super::logs::{self, LogLine, LogQuery, Logs};
-use super::recorder::{Recorder, history_failure};
+use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
 use super::recovery::{CutOff, Left};
 use super::registry::{Hold, Registry};
 use super::runner::{self, Job};
@@ -30,9 +30,7 @@ use crate::history::HistoryError;
 use crate::history::operations::{NewOperation, OperationRecord};
 use crate::history::releases::ReleaseLine;
 
-/// How often it is tried to keep an outcome while the project is still held: some seconds.
-const KEPT_AT_ONCE: u32 = 4;
-/// How often it is tried after that: about an hour.
+/// How often it is tried to keep an outcome once the project is free again: about an hour.
 const KEPT_LATER: u32 = 120;
 /// How many operations a history shows.
 const HISTORY_SHOWN: usize = 10;
@@ -318,28 +316,19 @@ async fn supervise(job: Arc<Job>, hold: Hold, insights: Insights, work: impl Fut
     let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
     tracing::info!(operation = job.operation, verdict = outcome.verdict.word(), why, "ended");
     insights.forget(&job.project.name);
-    let kept = keep(&job, &outcome, KEPT_AT_ONCE).await;
+    let keep = || job.tools.history.operation_end(job.operation, outcome.clone(), (job.tools.clock)());
+    let mut kept = insist(KEPT_AT_ONCE, keep).await;
     drop(hold);
+    // Whoever watches is told in any case.
     job.recorder.show(&Event::Ended { outcome: outcome.clone() });
-    if !kept {
+    if kept.is_err() {
         // The project is free again; the chat is told as soon as there is room for that.
-        keep(&job, &outcome, KEPT_LATER).await;
-    }
-}
-
-/// Keeps an outcome; false where it could not be kept. A full disk may be a passing thing, so it is tried several times;
-/// the view has the outcome in any case.
-async fn keep(job: &Job, outcome: &Outcome, tries: u32) -> bool {
-    for attempt in 0..tries {
-        match job.tools.history.operation_end(job.operation, outcome.clone(), (job.tools.clock)()).await {
-            Ok(()) => return true,
-            Err(error) => tracing::error!(operation = job.operation, %error, "the outcome could not be kept"),
-        }
-        let pause = std::time::Duration::from_secs(1 << attempt.min(5));
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = job.tools.stopping.cancelled(), if tries == KEPT_LATER => return false,
+            done = insist(KEPT_LATER, keep) => kept = done,
+            () = job.tools.stopping.cancelled() => {}
         }
     }
-    false
+    if let Err(error) = kept {
+        tracing::error!(operation = job.operation, %error, "the outcome could not be kept: the next start tells what it finds");
+    }
 }

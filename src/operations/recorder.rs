@@ -1,5 +1,7 @@
 //! Where an operation's events go: into the history, and folded into the view that front ends draw.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use super::tools::Clock;
@@ -7,6 +9,11 @@ use crate::domain::event::{Event, Progress};
 use crate::domain::failure::Failure;
 use crate::domain::view::OperationView;
 use crate::history::{History, HistoryError};
+
+/// How often it is tried to keep what must be kept while a project is held: for some seconds.
+pub(super) const KEPT_AT_ONCE: u32 = 4;
+/// The longest pause between two tries: 32 seconds.
+const PAUSE_DOUBLINGS: u32 = 5;
 
 /// Records the events of one operation.
 #[derive(Debug)]
@@ -20,6 +27,24 @@ pub(super) struct Recorder {
 /// What it means that the history cannot be written.
 pub(super) fn history_failure(what: impl Into<String>, error: &HistoryError) -> Failure {
     Failure::new(what, format!("{}.", capital(&error.to_string())), "Make room for dockmaster's data directory (df -h), then ask again.")
+}
+
+/// Tries to keep something so many times, each after a longer pause: a full disk may be a passing thing.
+///
+/// # Errors
+/// That of the last try.
+pub(super) async fn insist<F>(tries: u32, mut keep: impl FnMut() -> F) -> Result<(), HistoryError>
+where
+    F: Future<Output = Result<(), HistoryError>>,
+{
+    for attempt in 0..tries.saturating_sub(1) {
+        match keep().await {
+            Ok(()) => return Ok(()),
+            Err(error) => tracing::error!(%error, "what must be kept could not be; it is tried again"),
+        }
+        tokio::time::sleep(Duration::from_secs(1 << attempt.min(PAUSE_DOUBLINGS))).await;
+    }
+    keep().await
 }
 
 /// A sentence begins with a capital letter.

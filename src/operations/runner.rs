@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::deploy;
 use super::lifecycle::{Act, act, watch};
 use super::probe::probe;
-use super::recorder::{Recorder, history_failure};
+use super::recorder::{KEPT_AT_ONCE, Recorder, insist};
 use super::tools::Tools;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
@@ -195,18 +195,10 @@ pub(super) async fn undo(job: &Job, going: Move, services_touched: bool, outcome
         Ok(undoing) => run_undo(job, undoing, services_touched).await,
         Err(failure) => Err(failure),
     };
-    let project = &job.project.name;
-    let failure = match undone {
-        Ok(()) => match deploy::stay(job, going).await {
-            Ok(()) => None,
-            Err(error) => Some(history_failure("That it was undone could not be kept.", &error)),
-        },
-        Err(failure) => Some(failure),
-    };
-    let (now, failure) = match failure {
-        None => (format!("Everything was put back: {project} runs release {} again.", going.base), outcome.failure),
-        Some(_) if job.tools.stopping.is_cancelled() => return None,
-        Some(undo) => {
+    let (now, failure) = match undone {
+        Ok(()) => (put_back(job, going).await, outcome.failure),
+        Err(_) if job.tools.stopping.is_cancelled() => return None,
+        Err(undo) => {
             (not_undone(job, going, &undo), outcome.failure.map(|first| Failure { lines: [first.lines, undo.lines].concat(), ..first }))
         }
     };
@@ -245,6 +237,19 @@ async fn wait_for_engine(job: &Job) {
             return tracing::error!(operation = job.operation, %error, "the engine did not come back in time for an undo");
         }
         tokio::time::sleep(ENGINE_LOOK).await;
+    }
+}
+
+/// What is said of an operation that was undone. That it was is kept first, as far as that can be.
+async fn put_back(job: &Job, going: Move) -> String {
+    let now = format!("Everything was put back: {} runs release {} again.", job.project.name, going.base);
+    match insist(KEPT_AT_ONCE, || deploy::stay(job, going)).await {
+        Ok(()) => now,
+        // Nothing is lost by that: what is not known to be settled is looked at again by the next deploy.
+        Err(error) => {
+            tracing::error!(operation = job.operation, %error, "that it was undone could not be kept");
+            format!("{now} That could not be written down: make room for dockmaster's data directory (df -h).")
+        }
     }
 }
 

@@ -2,32 +2,13 @@
 
 use serde_json::json;
 
-use crate::support::fixture::{engine_get, healthy_service, image, plain_service, service};
+use crate::support::fixture::{compose_file, engine_get, healthy_service, image, plain_service, service};
+use crate::support::shop::{SERVES, dockerfile, dockerfile_that, shop_of, web};
 use crate::support::{ADMIN, Fixture, World};
 
-/// A web service that is built from the workspace: its page is copied into the image.
-fn web(more: &str) -> String {
-    let check = "healthcheck: { test: [\"CMD\", \"test\", \"-e\", \"/tmp/well\"], interval: 500ms, retries: 3, start_period: 2s, start_interval: 200ms }";
-    format!("{{ build: ., init: true, stop_grace_period: 2s, {check}{more} }}")
-}
-
-fn dockerfile(script: &str) -> String {
-    format!("FROM {}\nCOPY page /page\nCMD [\"sh\", \"-c\", {}]\n", image(), json!(script))
-}
-
-const SERVES: &str = "cat /page; touch /tmp/well; while true; do sleep 1; done";
-
-/// A running project with a built web service and a store, and a workspace that has another page.
+/// The shop, where the web service needs the store.
 fn shop() -> Fixture {
-    let services = [("web", web(", depends_on: { postgres: { condition: service_healthy } }")), ("postgres", healthy_service(""))];
-    let fixture = Fixture::new(&services).with(json!({ "stateful": ["postgres"], "primary": "web" }));
-    for root in [&fixture.workspace, &fixture.production] {
-        std::fs::write(root.join("Dockerfile"), dockerfile(SERVES)).unwrap();
-        std::fs::write(root.join("page"), "page one\n").unwrap();
-    }
-    fixture.compose(&["up", "-d", "--build", "--wait"]);
-    fixture.write("page", "page two\n");
-    fixture
+    shop_of(&[("web", web(", depends_on: { postgres: { condition: service_healthy } }")), ("postgres", healthy_service(""))], json!({}))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +65,7 @@ async fn only_what_a_deploy_brought_is_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_build_leaves_production_untouched() {
     let fixture = shop();
-    fixture.write("Dockerfile", &format!("{}RUN [\"sh\", \"-c\", \"echo the compiler is unhappy; exit 3\"]\n", dockerfile(SERVES)));
+    fixture.write("Dockerfile", &dockerfile_that("echo the compiler is unhappy; exit 3"));
     let world = World::start(fixture).await;
     let shop = &world.fixtures[0];
     let before = (shop.containers(), engine_get(&format!("/images/{}-web/json", shop.name))["Id"].clone());
@@ -103,7 +84,7 @@ async fn a_failed_build_leaves_production_untouched() {
 async fn a_crash_loop_is_a_failure_with_the_lines_that_say_why() {
     let fixture = Fixture::up(&[("web", plain_service("while true; do sleep 1; done", "restart: always"))]);
     let broken = plain_service("echo cannot open the database; sleep 0.3; exit 4", "restart: always");
-    fixture.write("docker-compose.yml", &crate::support::fixture::compose_file(&[("web", broken)]));
+    fixture.write("docker-compose.yml", &compose_file(&[("web", broken)]));
     let world = World::start(fixture).await;
     world.ask("/docker_deploy").await;
     let outcome = world.confirm().await;
@@ -116,7 +97,7 @@ async fn a_crash_loop_is_a_failure_with_the_lines_that_say_why() {
 async fn an_unhealthy_service_ends_the_wait_early() {
     let fixture = Fixture::up(&[("web", healthy_service(""))]).with(json!({ "deploy": { "health_timeout": "10m" } }));
     let broken = service("echo never well; while true; do sleep 1; done", "");
-    fixture.write("docker-compose.yml", &crate::support::fixture::compose_file(&[("web", broken)]));
+    fixture.write("docker-compose.yml", &compose_file(&[("web", broken)]));
     let world = World::start(fixture).await;
     world.ask("/docker_deploy").await;
     let outcome = world.confirm().await;
@@ -141,7 +122,7 @@ async fn a_store_whose_configuration_changed_stays_until_it_is_named() {
         ("web", web(", environment: { NEW: \"1\" }, depends_on: { postgres: { condition: service_healthy } }")),
         ("postgres", healthy_service("environment: { TUNED: \"yes\" }")),
     ];
-    shop.write("docker-compose.yml", &crate::support::fixture::compose_file(&services));
+    shop.write("docker-compose.yml", &compose_file(&services));
     let plan = world.ask("/docker_deploy").await;
     assert!(plan.text.contains("pending"), "{}", plan.text);
     assert!(world.confirm().await.text.starts_with('✅'));
@@ -203,7 +184,7 @@ async fn nothing_runs_when_the_workspace_changed_after_the_plan_was_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_env_file_that_is_brought_counts_as_configuration() {
     let fixture = Fixture::up(&[("web", healthy_service(""))]);
-    fixture.write("docker-compose.yml", &crate::support::fixture::compose_file(&[("web", healthy_service("env_file: conf/app.env"))]));
+    fixture.write("docker-compose.yml", &compose_file(&[("web", healthy_service("env_file: conf/app.env"))]));
     fixture.write("conf/app.env", "COLOUR=green\n");
     let world = World::start(fixture).await;
     let shop = &world.fixtures[0];
@@ -235,16 +216,9 @@ async fn a_store_whose_image_name_was_given_to_another_image_stays() {
     let name = format!("dmt-kept-{}", std::process::id());
     tag(image(), &name);
     let store = healthy_service("").replace(image(), &name);
-    let fixture = Fixture::new(&[("web", web(", depends_on: { postgres: { condition: service_healthy } }")), ("postgres", store)])
-        .with(json!({ "stateful": ["postgres"] }));
-    for root in [&fixture.workspace, &fixture.production] {
-        std::fs::write(root.join("Dockerfile"), dockerfile(SERVES)).unwrap();
-        std::fs::write(root.join("page"), "page one\n").unwrap();
-    }
-    fixture.compose(&["up", "-d", "--build", "--wait"]);
+    let fixture = shop_of(&[("web", web(", depends_on: { postgres: { condition: service_healthy } }")), ("postgres", store)], json!({}));
     // As a pull of the same name would.
     tag(&format!("{}-web", fixture.name), &name);
-    fixture.write("page", "page two\n");
     let world = World::start(fixture).await;
     let shop = &world.fixtures[0];
     let store = shop.container("postgres");
@@ -266,10 +240,7 @@ async fn a_variable_that_changed_after_the_plan_was_confirmed_stops_the_deploy()
     fixture.write("Dockerfile", &format!("{}{waits}", dockerfile(SERVES)));
     fixture.write(
         "docker-compose.yml",
-        &crate::support::fixture::compose_file(&[
-            ("web", web(", environment: { COLOUR: \"${COLOUR:-red}\" }")),
-            ("postgres", healthy_service("")),
-        ]),
+        &compose_file(&[("web", web(", environment: { COLOUR: \"${COLOUR:-red}\" }")), ("postgres", healthy_service(""))]),
     );
     let world = World::start(fixture).await;
     let shop = &world.fixtures[0];
@@ -288,8 +259,7 @@ async fn a_variable_that_changed_after_the_plan_was_confirmed_stops_the_deploy()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_the_compose_file_extends_counts_as_configuration() {
     let fixture = Fixture::up(&[("web", healthy_service(""))]);
-    let common =
-        |colour: &str| crate::support::fixture::compose_file(&[("base", healthy_service(&format!("environment: {{ COLOUR: {colour} }}")))]);
+    let common = |colour: &str| compose_file(&[("base", healthy_service(&format!("environment: {{ COLOUR: {colour} }}")))]);
     fixture.write("docker-compose.yml", "services:\n  web: { extends: { file: common/base.yml, service: base } }\n");
     fixture.write("common/base.yml", &common("green"));
     let world = World::start(fixture).await;

@@ -1,45 +1,11 @@
 //! Full disks: what cannot be kept is not acknowledged, what cannot be written down does not begin, and everything is said.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::json;
 
-use crate::support::fixture::{command, healthy_service, sh};
+use crate::support::disk::SmallDisk;
+use crate::support::fixture::healthy_service;
 use crate::support::program::{Launch, Tools};
 use crate::support::{ADMIN, Fixture, PATIENCE, World};
-
-/// A small file system in memory, unmounted at the end.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Needs root, as the engine does; without it the test fails and says so.
-    fn mount(at: &Path, size: &str) -> Self {
-        std::fs::create_dir_all(at).unwrap();
-        sh("mount", &["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "dockmaster-test", at.to_str().unwrap()]);
-        Self(at.to_owned())
-    }
-
-    /// Takes all that is free but so many bytes.
-    fn fill(&self, leave: u64) {
-        let stat = rustix::fs::statvfs(&self.0).unwrap();
-        let size = (stat.f_bavail * stat.f_frsize).saturating_sub(leave);
-        let written = std::fs::write(self.0.join("filler"), vec![0; usize::try_from(size).unwrap()]);
-        assert!(leave == 0 || written.is_ok(), "{written:?}");
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        match command("umount").arg("-l").arg(&self.0).output() {
-            Ok(output) if output.status.success() => {}
-            other => eprintln!("{} could not be unmounted: {other:?}", self.0.display()),
-        }
-    }
-}
 
 async fn world(fixture: Fixture) -> World {
     World::prepare(vec![fixture], json!({ "default_project": "shop" })).await

@@ -6,23 +6,17 @@ use std::time::{Duration, Instant};
 use dockmaster::sandbox::bot_api::Fault;
 use serde_json::json;
 
-use crate::support::fixture::{healthy_service, image, service};
+use crate::support::fixture::{healthy_service, service};
 use crate::support::program::{Launch, Program, Tools};
+use crate::support::shop::{dockerfile_that, shop_of, web};
 use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
 
-/// A running project whose web service is built from the workspace, which has another page and this Dockerfile.
-async fn built(steps: &str) -> World {
-    let check = "healthcheck: { test: [\"CMD\", \"test\", \"-e\", \"/tmp/well\"], interval: 500ms, retries: 3, start_period: 2s, start_interval: 200ms }";
-    let fixture = Fixture::new(&[("web", format!("{{ build: ., init: true, stop_grace_period: 2s, {check} }}"))]);
-    let dockerfile = |steps: &str| {
-        let serves = json!("touch /tmp/well; while true; do sleep 1; done");
-        format!("FROM {}\nCOPY page /page\n{steps}CMD [\"sh\", \"-c\", {serves}]\n", image())
-    };
-    fixture.write_production("Dockerfile", &dockerfile(""));
-    fixture.write_production("page", "page one\n");
-    fixture.write("Dockerfile", &dockerfile(steps));
-    fixture.write("page", "page two\n");
-    fixture.compose(&["up", "-d", "--build", "--wait"]);
+/// A running project whose web service is built from the workspace, which has another page, and where building does this.
+async fn built(builds: Option<&str>) -> World {
+    let fixture = shop_of(&[("web", web(""))], json!({ "stateful": [] }));
+    if let Some(builds) = builds {
+        fixture.write("Dockerfile", &dockerfile_that(builds));
+    }
     World::prepare(vec![fixture], json!({ "default_project": "shop" })).await
 }
 
@@ -61,7 +55,7 @@ async fn only(tools: &Tools, program: Option<&Program>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_to_end_in_a_build_it_ends_the_build_and_says_so() {
-    let world = built("RUN [\"sh\", \"-c\", \"echo now sleeping; sleep 300\"]\n").await;
+    let world = built(Some("echo now sleeping; sleep 300")).await;
     let tools = Tools::all();
     let program = Launch::run(&world, &tools).start();
     let before = production(&world);
@@ -97,7 +91,7 @@ async fn asked_to_end_in_a_restart_it_ends_the_step_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_in_a_build_the_next_start_ends_what_is_still_at_work_and_tells_where_things_stand() {
-    let world = built("").await;
+    let world = built(None).await;
     let tools = Tools::all();
     tools.gate("docker-compose", "*build.json*");
     let program = Launch::run(&world, &tools).start();
@@ -129,7 +123,7 @@ async fn killed_in_a_build_the_next_start_ends_what_is_still_at_work_and_tells_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_files_are_promoted_they_are_put_back_at_the_next_start() {
-    let world = built("").await;
+    let world = built(None).await;
     let tools = Tools::all();
     // All of the files have come, and rsync has not said so yet.
     tools.script(
@@ -170,7 +164,7 @@ async fn killed_while_files_are_promoted_they_are_put_back_at_the_next_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_between_the_confirmation_and_the_first_step_nothing_runs() {
-    let world = built("").await;
+    let world = built(None).await;
     let tools = Tools::all();
     let program = Launch::run(&world, &tools).start();
     let before = production(&world);

@@ -6,6 +6,7 @@ mod crash;
 mod deploy;
 mod disk;
 mod dry_run;
+mod faults;
 mod interrupted;
 mod lifecycle;
 mod logs;

@@ -4,60 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::fixture::{compose_file, engine_get, healthy_service, image, plain_service, sh, tree};
+use crate::support::fixture::{compose_file, healthy_service, plain_service, sh, tree};
 use crate::support::program::{Launch, Tools};
 use crate::support::proxy::Proxy;
+use crate::support::shop::{
+    SERVES, deployed, dockerfile, dockerfile_that, image_named, kept_image, kept_name, running_image, shop, shop_of, web,
+};
 use crate::support::{ADMIN, Fixture, PATIENCE, World};
-
-const SERVES: &str = "cat /page; touch /tmp/well; while true; do sleep 1; done";
-
-fn web(more: &str) -> String {
-    let check = "healthcheck: { test: [\"CMD\", \"test\", \"-e\", \"/tmp/well\"], interval: 500ms, retries: 3, start_period: 2s, start_interval: 200ms }";
-    format!("{{ build: ., init: true, stop_grace_period: 2s, {check}{more} }}")
-}
-
-fn dockerfile(script: &str) -> String {
-    format!("FROM {}\nCOPY page /page\nCMD [\"sh\", \"-c\", {}]\n", image(), json!(script))
-}
-
-/// A running project with a built web service and a store, and a workspace with another page.
-fn shop(deploy: serde_json::Value) -> Fixture {
-    let services = [("web", web("")), ("postgres", healthy_service(""))];
-    let fixture = Fixture::new(&services).with(json!({ "stateful": ["postgres"], "primary": "web", "deploy": deploy }));
-    for root in [&fixture.workspace, &fixture.production] {
-        std::fs::write(root.join("Dockerfile"), dockerfile(SERVES)).unwrap();
-        std::fs::write(root.join("page"), "page one\n").unwrap();
-    }
-    fixture.compose(&["up", "-d", "--build", "--wait"]);
-    fixture.write("page", "page two\n");
-    fixture
-}
-
-fn running_image(fixture: &Fixture, service: &str) -> String {
-    engine_get(&format!("/containers/{}/json", fixture.container(service).0))["Image"].as_str().unwrap().to_owned()
-}
-
-fn image_named(name: &str) -> Option<String> {
-    engine_get(&format!("/images/{name}/json"))["Id"].as_str().map(str::to_owned)
-}
-
-/// The image that a release keeps of a service.
-fn kept_image(world: &World, service: &str, release: i64) -> Option<String> {
-    image_named(&kept_name(world, service, release))
-}
-
-fn kept_name(world: &World, service: &str, release: i64) -> String {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let database = rusqlite::Connection::open_with_flags(world.data.join("dockmaster.db"), flags).unwrap();
-    let instance: String = database.query_row("SELECT name FROM instance", [], |row| row.get(0)).unwrap();
-    format!("dockmaster/shop/{service}:{release}-{instance}")
-}
-
-async fn deployed(world: &World, release: i64) {
-    world.ask("/docker_deploy").await;
-    let outcome = world.confirm().await;
-    assert!(outcome.text.starts_with('✅') && outcome.text.contains(&format!("runs release {release} ")), "{}", outcome.text);
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_does_not_come_up_is_undone_whole() {
@@ -168,13 +121,13 @@ async fn a_rollback_brings_edits_by_hand_back_and_says_what_it_cannot() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_ends_a_build_at_once_and_undoes_what_came_later() {
-    let world = World::start(shop(json!({ "health_timeout": "5m" }))).await;
+    let world = World::start(shop(json!({ "deploy": { "health_timeout": "5m" } }))).await;
     let shop = &world.fixtures[0];
     let before = (tree(&shop.production), shop.containers());
     let idle = world.ask("/docker_cancel").await;
     assert!(idle.text.contains("Nothing runs on shop"), "{}", idle.text);
 
-    shop.write("Dockerfile", &format!("{}RUN [\"sh\", \"-c\", \"echo now sleeping; sleep 300\"]\n", dockerfile(SERVES)));
+    shop.write("Dockerfile", &dockerfile_that("echo now sleeping; sleep 300"));
     world.ask("/docker_deploy").await;
     world.say("yes");
     let progress = world.next().await;
@@ -207,7 +160,7 @@ async fn a_cancel_ends_a_build_at_once_and_undoes_what_came_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_releases_are_forgotten_with_their_files_and_images() {
-    let world = World::start(shop(json!({ "keep_releases": 2 }))).await;
+    let world = World::start(shop(json!({ "deploy": { "keep_releases": 2 } }))).await;
     let shop = &world.fixtures[0];
     for release in 1..=4 {
         shop.write("page", &format!("page {release} of this test\n"));
@@ -224,7 +177,7 @@ async fn old_releases_are_forgotten_with_their_files_and_images() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_services_come_up_everything_is_put_back_at_the_next_start() {
-    let world = World::prepare(vec![shop(json!({ "health_timeout": "5m" }))], json!({ "default_project": "shop" })).await;
+    let world = World::prepare(vec![shop(json!({ "deploy": { "health_timeout": "5m" } }))], json!({ "default_project": "shop" })).await;
     let shop = &world.fixtures[0];
     shop.write("Dockerfile", &dockerfile("while true; do sleep 1; done"));
     let tools = Tools::all();
@@ -289,17 +242,9 @@ async fn an_engine_that_goes_while_services_come_up_is_waited_for_and_everything
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_build_that_fails_among_several_moves_no_name() {
-    let services = [("web", web("")), ("other", web(""))];
-    let fixture = Fixture::new(&services).with(json!({ "primary": "web" }));
-    for root in [&fixture.workspace, &fixture.production] {
-        std::fs::write(root.join("Dockerfile"), dockerfile(SERVES)).unwrap();
-        std::fs::write(root.join("page"), "page one\n").unwrap();
-    }
-    fixture.compose(&["up", "-d", "--build", "--wait"]);
-    let bad = format!("{}RUN [\"sh\", \"-c\", \"echo the compiler is unhappy; exit 3\"]\n", dockerfile(SERVES));
-    fixture.write("bad/Dockerfile", &bad);
+    let fixture = shop_of(&[("web", web("")), ("other", web(""))], json!({ "stateful": [] }));
+    fixture.write("bad/Dockerfile", &dockerfile_that("echo the compiler is unhappy; exit 3"));
     fixture.write("bad/page", "page two\n");
-    fixture.write("page", "page two\n");
     fixture.write("docker-compose.yml", &compose_file(&[("web", web("")), ("other", web("").replace("build: .", "build: ./bad"))]));
     let world = World::start(fixture).await;
     let shop = &world.fixtures[0];

@@ -1,14 +1,16 @@
 //! A project of its own on the engine, from an image that needs no registry, taken down when the test ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::engine;
 
 /// A project on the engine.
 pub(crate) struct Fixture {
@@ -23,7 +25,11 @@ pub(crate) struct Fixture {
 /// A program as tests start it: to its end, with what it printed.
 #[expect(clippy::disallowed_methods, reason = "tests set the stage with the tools that people use")]
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    Command::new(program)
+    let mut command = Command::new(program);
+    if let Some(host) = engine::host() {
+        command.env("DOCKER_HOST", host);
+    }
+    command
 }
 
 pub(crate) fn sh(program: &str, args: &[&str]) -> String {
@@ -39,9 +45,10 @@ fn ok(program: &str, args: &[&str], output: &Output) -> String {
 
 /// The tests' image: busybox and nothing else.
 pub(crate) fn image() -> &'static str {
-    static IMAGE: OnceLock<()> = OnceLock::new();
+    static THERE: Mutex<BTreeSet<Option<String>>> = Mutex::new(BTreeSet::new());
     const NAME: &str = "dockmaster-test-busybox";
-    IMAGE.get_or_init(|| {
+    let mut there = THERE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if !there.contains(&engine::host()) {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         let busybox = ["/usr/bin/busybox", "/bin/busybox"].into_iter().find(|p| Path::new(p).is_file());
@@ -51,7 +58,8 @@ pub(crate) fn image() -> &'static str {
         std::fs::write(root.join("docker-compose.yml"), format!("services: {{ base: {{ build: ., image: {NAME} }} }}\n")).unwrap();
         let project = root.join("docker-compose.yml");
         sh("docker-compose", &["-p", "dockmaster-test-base", "-f", project.to_str().unwrap(), "build", "--quiet"]);
-    });
+        there.insert(engine::host());
+    }
     NAME
 }
 
@@ -187,7 +195,7 @@ fn write(path: &Path, text: &str) {
 
 /// Asks the engine's API, with curl: a witness that shares no code with what is tested.
 pub(crate) fn engine_get(path: &str) -> Value {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let host = engine::host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
     let socket = host.strip_prefix("unix://").expect("tests use an engine on a socket");
     let out = sh("curl", &["-sS", "--unix-socket", socket, &format!("http://engine{path}")]);
     serde_json::from_str(&out).unwrap_or_else(|e| panic!("{path}: {e}: {out}"))

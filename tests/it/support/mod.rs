@@ -1,9 +1,12 @@
 //! What tests share: a project on the real engine, the strict Bot API server, and the bot between them.
 
 pub(crate) mod browser;
+pub(crate) mod disk;
+pub(crate) mod engine;
 pub(crate) mod fixture;
 pub(crate) mod program;
 pub(crate) mod proxy;
+pub(crate) mod shop;
 pub(crate) mod world;
 
 pub(crate) use fixture::Fixture;

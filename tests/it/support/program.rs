@@ -52,7 +52,16 @@ impl Tools {
     /// Makes a tool wait before it does anything, where its arguments match a shell pattern, until [`Tools::open`].
     pub(crate) fn gate(&self, name: &str, pattern: &str) {
         let wait = "{ : >$here/held; while [ ! -e $here/open ]; do /bin/sleep 0.05; done; }";
+        let pattern = pattern.replace(' ', "\" \"");
         self.script(name, &format!("case \"$*\" in {pattern}) {wait} ;; esac\nexec $real \"$@\""));
+    }
+
+    /// Lets the tool through again, and forgets what was held.
+    pub(crate) fn ungate(&self, name: &str) {
+        self.script(name, "exec $real \"$@\"");
+        for mark in ["held", "open"] {
+            let _ = std::fs::remove_file(self.path().join(mark));
+        }
     }
 
     /// Whether something waits at the gate.
@@ -110,7 +119,7 @@ impl<'a> Launch<'a> {
         let args = args.iter().map(|a| a.as_ref().to_owned()).collect();
         let launch = Self { tools, args, environment: Vec::new() };
         let launch = launch.set("PATH", tools.path()).set("HOME", tools.path());
-        match std::env::var_os("DOCKER_HOST") {
+        match super::engine::host() {
             Some(host) => launch.set("DOCKER_HOST", host),
             None => launch,
         }

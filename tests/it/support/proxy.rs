@@ -18,7 +18,7 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn start() -> Self {
-        let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+        let host = super::engine::host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
         let engine = PathBuf::from(host.strip_prefix("unix://").expect("tests use an engine on a socket"));
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("docker.sock")).unwrap();

@@ -66,7 +66,7 @@ impl World {
         api.add_group(GROUP, "Ops");
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
-        let docker_host = std::env::var("DOCKER_HOST").ok();
+        let docker_host = super::engine::host();
         Self { api, fixtures, data, settings, bot: None, docker_host, _directory: directory }
     }
 
