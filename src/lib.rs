@@ -3,10 +3,10 @@
 //! The map of the house (arrows are imports; a test holds them):
 //!
 //! ```text
-//! domain <- {config, engine, files, history, process} <- operations <- {telegram, console} <- app <- trial
+//! domain <- {config, engine, files, history, process} <- operations <- {telegram, http} <- {app, console} <- {trial, terminal}
 //! ```
 //!
-//! `sandbox` stands beside the front ends and talks to the bot over HTTP only; `trial` puts it and the app together.
+//! `console` is a client of `http`'s control socket, and `terminal` finds or makes the desk behind that. `sandbox` stands beside the front ends and talks to the bot over HTTP only; `trial` puts it and the app together.
 //! The one way through: a front end turns input into a `Request` with an `Actor`; an operation gathers facts; a pure
 //! function makes a `Plan` of them; confirming shows it; running it emits `Event`s; a fold makes the `OperationView`
 //! that each front end draws at its own pace.
@@ -18,9 +18,11 @@ pub mod domain;
 pub mod engine;
 pub mod files;
 pub mod history;
+pub mod http;
 pub mod operations;
 pub mod process;
 pub mod sandbox;
 pub mod settings;
 pub mod telegram;
+pub mod terminal;
 pub mod trial;

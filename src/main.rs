@@ -1,16 +1,13 @@
 //! The program: arguments, logging, wiring; nothing else.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use dockmaster::app::{self, AppError, Parts};
-use dockmaster::domain::project::Configuration;
-use dockmaster::domain::request::Kind;
-use dockmaster::settings::{Arguments, Command, PlanArguments, RunArguments, TryArguments, token};
+use dockmaster::settings::{Arguments, Command, RunArguments, TerminalCommand, TryArguments, token};
 use dockmaster::trial::{self, Trial};
-use dockmaster::{config, console, sandbox, telegram};
+use dockmaster::{config, console, sandbox, telegram, terminal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -24,16 +21,17 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Run(arguments) => ended(run(arguments).await),
             Command::Try(arguments) => ended(try_it(arguments).await),
-            Command::Deploy(asked) => ended(plan(Kind::Deploy, asked.project, None, asked.plan).await),
-            Command::Rollback(asked) => ended(plan(Kind::Rollback, asked.project, asked.release, asked.plan).await),
+            Command::Terminal(command) => terminal(command).await.unwrap_or_else(|error| ended(Err(error))),
             Command::Check(arguments) => match console::check::check(&arguments.config, arguments.json, &mut std::io::stdout()) {
                 Ok(code) => ExitCode::from(code),
                 Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
             },
-            Command::Schema => {
-                let printed = writeln!(std::io::stdout(), "{}", config::schema::schema());
-                ended(printed.map_err(|e| AppError::Failed(format!("Nothing can be printed: {e}."))))
-            }
+            Command::Schema => ended(print(|out| writeln!(out, "{}", config::schema::schema()))),
+            Command::Completions { shell } => ended(print(|mut out| {
+                clap_complete::generate(shell, &mut Arguments::command(), "dockmaster", &mut out);
+                out.flush()
+            })),
+            Command::Man => ended(print(|mut out| clap_mangen::Man::new(Arguments::command()).render(&mut out))),
             Command::SampleService { role } => {
                 let served = sandbox::service::run(&role).await;
                 ended(served.map_err(|e| AppError::Failed(format!("The sample's service ended: {e}."))))
@@ -65,8 +63,12 @@ fn start_logging(default: &str) {
     }
 }
 
-/// Cancelled by SIGTERM or SIGINT.
-fn shutdown_on_signals() -> Result<CancellationToken, AppError> {
+/// What is said to whoever asks twice.
+const CUT_OFF: &str = "asked twice: what runs is cut off; the next start ends what is left of it and tells the chat";
+const LEFT: &str = "asked twice: where a dockmaster runs, the operation goes on there; what this one did itself is cut off, and the next start puts it right";
+
+/// Cancelled by SIGTERM or SIGINT. A second one ends at once.
+fn shutdown_on_signals(twice: &'static str) -> Result<CancellationToken, AppError> {
     let failed = |e| AppError::Failed(format!("Signals cannot be heard: {e}."));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -83,57 +85,39 @@ fn shutdown_on_signals() -> Result<CancellationToken, AppError> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::warn!("asked twice: what runs is cut off; the next start ends what is left of it and tells the chat");
+        tracing::warn!("{twice}");
         std::process::exit(1);
     });
     Ok(shutdown)
-}
-
-/// Reads `projects.json`.
-fn configured(path: &Path) -> Result<Configuration, AppError> {
-    let checked = config::read(path).map_err(|e| {
-        AppError::Setting(format!("{e}; write one after projects.example.json and name it with --config or DOCKMASTER_CONFIG."))
-    })?;
-    for warning in &checked.warnings {
-        tracing::warn!("{}: {warning}", path.display());
-    }
-    checked.configuration.ok_or_else(|| {
-        let problems = checked.problems.iter().map(|p| format!("\n  {p}")).collect::<String>();
-        AppError::Setting(format!("{} has problems:{problems}", path.display()))
-    })
 }
 
 async fn run(arguments: RunArguments) -> Result<(), AppError> {
     start_logging("info");
     let token = token(variable).map_err(|e| AppError::Setting(e.to_string()))?;
     let parts = Parts {
-        configuration: configured(&arguments.config)?,
+        configuration: app::configured(&arguments.config)?,
         token,
         api_url: variable("TELOXIDE_API_URL"),
         docker_host: variable("DOCKER_HOST"),
         data: arguments.data,
-        shutdown: shutdown_on_signals()?,
+        shutdown: shutdown_on_signals(CUT_OFF)?,
         activity: telegram::Activity::default(),
     };
     app::run(parts).await
 }
 
-async fn plan(kind: Kind, project: Option<String>, release: Option<i64>, arguments: PlanArguments) -> Result<(), AppError> {
-    if !arguments.dry_run {
-        return Err(AppError::Setting(console::plan::not_yet(kind)));
-    }
+async fn terminal(command: TerminalCommand) -> Result<ExitCode, AppError> {
     start_logging("warn");
-    let configuration = configured(&arguments.config)?;
-    let request = console::plan::request(&configuration, kind, project.as_deref(), release, &arguments.with).map_err(AppError::Setting)?;
-    let stopping = shutdown_on_signals()?;
-    let planner = app::planner(configuration, variable("DOCKER_HOST"), arguments.data, stopping).await?;
-    let planned = console::plan::plan(&planner.desk, &request).await.map_err(AppError::Failed)?;
-    let printed = planned.print(arguments.json, &mut std::io::stdout(), &mut std::io::stderr());
-    printed.map_err(|e| AppError::Failed(format!("Nothing can be printed: {e}.")))
+    let interrupted = shutdown_on_signals(LEFT)?;
+    terminal::run(command, variable("DOCKER_HOST"), interrupted).await.map(|exit| ExitCode::from(exit.code()))
+}
+
+fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<(), AppError> {
+    write(&mut std::io::stdout()).map_err(|e| AppError::Failed(format!("Nothing can be printed: {e}.")))
 }
 
 async fn try_it(arguments: TryArguments) -> Result<(), AppError> {
     start_logging("warn");
     let trial = Trial { data: arguments.data, port: arguments.port, send: arguments.send, docker_host: variable("DOCKER_HOST") };
-    trial::run(trial, &mut std::io::stdout(), shutdown_on_signals()?).await
+    trial::run(trial, &mut std::io::stdout(), shutdown_on_signals(CUT_OFF)?).await
 }

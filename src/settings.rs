@@ -21,14 +21,20 @@ pub enum Command {
     Run(RunArguments),
     /// Try it: a sample project and a chat in the browser; needs a Docker engine, no token and no account
     Try(TryArguments),
-    /// Show what a deploy would do (--dry-run); changes nothing
-    Deploy(DeployArguments),
-    /// Show what going back to an earlier release would do (--dry-run); changes nothing
-    Rollback(RollbackArguments),
+    /// What a terminal can ask for as a chat can.
+    #[command(flatten)]
+    Terminal(TerminalCommand),
     /// Check projects.json: exit code 0 valid, 1 problems, 2 unreadable
     Check(CheckArguments),
     /// Print the JSON Schema of projects.json
     Schema,
+    /// Print a script that completes what is typed after dockmaster: `dockmaster completions bash`
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page: `dockmaster man | man -l -`
+    Man,
     /// What runs in the containers of the sample
     #[command(hide = true)]
     SampleService {
@@ -48,47 +54,175 @@ pub struct RunArguments {
     pub data: PathBuf,
 }
 
-/// What `deploy` can be told.
-#[derive(Debug, Args)]
-pub struct DeployArguments {
-    /// The project; the default one, or the only one, unless told
-    pub project: Option<String>,
-    /// How it is to be planned.
-    #[command(flatten)]
-    pub plan: PlanArguments,
+/// What can be done from a terminal as from a chat. Where a dockmaster runs on the data directory, it does it; else this
+/// does it alone.
+#[derive(Debug, Subcommand)]
+pub enum TerminalCommand {
+    /// Show how a project stands: every service with state, health, uptime, ports, image
+    Status {
+        /// The project; the default one, or the only one, unless told
+        project: Option<String>,
+        /// A line for each project
+        #[arg(long, conflicts_with = "project")]
+        all: bool,
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show the last lines of a service's log
+    Logs(LogsArguments),
+    /// Restart a project or one service
+    Restart {
+        /// What.
+        #[command(flatten)]
+        target: Target,
+        /// In which order; the project's own unless told
+        #[arg(long, value_parser = ["immediate", "graceful", "rolling", "dependency"])]
+        strategy: Option<String>,
+        /// How.
+        #[command(flatten)]
+        how: How,
+    },
+    /// Start what is stopped
+    Start {
+        /// What.
+        #[command(flatten)]
+        target: Target,
+        /// How.
+        #[command(flatten)]
+        how: How,
+    },
+    /// Stop what runs; nothing is removed
+    Stop {
+        /// What.
+        #[command(flatten)]
+        target: Target,
+        /// How.
+        #[command(flatten)]
+        how: How,
+    },
+    /// Bring the workspace into production
+    Deploy {
+        /// The project; the default one, or the only one, unless told
+        project: Option<String>,
+        /// With what.
+        #[command(flatten)]
+        with: With,
+        /// How.
+        #[command(flatten)]
+        how: How,
+    },
+    /// Go back to an earlier release
+    Rollback {
+        /// The project; the default one, or the only one, unless told
+        project: Option<String>,
+        /// The number of the release; the one before the current one unless told
+        #[arg(value_parser = clap::value_parser!(i64).range(0..))]
+        release: Option<i64>,
+        /// With what.
+        #[command(flatten)]
+        with: With,
+        /// How.
+        #[command(flatten)]
+        how: How,
+    },
+    /// List the kept releases
+    Releases {
+        /// The project; the default one, or the only one, unless told
+        project: Option<String>,
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the last operations
+    History {
+        /// The project; the default one, or the only one, unless told
+        project: Option<String>,
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// End what runs on a project; production is left whole
+    Cancel {
+        /// The project; the default one, or the only one, unless told
+        project: Option<String>,
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Say whether the dockmaster that runs is well: exit code 0 well, 1 not
+    Health {
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
-/// What `rollback` can be told.
-#[derive(Debug, Args)]
-pub struct RollbackArguments {
-    /// The project; the default one, or the only one, unless told
-    pub project: Option<String>,
-    /// The number of the release; the one before the current one unless told
-    #[arg(value_parser = clap::value_parser!(i64).range(0..))]
-    pub release: Option<i64>,
-    /// How it is to be planned.
-    #[command(flatten)]
-    pub plan: PlanArguments,
-}
-
-/// What every plan can be told.
-#[derive(Debug, Args)]
-pub struct PlanArguments {
-    /// Print the plan that the chat would show, and change nothing
+/// Where dockmaster works, and how it answers.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// Answer in JSON
     #[arg(long)]
-    pub dry_run: bool,
+    pub json: bool,
+    /// The file that says which projects there are; not read where a dockmaster runs
+    #[arg(long, env = "DOCKMASTER_CONFIG", default_value = "projects.json")]
+    pub config: PathBuf,
+    /// Where dockmaster keeps what must outlive it
+    #[arg(long, env = "DOCKMASTER_DATA", default_value = "dockmaster-data")]
+    pub data: PathBuf,
+}
+
+/// What an operation is about.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// The project, or one service of it: shop, shop/web; the default project, or the only one, unless told
+    #[arg(value_name = "PROJECT[/SERVICE]")]
+    pub target: Option<String>,
+}
+
+/// What takes part in a deploy or a rollback.
+#[derive(Debug, Args)]
+pub struct With {
     /// Services that keep data and take part all the same
     #[arg(long, value_name = "SERVICE,..", value_delimiter = ',')]
     pub with: Vec<String>,
-    /// Print the plan as JSON
+}
+
+/// How an operation is confirmed.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Confirm whatever the plan is; without it the plan is shown and you are asked
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Show the plan, and change nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub dry_run: bool,
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// What `logs` can be told.
+#[derive(Debug, Args)]
+pub struct LogsArguments {
+    /// What.
+    #[command(flatten)]
+    pub target: Target,
+    /// How many lines, 1,000 at most
+    #[arg(long, short = 'n', default_value_t = 50)]
+    pub lines: usize,
+    /// Only lines that contain this text, in any case
     #[arg(long)]
-    pub json: bool,
-    /// The file that says which projects there are and who may do what
-    #[arg(long, env = "DOCKMASTER_CONFIG", default_value = "projects.json")]
-    pub config: PathBuf,
-    /// Where the dockmaster that runs keeps what must outlive it; it is only read
-    #[arg(long, env = "DOCKMASTER_DATA", default_value = "dockmaster-data")]
-    pub data: PathBuf,
+    pub grep: Option<String>,
+    /// Only lines of the last so long: 90s, 10m, 2h30m, 1d
+    #[arg(long)]
+    pub since: Option<String>,
+    /// Go on with what is written, until Ctrl-C
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// What `try` can be told.

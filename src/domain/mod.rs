@@ -8,6 +8,7 @@ pub mod confirm;
 pub mod container;
 pub mod event;
 pub mod failure;
+pub mod health;
 pub mod manifest;
 pub mod names;
 pub mod notice;

@@ -1,11 +1,13 @@
 //! What runs, as people are told.
 
+use serde::{Deserialize, Serialize};
+
 use super::Millis;
 use super::container::{Health, Port, State};
 use super::project::{ProjectName, ServiceName};
 
 /// A project and its services as they are.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProjectStatus {
     /// Its name.
     pub project: ProjectName,
@@ -28,7 +30,7 @@ pub struct ProjectStatus {
 }
 
 /// How far the workspace is ahead of production.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ahead {
     /// Files that a deploy would add, change or delete.
     pub files: usize,
@@ -37,7 +39,7 @@ pub struct Ahead {
 }
 
 /// An operation that holds a project.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Busy {
     /// What it does: `deploy`.
     pub what: String,
@@ -48,7 +50,7 @@ pub struct Busy {
 }
 
 /// A service as it is. A service with several containers has one of these for each.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceStatus {
     /// The service.
     pub service: ServiceName,

@@ -1,5 +1,7 @@
 //! Text with a little form, which every front end draws in its own way: HTML for a chat, plain for a terminal.
 
+use std::time::Duration;
+
 /// A run of text in one form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Span {
@@ -122,6 +124,26 @@ pub fn listing<T: std::fmt::Display>(items: impl IntoIterator<Item = T>, most: u
     }
 }
 
+/// A time span: `90s`, `10m`, `2h`, `1d`, or several of them in a row. At most a year.
+pub fn span(text: &str) -> Option<Duration> {
+    let mut seconds: u64 = 0;
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let n: u64 = rest[..digits].parse().ok()?;
+        let unit = match rest[digits..].chars().next()?.to_ascii_lowercase() {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(n.checked_mul(unit)?)?;
+        rest = &rest[digits + 1..];
+    }
+    (1..=31_622_400).contains(&seconds).then(|| Duration::from_secs(seconds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +152,14 @@ mod tests {
     fn durations_read_well() {
         let shown: Vec<String> = [-5, 950, 12_000, 60_000, 185_000, 8_100_000, 356_400_000].map(duration).into();
         assert_eq!(shown, ["0 ms", "950 ms", "12 s", "1 min", "3 min 5 s", "2 h 15 min", "4 d 3 h"]);
+    }
+
+    #[test]
+    fn time_spans() {
+        assert_eq!(span("1h30m"), Some(Duration::from_secs(5_400)));
+        assert_eq!(span("90S"), Some(Duration::from_secs(90)));
+        for bad in ["", "10", "m", "0s", "9999d", "99999999999999999999s", "1w", "-5m", "1ä"] {
+            assert_eq!(span(bad), None, "{bad}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::Millis;
 use super::event::{Event, Progress};
 use super::outcome::Outcome;
@@ -12,7 +14,7 @@ use super::request::Kind;
 pub const TAIL_LINES: usize = 5;
 
 /// An operation as it stands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OperationView {
     /// Its number, as history counts.
     pub id: i64,
@@ -35,7 +37,7 @@ pub struct OperationView {
 }
 
 /// A step as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepView {
     /// What it does: `Build backend`.
     pub label: String,
@@ -56,7 +58,7 @@ impl StepView {
 }
 
 /// A service as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceView {
     /// Its name.
     pub service: String,

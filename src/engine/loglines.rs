@@ -2,19 +2,21 @@
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
 
 use super::docker::EngineError;
 use crate::domain::Millis;
 use crate::domain::redact::{LINE_MAX, clean_line};
 
 /// One line of a log, fit to show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawLine {
     /// When it was written, as the engine noted it.
     pub at: Option<Millis>,
     /// The line, cleaned and bounded.
     pub text: String,
     /// Over how many frames it was spread: the engine counts these where lines are asked for.
+    #[serde(skip)]
     pub frames: usize,
 }
 

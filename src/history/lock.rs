@@ -17,6 +17,24 @@ pub struct DataLock {
     file: File,
 }
 
+/// Who takes a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The bot, which keeps it until it is told to end.
+    Bot,
+    /// A command on a terminal, which is soon done.
+    Command,
+}
+
+impl Holder {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Bot => "run",
+            Self::Command => "command",
+        }
+    }
+}
+
 /// Why a data directory could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -27,6 +45,8 @@ pub enum LockError {
         dir: PathBuf,
         /// Their process, where they have written it down yet.
         pid: Option<u32>,
+        /// Whether they will be done soon.
+        soon_done: bool,
     },
     /// It could not be made or locked.
     #[error("the data directory {} cannot be used: {source}", dir.display())]
@@ -43,7 +63,7 @@ impl DataLock {
     ///
     /// # Errors
     /// Another dockmaster has it, or it cannot be made or written.
-    pub fn take(dir: &Path) -> Result<Self, LockError> {
+    pub fn take(dir: &Path, holder: Holder) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { dir: dir.to_owned(), source };
         if let Some(parent) = dir.parent() {
             std::fs::create_dir_all(parent).map_err(failed)?;
@@ -62,13 +82,15 @@ impl DataLock {
                 Err(Errno::WOULDBLOCK) => {
                     let mut written = String::new();
                     let read = (&file).take(PID_MAX).read_to_string(&mut written);
-                    let pid = read.ok().and_then(|_| written.trim().parse().ok());
-                    return Err(LockError::Taken { dir: dir.to_owned(), pid });
+                    let mut words = read.map_or("", |_| written.as_str()).split_whitespace();
+                    let pid = words.next().and_then(|pid| pid.parse().ok());
+                    let soon_done = words.next() == Some(Holder::Command.word());
+                    return Err(LockError::Taken { dir: dir.to_owned(), pid, soon_done });
                 }
                 Err(error) => return Err(failed(error.into())),
             }
         }
-        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+        file.set_len(0).and_then(|()| writeln!(file, "{} {}", std::process::id(), holder.word())).map_err(failed)?;
         Ok(Self { file })
     }
 }
@@ -90,17 +112,21 @@ mod tests {
     fn one_at_a_time() {
         let parent = tempfile::tempdir().unwrap();
         let dir = parent.path().join("deep/data");
-        let first = DataLock::take(&dir).unwrap();
+        let first = DataLock::take(&dir, Holder::Command).unwrap();
         assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
-        let refused = DataLock::take(&dir).unwrap_err().to_string();
+        let refused = DataLock::take(&dir, Holder::Bot).unwrap_err();
+        assert!(matches!(refused, LockError::Taken { soon_done: true, .. }), "{refused:?}");
+        let refused = refused.to_string();
         let expected = format!("another dockmaster (pid {}) uses this data directory ({})", std::process::id(), dir.display());
         assert_eq!(refused, expected);
         assert!(rustix::io::fcntl_getfd(&first.file).unwrap().contains(rustix::io::FdFlags::CLOEXEC), "no child keeps it");
         drop(first);
         // A longer number that somebody left must not shine through.
         std::fs::write(dir.join("lock"), "99999999999999\n").unwrap();
-        let _again = DataLock::take(&dir).unwrap();
-        assert_eq!(std::fs::read_to_string(dir.join("lock")).unwrap(), format!("{}\n", std::process::id()));
+        let _again = DataLock::take(&dir, Holder::Bot).unwrap();
+        assert_eq!(std::fs::read_to_string(dir.join("lock")).unwrap(), format!("{} run\n", std::process::id()));
+        let refused = DataLock::take(&dir, Holder::Command).unwrap_err();
+        assert!(matches!(refused, LockError::Taken { soon_done: false, .. }), "{refused:?}");
     }
 
     #[test]
@@ -108,7 +134,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let refused = DataLock::take(&file).unwrap_err().to_string();
+        let refused = DataLock::take(&file, Holder::Bot).unwrap_err().to_string();
         assert!(refused.starts_with(&format!("the data directory {} cannot be used: ", file.display())), "{refused}");
     }
 }

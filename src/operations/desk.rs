@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use dashmap::DashMap;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::deploy::{self, Coming};
 use super::insight::Insights;
-use super::logs::{self, LogLine, LogQuery, Logs};
 use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
 use super::recovery::{CutOff, Left};
 use super::registry::{Hold, Registry};
 use super::runner::{self, Job};
-use super::status;
 use super::tools::{Tools, random_name};
+use super::vitals::Vitals;
 use crate::domain::access::{Actor, Denied, Role, allow};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
@@ -24,16 +25,15 @@ use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::{LifecycleFacts, Plan, plan_lifecycle};
 use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
 use crate::domain::request::{Kind, Request};
-use crate::domain::status::{Busy, ProjectStatus};
+use crate::domain::status::Busy;
+use crate::domain::text::Text;
 use crate::domain::view::OperationView;
+use crate::domain::{Millis, words};
 use crate::history::HistoryError;
-use crate::history::operations::{NewOperation, OperationRecord};
-use crate::history::releases::ReleaseLine;
+use crate::history::operations::NewOperation;
 
 /// How often it is tried to keep an outcome once the project is free again: about an hour.
 const KEPT_LATER: u32 = 120;
-/// How many operations a history shows.
-const HISTORY_SHOWN: usize = 10;
 
 /// Why the desk did not do what was asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +48,25 @@ pub enum Refusal {
     Changed(Box<Plan>),
     /// dockmaster is stopping and takes nothing new.
     Stopping,
+    /// There is no such operation.
+    NoOperation(i64),
     /// It failed before anything was done.
     Failed(Failure),
+}
+
+impl Refusal {
+    /// The refusal as people are told.
+    pub fn words(&self, now: Millis) -> Text {
+        match self {
+            Self::Denied(denied) => words::denied(denied),
+            Self::NoProject(project) => words::gone(project.as_str()),
+            Self::Busy(project, busy) => words::busy(project.as_str(), busy, now),
+            Self::Changed(plan) => words::plan(plan),
+            Self::Stopping => words::stopping(),
+            Self::NoOperation(id) => words::no_operation(*id),
+            Self::Failed(failure) => words::failure(failure),
+        }
+    }
 }
 
 impl From<Failure> for Refusal {
@@ -71,21 +88,51 @@ pub struct Running {
 #[derive(Debug)]
 pub struct Desk {
     configuration: watch::Receiver<Arc<Configuration>>,
-    tools: Tools,
-    registry: Registry,
-    insights: Insights,
+    pub(super) tools: Tools,
+    pub(super) registry: Registry,
+    pub(super) insights: Insights,
+    /// How the operations stand that run, by their numbers.
+    pub(super) views: Arc<DashMap<i64, watch::Receiver<OperationView>>>,
     running: TaskTracker,
 }
 
 impl Desk {
     /// A desk that follows the configuration.
     pub fn new(configuration: watch::Receiver<Arc<Configuration>>, tools: Tools) -> Self {
-        Self { configuration, tools, registry: Registry::default(), insights: Insights::new(), running: TaskTracker::new() }
+        let (registry, insights, views) = (Registry::default(), Insights::new(), Arc::default());
+        Self { configuration, tools, registry, insights, views, running: TaskTracker::new() }
     }
 
     /// The configuration in force.
     pub fn configuration(&self) -> Arc<Configuration> {
         self.configuration.borrow().clone()
+    }
+
+    /// When each part of dockmaster was heard from.
+    pub fn vitals(&self) -> &Vitals {
+        &self.tools.vitals
+    }
+
+    /// The time, as operations have it.
+    pub fn now(&self) -> Millis {
+        (self.tools.clock)()
+    }
+
+    /// Cancelled when dockmaster stops.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.tools.stopping
+    }
+
+    /// Whether anything runs.
+    pub fn is_busy(&self) -> bool {
+        !self.views.is_empty()
+    }
+
+    /// Waits until nothing runs.
+    pub async fn settled(&self) {
+        self.running.close();
+        self.running.wait().await;
+        self.running.reopen();
     }
 
     /// Waits until every running operation ended. Call it after the tools' `stopping` was cancelled.
@@ -94,52 +141,11 @@ impl Desk {
         self.running.wait().await;
     }
 
-    fn project(&self, actor: &Actor, name: &ProjectName, needs: Role) -> Result<Project, Refusal> {
+    pub(super) fn project(&self, actor: &Actor, name: &ProjectName, needs: Role) -> Result<Project, Refusal> {
         let configuration = self.configuration();
         allow(&configuration, actor, Some(name), needs).map_err(Refusal::Denied)?;
         let project = configuration.projects.get(name).filter(|p| p.enabled);
         project.cloned().ok_or_else(|| Refusal::NoProject(name.clone()))
-    }
-
-    /// How a project stands.
-    ///
-    /// # Errors
-    /// Not allowed, no such project, or the engine could not be asked.
-    pub async fn status(&self, actor: &Actor, name: &ProjectName) -> Result<ProjectStatus, Refusal> {
-        let project = self.project(actor, name, Role::Viewer)?;
-        let what = format!("The status of {name} is not known.");
-        let containers = self.tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
-        let insight = self.insights.of(&self.tools, &project);
-        let release = self.tools.history.release_number(name.clone()).await.map_err(|e| history_failure(&*what, &e))?;
-        Ok(status::status(&project, containers, insight, release, self.registry.holder(name)))
-    }
-
-    /// The last lines of a log.
-    ///
-    /// # Errors
-    /// Not allowed, no such project or service, or the engine could not be asked.
-    pub async fn logs(&self, actor: &Actor, query: &LogQuery) -> Result<Logs, Refusal> {
-        let project = self.project(actor, &query.project, Role::Viewer)?;
-        Ok(logs::read(&self.tools, &project, query).await?)
-    }
-
-    /// A log as it is written, from its last `query.lines` on. Ends when the receiver is dropped or the container ends.
-    ///
-    /// # Errors
-    /// As for [`Desk::logs`].
-    pub async fn follow(&self, actor: &Actor, query: &LogQuery) -> Result<mpsc::Receiver<LogLine>, Refusal> {
-        let project = self.project(actor, &query.project, Role::Viewer)?;
-        Ok(logs::follow(&self.tools, &project, query).await?)
-    }
-
-    /// The last operations on a project, newest first.
-    ///
-    /// # Errors
-    /// Not allowed, no such project, or the history could not be read.
-    pub async fn history(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<OperationRecord>, Refusal> {
-        self.project(actor, name, Role::Viewer)?;
-        let read = self.tools.history.operations_of(name.clone(), HISTORY_SHOWN).await;
-        Ok(read.map_err(|e| history_failure("The history cannot be read.", &e))?)
     }
 
     /// What an operation would do. Changes nothing.
@@ -209,8 +215,25 @@ impl Desk {
         let job = Arc::new(Job::new(self.tools.clone(), project, plan, recorder, mark, id, facts, ending));
         tracing::info!(operation = id, kind = request.kind().word(), project = %request.project(), actor = actor.label(), "begins");
         let work = job.clone();
-        self.running.spawn(supervise(job, hold, self.insights.clone(), async move { runner::run(&work).await }));
+        self.supervised(job, hold, view.clone(), async move { runner::run(&work).await });
         Ok(Running { id, view })
+    }
+
+    /// Runs an operation in a task of its own, seen by whoever asks for it.
+    fn supervised(
+        &self,
+        job: Arc<Job>,
+        hold: Hold,
+        view: watch::Receiver<OperationView>,
+        work: impl Future<Output = Option<Outcome>> + Send + 'static,
+    ) {
+        let (id, views) = (job.operation, self.views.clone());
+        views.insert(id, view);
+        let supervised = supervise(job, hold, self.insights.clone(), work);
+        self.running.spawn(async move {
+            supervised.await;
+            views.remove(&id);
+        });
     }
 
     /// Ends what runs on a project, as soon as that leaves something whole.
@@ -224,21 +247,6 @@ impl Desk {
             tracing::info!(project = %name, actor = actor.label(), what = busy.what, "is cancelled");
         }
         Ok(ended)
-    }
-
-    /// The kept releases of a project, newest first, each with the operation that made it where that is still known.
-    ///
-    /// # Errors
-    /// Not allowed, no such project, or the history could not be read.
-    pub async fn releases(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<(ReleaseLine, Option<OperationRecord>)>, Refusal> {
-        self.project(actor, name, Role::Viewer)?;
-        let unread = |e| history_failure("The releases cannot be read.", &e);
-        let mut all = Vec::new();
-        for line in self.tools.history.releases(name.clone()).await.map_err(unread)? {
-            let made_by = self.tools.history.operation(line.operation).await.map_err(unread)?;
-            all.push((line, made_by));
-        }
-        Ok(all)
     }
 
     /// Puts right what operations left that were cut off with production neither the old nor the new, each with its
@@ -258,7 +266,7 @@ impl Desk {
                 continue;
             };
             let CutOff { record, outcome, left } = cut;
-            let (sender, _) = watch::channel(OperationView::new(record.id, &record.plan, record.actor.label(), record.started));
+            let (sender, view) = watch::channel(OperationView::new(record.id, &record.plan, record.actor.label(), record.started));
             let recorder = Recorder::new(record.id, self.tools.history.clone(), self.tools.clock, sender);
             let ending = self.tools.stopping.child_token();
             let job = Arc::new(Job::new(self.tools.clone(), project, record.plan, recorder, record.mark, record.id, None, ending));
@@ -273,7 +281,7 @@ impl Desk {
                     Left::Stopped { begun, from } => Some(runner::bring_back_later(&work, begun, from, outcome).await),
                 }
             };
-            self.running.spawn(supervise(job, hold, self.insights.clone(), undo));
+            self.supervised(job, hold, view, undo);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod insight;
 mod lifecycle;
 pub mod logs;
 mod probe;
+mod reads;
 mod recorder;
 mod recovery;
 mod registry;
@@ -13,7 +14,9 @@ mod runner;
 mod status;
 mod tools;
 mod verify;
+mod vitals;
 
 pub use desk::{Desk, Refusal, Running};
 pub use recovery::recover;
 pub use tools::{Clock, Tools, random_name};
+pub use vitals::Vitals;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::vitals::Vitals;
 use crate::domain::Millis;
 use crate::domain::container::ConfigHash;
 use crate::domain::failure::Failure;
@@ -52,6 +53,8 @@ pub struct Tools {
     pub instance: String,
     /// Cancelled when dockmaster stops.
     pub stopping: CancellationToken,
+    /// When each part of dockmaster was heard from.
+    pub vitals: Vitals,
 }
 
 /// A configuration as Compose resolved it, with what it says about it.

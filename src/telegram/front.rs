@@ -201,14 +201,7 @@ impl Front {
 
     /// A refusal, in words.
     pub(crate) fn refusal(&self, refusal: &Refusal) -> Text {
-        match refusal {
-            Refusal::Denied(denied) => words::denied(denied),
-            Refusal::NoProject(project) => words::gone(project.as_str()),
-            Refusal::Busy(project, busy) => words::busy(project.as_str(), busy, self.now()),
-            Refusal::Changed(plan) => words::plan(plan),
-            Refusal::Stopping => words::stopping(),
-            Refusal::Failed(failure) => words::failure(failure),
-        }
+        refusal.words(self.now())
     }
 
     /// Whether the person may do in a project what takes a role.

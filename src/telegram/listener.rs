@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::{Api, CallError};
 use super::front::Front;
 use super::reach::Reach;
+use crate::domain::health::Part;
 
 /// How long one poll waits for something to come.
 const POLL: u32 = 25;
@@ -79,6 +80,7 @@ impl Listener {
         match answer {
             Ok(Value::Array(updates)) => {
                 self.reach.back();
+                self.front.desk.vitals().beat(Part::Telegram, self.front.desk.now());
                 self.keep(updates).await;
             }
             Ok(_) => {

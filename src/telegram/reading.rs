@@ -8,9 +8,7 @@ use super::outbox::{Button, Keyboard, Letter};
 use super::render;
 use crate::domain::access::Role;
 use crate::domain::project::ProjectName;
-use crate::domain::words::{self, HistoryRow, LogHeading, RawLine, ReleaseRow};
-use crate::history::operations::OperationRecord;
-use crate::history::releases::{ReleaseKind, ReleaseLine};
+use crate::domain::words::{self, LogHeading, RawLine};
 use crate::operations::Refusal;
 use crate::operations::logs::{LogLine, LogQuery};
 
@@ -92,21 +90,17 @@ impl Front {
     /// The last operations of a project.
     pub(crate) async fn history_of(&self, place: &Place, project: &ProjectName) {
         match self.desk.history(&place.actor, project).await {
-            Ok(records) => {
-                let rows: Vec<HistoryRow> = records.iter().map(row).collect();
-                self.say(place, words::history(project.as_str(), &rows, self.now())).await;
-            }
+            Ok(rows) => self.say(place, words::history(project.as_str(), &rows, self.now())).await,
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
         }
     }
 
     /// The kept releases of a project.
     pub(crate) async fn releases_of(&self, place: &Place, project: &ProjectName) {
-        let releases = match self.desk.releases(&place.actor, project).await {
-            Ok(releases) => releases,
+        let rows = match self.desk.releases(&place.actor, project).await {
+            Ok(rows) => rows,
             Err(refusal) => return self.say(place, self.refusal(&refusal)).await,
         };
-        let rows: Vec<ReleaseRow> = releases.iter().map(|(line, made_by)| release_row(line, made_by.as_ref())).collect();
         let back = rows.len() > 1 && self.may(&place.actor, project, Role::Admin);
         let button = Button { label: "Roll back".to_owned(), data: data('b', project.as_str()) };
         let buttons = if back { vec![vec![button]] } else { Keyboard::new() };
@@ -126,27 +120,4 @@ impl Front {
 /// Lines as words take them.
 pub(crate) fn raw(lines: &[LogLine]) -> Vec<RawLine<'_>> {
     lines.iter().map(|l| (l.at, l.text.as_str())).collect()
-}
-
-fn release_row(line: &ReleaseLine, made_by: Option<&OperationRecord>) -> ReleaseRow {
-    ReleaseRow {
-        number: line.number,
-        current: line.current,
-        kept: line.kind == ReleaseKind::Kept,
-        at: line.at,
-        who: made_by.map(|o| o.actor.label()),
-        changed: line.changed,
-        verdict: made_by.and_then(|o| o.ended.as_ref()).map(|(_, outcome)| outcome.verdict),
-    }
-}
-
-fn row(record: &OperationRecord) -> HistoryRow {
-    let ended = record.ended.as_ref().map(|(at, outcome)| (*at, outcome.verdict, outcome.failure.as_ref().map(|f| f.what.clone())));
-    HistoryRow {
-        id: record.id,
-        what: format!("{} {}", record.plan.kind().word(), record.plan.target()),
-        who: record.actor.label(),
-        started: record.started,
-        ended,
-    }
 }

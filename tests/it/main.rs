@@ -16,5 +16,6 @@ mod refusals;
 mod releases;
 mod status;
 mod support;
+mod terminal;
 mod tidy;
 mod trial;

@@ -1,5 +1,7 @@
 //! The last operations of a project.
 
+use serde::{Deserialize, Serialize};
+
 use super::{date_time, trimmed};
 use crate::domain::Millis;
 use crate::domain::outcome::Verdict;
@@ -9,7 +11,7 @@ use crate::domain::text::{Text, duration};
 const SHOWN: usize = 15;
 
 /// One operation, for a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryRow {
     /// Its number.
     pub id: i64,

@@ -29,7 +29,7 @@ pub use notices::{broke_down, cannot_keep, chat_not_listed, hint, stale, strange
 pub use outcome::outcome;
 pub use plan::{nothing_to_do, plan, plan_heading};
 pub use progress::progress;
-pub use refusal::{busy, denied, failure, gone, stopping};
+pub use refusal::{busy, denied, failure, gone, no_operation, stopping};
 pub use releases::{ReleaseRow, cancelling, releases};
 pub use status::{overview, status};
 

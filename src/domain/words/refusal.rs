@@ -63,6 +63,11 @@ pub fn gone(project: &str) -> Text {
     Text::new().plain(format!("{project} is no longer in projects.json, or is disabled there. Nothing was done."))
 }
 
+/// There is no operation with that number.
+pub fn no_operation(id: i64) -> Text {
+    Text::new().plain(format!("There is no operation #{id}, or it is too long ago."))
+}
+
 /// dockmaster is stopping.
 pub fn stopping() -> Text {
     Text::new().plain("I am being stopped and take nothing new. Nothing was done. Ask again when I am back.")

@@ -1,5 +1,7 @@
 //! The kept releases of a project, and a cancel.
 
+use serde::{Deserialize, Serialize};
+
 use super::{date_time, trimmed};
 use crate::domain::Millis;
 use crate::domain::outcome::Verdict;
@@ -10,7 +12,7 @@ use crate::domain::text::{Text, count};
 const SHOWN: usize = 20;
 
 /// One release, for a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRow {
     /// Its number.
     pub number: i64,

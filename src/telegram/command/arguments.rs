@@ -1,7 +1,6 @@
 //! What follows a command, in words.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use super::{Input, Unclear};
 
@@ -97,26 +96,6 @@ fn token(raw: &str) -> Token {
     Token { raw: raw.to_owned(), key: Some(raw[..at].to_ascii_lowercase()), value: bare.unwrap_or(value).to_owned() }
 }
 
-/// A time span: `90s`, `10m`, `2h`, `1d`, or several of them in a row. At most a year.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let mut seconds: u64 = 0;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let n: u64 = rest[..digits].parse().ok()?;
-        let unit = match rest[digits..].chars().next()?.to_ascii_lowercase() {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            _ => return None,
-        };
-        seconds = seconds.checked_add(n.checked_mul(unit)?)?;
-        rest = &rest[digits + 1..];
-    }
-    (1..=31_622_400).contains(&seconds).then(|| Duration::from_secs(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,14 +114,5 @@ mod tests {
         assert_eq!(read("grep=\"open end"), [key("grep", "\"open"), word("end")]);
         assert_eq!(read("grep= =x -rf a1=2"), [key("grep", ""), word("=x"), word("-rf"), word("a1=2")]);
         assert_eq!(read("grep=„so“"), [key("grep", "so")]);
-    }
-
-    #[test]
-    fn time_spans() {
-        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5_400)));
-        assert_eq!(duration("90S"), Some(Duration::from_secs(90)));
-        for bad in ["", "10", "m", "0s", "9999d", "99999999999999999999s", "1w", "-5m", "1ä"] {
-            assert_eq!(duration(bad), None, "{bad}");
-        }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::arguments::{self, Arguments, Token};
+use super::arguments::{Arguments, Token};
 use super::{Command, Input, Unclear};
 use crate::domain::names::Match;
 use crate::domain::project::{ProjectName, ServiceName, Strategy};
 use crate::domain::request::{Kind, Request};
-use crate::domain::words;
+use crate::domain::{text, words};
 use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogQuery};
 
 pub(super) fn status(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
@@ -39,9 +39,7 @@ pub(super) fn logs(input: &Input<'_>, mut arguments: Arguments) -> Result<Comman
     for token in arguments.rest() {
         match token.key.as_deref() {
             Some("grep") if grep.is_none() && !token.value.is_empty() => grep = Some(token.value),
-            Some("since") if since.is_none() => {
-                since = Some(arguments::duration(&token.value).ok_or_else(|| input.unclear(&token.shown()))?)
-            }
+            Some("since") if since.is_none() => since = Some(text::span(&token.value).ok_or_else(|| input.unclear(&token.shown()))?),
             None if token.raw.eq_ignore_ascii_case("follow") && !follow => follow = true,
             None if is_number(&token) && lines.is_none() => {
                 let asked = token.raw.parse().ok().filter(|n| (1..=LINES_MAX).contains(n));

@@ -1,7 +1,7 @@
 //! A project of its own on the engine, from an image that needs no registry, taken down when the test ends.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
@@ -226,7 +226,9 @@ pub(crate) fn tree(root: &Path) -> Tree {
         for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
             let (path, meta) = (entry.path(), entry.path().symlink_metadata().unwrap());
             let mode = meta.permissions().mode() & 0o7777;
-            let what = if meta.is_symlink() {
+            let what = if meta.file_type().is_socket() {
+                format!("socket {mode:o}")
+            } else if meta.is_symlink() {
                 format!("link {}", path.read_link().unwrap().display())
             } else if meta.is_dir() {
                 pending.push(path.clone());

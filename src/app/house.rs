@@ -1,0 +1,243 @@
+//! A desk with everything that it works with, for whoever does the work and for whoever only looks.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{AppError, engine, now};
+use crate::domain::health::Part;
+use crate::domain::project::Configuration;
+use crate::engine::compose::Compose;
+use crate::engine::docker;
+use crate::history::History;
+use crate::history::lock::{DataLock, Holder, LockError};
+use crate::http::socket;
+use crate::operations::{Desk, Tools, Vitals, random_name, recover};
+
+/// How long a running step may take to end when dockmaster is asked to stop.
+const FINISH_LIMIT: Duration = Duration::from_secs(60);
+/// The history, below the data directory.
+const DATABASE: &str = "dockmaster.db";
+/// How often old rows of the history are taken away.
+const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3_600);
+/// How often the engine is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked whether a data directory has become free.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+fn taken(error: &LockError) -> AppError {
+    AppError::Setting(format!("{error}; name another with --data, or see to this one."))
+}
+
+/// Takes a data directory, so that no other dockmaster works in it.
+///
+/// # Errors
+/// Another one does, or it cannot be made.
+pub fn hold(data: &Path) -> Result<DataLock, AppError> {
+    DataLock::take(data, Holder::Bot).map_err(|e| taken(&e))
+}
+
+/// As [`hold`], and waits for a command on a terminal to be done with it. None where `shutdown` comes first.
+pub(super) async fn hold_patiently(data: &Path, shutdown: &CancellationToken) -> Result<Option<DataLock>, AppError> {
+    let mut told = false;
+    loop {
+        match DataLock::take(data, Holder::Bot) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(error @ LockError::Taken { soon_done: true, .. }) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::info!("{error}; waiting until it is done");
+                }
+            }
+            Err(error) => return Err(taken(&error)),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Takes a data directory for a command on a terminal. None where another dockmaster has it.
+///
+/// # Errors
+/// It cannot be made or locked.
+pub fn hold_for_command(data: &Path) -> Result<Option<DataLock>, AppError> {
+    match DataLock::take(data, Holder::Command) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Taken { .. }) => Ok(None),
+        Err(error) => Err(taken(&error)),
+    }
+}
+
+/// A path without links, as far as it is there.
+fn resolved(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = whole.ancestors().find_map(|above| Some((above.canonicalize().ok()?, whole.strip_prefix(above).ok()?)));
+    there.map_or_else(|| whole.clone(), |(real, rest)| real.join(rest).components().collect())
+}
+
+/// What [`Tools`] are made from; the fields are called the same.
+struct Workshop {
+    docker_host: Option<String>,
+    data: PathBuf,
+    elsewhere: Option<PathBuf>,
+    history: History,
+    stopping: CancellationToken,
+}
+
+impl Workshop {
+    /// Finds the tools.
+    async fn tools(self) -> Result<Tools, AppError> {
+        let docker = engine(self.docker_host.as_deref()).await?;
+        let docker_host = self.docker_host.unwrap_or_else(|| docker::DEFAULT_HOST.to_owned());
+        let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await;
+        let data = resolved(&self.data);
+        let instance = self.history.instance().await.map_err(|e| unusable(&data, e))?;
+        let Self { elsewhere, history, stopping, .. } = self;
+        Ok(Tools { docker, docker_host, compose, history, clock: now, data, elsewhere, instance, stopping, vitals: Vitals::default() })
+    }
+}
+
+fn unusable(data: &Path, why: impl std::fmt::Display) -> AppError {
+    AppError::Failed(format!("{} cannot be used: {why}.", data.display()))
+}
+
+/// A desk that does the work of a data directory, which it holds.
+pub struct House {
+    /// The desk.
+    pub desk: Arc<Desk>,
+    pub(super) history: History,
+    /// Whether there is a Compose program.
+    pub(super) composes: bool,
+    control: socket::Served,
+    _chores: [AbortOnDropHandle<()>; 2],
+    _configuration: watch::Sender<Arc<Configuration>>,
+    // Last, so that it is let go last.
+    _lock: DataLock,
+}
+
+impl House {
+    /// Assembles it, and puts right what an earlier run has left, before anything new is taken. `stopping` ends what runs.
+    ///
+    /// # Errors
+    /// There is no engine, the history cannot be used, or the control socket cannot be made.
+    pub async fn open(
+        lock: DataLock,
+        configuration: Configuration,
+        docker_host: Option<String>,
+        data: PathBuf,
+        stopping: CancellationToken,
+    ) -> Result<Self, AppError> {
+        let history = History::open(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
+        let (place, copy) = (data.clone(), history.clone());
+        let tools = Workshop { docker_host, data, elsewhere: None, history: copy, stopping }.tools().await?;
+        let unordered = |e| AppError::Failed(format!("What an earlier run left cannot be put in order: {e}."));
+        let cut_off = recover(&tools).await.map_err(unordered)?;
+        history.prune(now()).await.map_err(|e| AppError::Failed(format!("{e}.")))?;
+        let composes = tools.compose.is_some();
+        let chores = [tokio::spawn(prune_daily(history.clone())), tokio::spawn(ping(tools.clone()))].map(AbortOnDropHandle::new);
+        // The sender is kept: whoever reloads the configuration will send through it.
+        let (sender, receiver) = watch::channel(Arc::new(configuration));
+        let desk = Arc::new(Desk::new(receiver, tools));
+        desk.resume(cut_off).await.map_err(unordered)?;
+        let control = socket::serve(&place, desk.clone())
+            .map_err(|e| AppError::Failed(format!("The control socket in {} cannot be made: {e}.", place.display())))?;
+        Ok(Self { desk, history, composes, control, _chores: chores, _configuration: sender, _lock: lock })
+    }
+
+    /// Waits until what runs has ended, and lets go. Call it after `stopping` was cancelled, or when nothing new is wanted.
+    pub async fn close(self) {
+        if tokio::time::timeout(FINISH_LIMIT, self.desk.finish()).await.is_err() {
+            tracing::error!("an operation did not end in time; the next start says how far it came");
+        }
+        self.control.end().await;
+    }
+}
+
+/// A program that runs for months takes old rows away while it runs.
+async fn prune_daily(history: History) {
+    loop {
+        tokio::time::sleep(PRUNE_EVERY).await;
+        if let Err(error) = history.prune(now()).await {
+            tracing::warn!(%error, "old rows of the history could not be taken away");
+        }
+    }
+}
+
+/// Notes when the engine was there.
+async fn ping(tools: Tools) {
+    tools.vitals.beat(Part::Engine, now());
+    loop {
+        tokio::time::sleep(PING_EVERY).await;
+        if tools.docker.ping().await.is_ok() {
+            tools.vitals.beat(Part::Engine, now());
+        }
+    }
+}
+
+/// A directory that ends with this value.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes one, for our eyes only.
+    fn new() -> std::io::Result<Self> {
+        let name = random_name().map_err(std::io::Error::other)?;
+        let path = std::env::temp_dir().join(format!("dockmaster-{name}"));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(resolved(&path)))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, directory = %self.0.display(), "was left behind");
+        }
+    }
+}
+
+/// A desk that can be asked and does nothing: it holds nothing and keeps nothing. It has a control socket of its own.
+#[derive(Debug)]
+pub struct Reader {
+    control: socket::Served,
+    scratch: Scratch,
+}
+
+impl Reader {
+    /// Over a data directory with which another dockmaster may be at work, or which is not there yet: either is left as it
+    /// is.
+    ///
+    /// # Errors
+    /// There is no engine, or what the data directory holds cannot be read.
+    pub async fn open(
+        configuration: Configuration,
+        docker_host: Option<String>,
+        data: PathBuf,
+        stopping: CancellationToken,
+    ) -> Result<Self, AppError> {
+        let history = History::copy(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
+        let no_place = |e| AppError::Failed(format!("There is no place for temporary files: {e}."));
+        let scratch = Scratch::new().map_err(no_place)?;
+        let tools = Workshop { docker_host, data, elsewhere: Some(scratch.0.clone()), history, stopping }.tools().await?;
+        let (_, receiver) = watch::channel(Arc::new(configuration));
+        let control = socket::serve(&scratch.0, Arc::new(Desk::new(receiver, tools))).map_err(no_place)?;
+        Ok(Self { control, scratch })
+    }
+
+    /// The directory that its control socket is in.
+    pub fn directory(&self) -> &Path {
+        &self.scratch.0
+    }
+
+    /// Ends it.
+    pub async fn close(self) {
+        self.control.end().await;
+    }
+}

@@ -1,0 +1,206 @@
+//! What changes the world: the plan, the question, how it goes, and what it came to.
+
+use std::io::{self, BufRead};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Events, Trouble};
+use super::names::Typed;
+use super::screen::Screen;
+use super::{Console, Exit, Stop};
+use crate::domain::outcome::Verdict;
+use crate::domain::plan::Plan;
+use crate::domain::project::ProjectName;
+use crate::domain::request::Kind;
+use crate::domain::status::Busy;
+use crate::domain::view::OperationView;
+use crate::domain::words::{self, HistoryRow};
+use crate::http::dto::{Ask, Begun};
+use crate::http::problem::Code;
+
+/// How often the time that has passed is drawn anew.
+const REDRAW: Duration = Duration::from_millis(500);
+/// The longest answer that is read.
+const ANSWER_MAX: u64 = 64;
+
+/// Who confirms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Nobody: only the plan is wanted.
+    DryRun,
+    /// Whoever typed the command said yes already, to whatever the plan is.
+    Given,
+    /// Whoever sits at the terminal is asked.
+    Asked,
+    /// Nobody can be asked.
+    Nobody,
+}
+
+/// What a command of this kind answers as JSON.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    plan: &'a Plan,
+    /// How it went; none where there was nothing to do.
+    operation: Option<&'a OperationView>,
+}
+
+impl Console<'_> {
+    /// Plans, has it confirmed, and sees it through.
+    ///
+    /// # Errors
+    /// What it came to instead.
+    pub async fn operate(&mut self, kind: Kind, typed: &Typed, consent: Consent, interrupted: &CancellationToken) -> Result<Exit, Stop> {
+        let (project, ask) = self.projects().await?.ask(kind, typed)?;
+        let path = format!("/projects/{project}/operations");
+        let mut plan: Plan = self.client.post(&path, &ask).await?;
+        if consent == Consent::DryRun {
+            self.remark(&project).await?;
+            if self.json {
+                self.print_json(&plan)?
+            } else {
+                self.print_plan(&plan)?
+            }
+            return Ok(Exit::Done);
+        }
+        let begun = loop {
+            if !self.json {
+                self.print_plan(&plan)?;
+            }
+            if plan.is_empty() {
+                if self.json {
+                    self.print_json(&Told { plan: &plan, operation: None })?;
+                }
+                return Ok(Exit::Done);
+            }
+            self.confirmed(&plan, consent, interrupted).await?;
+            let submitted = self.client.post::<Begun>(&path, &Ask { digest: Some(plan.digest.clone()), ..ask.clone() }).await;
+            match submitted {
+                Ok(begun) => break begun,
+                Err(Trouble::Refused(problem)) if problem.code == Code::Changed => match problem.plan {
+                    Some(now) if consent == Consent::Asked => {
+                        self.print(&words::changed_since(&plan, &now))?;
+                        plan = now;
+                    }
+                    _ => {
+                        return Err(Stop::Said(
+                            Exit::Failed,
+                            "What would be done has changed since it was planned; nothing was done. Ask again.".to_owned(),
+                        ));
+                    }
+                },
+                Err(trouble) => return Err(trouble.into()),
+            }
+        };
+        let view = self.see_through(&project, begun.id, interrupted).await?;
+        self.conclude(&plan, &view)
+    }
+
+    fn print_plan(&mut self, plan: &Plan) -> io::Result<()> {
+        self.print(&if plan.is_empty() { words::nothing_to_do(plan) } else { words::plan(plan) })
+    }
+
+    /// What was cut off is not seen in anybody's memory, and in the history it is.
+    async fn remark(&mut self, project: &ProjectName) -> Result<(), Stop> {
+        let rows: Vec<HistoryRow> = self.client.get(&format!("/projects/{project}/operations")).await?;
+        if let Some(newest) = rows.first().filter(|newest| newest.ended.is_none()) {
+            let (what, who) = (&newest.what, &newest.who);
+            writeln!(self.err, "dockmaster: {what} by {who} has begun and not ended: this is the plan in the middle of it.")?;
+        }
+        Ok(())
+    }
+
+    async fn confirmed(&mut self, plan: &Plan, consent: Consent, interrupted: &CancellationToken) -> Result<(), Stop> {
+        let unconfirmed = |said: &str| Stop::Said(Exit::Unconfirmed, said.to_owned());
+        match consent {
+            Consent::Given => return Ok(()),
+            Consent::Asked => {}
+            Consent::Nobody | Consent::DryRun => {
+                return Err(unconfirmed("Nothing was done: add --yes to confirm, or run it on a terminal to be asked."));
+            }
+        }
+        write!(self.err, "\n{}? [yes/no] ", plan.kind().verb())?;
+        self.err.flush()?;
+        let answer = tokio::select! {
+            answer = line() => answer?,
+            () = interrupted.cancelled() => {
+                writeln!(self.err)?;
+                String::new()
+            }
+        };
+        match answer.trim().to_lowercase().as_str() {
+            "yes" | "y" => Ok(()),
+            _ => Err(unconfirmed("Nothing was done.")),
+        }
+    }
+
+    /// Shows how an operation goes until it has ended. Interrupted, it asks for a cancel, which is waited for.
+    async fn see_through(&mut self, project: &ProjectName, id: i64, interrupted: &CancellationToken) -> Result<OperationView, Stop> {
+        let lost = |trouble: &Trouble| {
+            let said = format!("{trouble}\nThe operation #{id} may still run; dockmaster history {project} says how it ended.");
+            Stop::Said(Exit::Failed, said)
+        };
+        let mut events = self.client.events(&format!("/operations/{id}/events")).await.map_err(|t| lost(&t))?;
+        let mut screen = Screen::new(self.columns.filter(|_| !self.json));
+        let (mut cancelled, mut last) = (false, None::<OperationView>);
+        loop {
+            let seen = tokio::select! {
+                seen = next(&mut events) => Some(seen.map_err(|t| lost(&t))?),
+                () = tokio::time::sleep(REDRAW), if screen.is_live() => None,
+                () = interrupted.cancelled(), if !cancelled => {
+                    cancelled = true;
+                    writeln!(self.err, "dockmaster: cancelling; once more leaves it to itself")?;
+                    self.client.post::<Option<Busy>>(&format!("/projects/{project}/cancel"), &()).await.map_err(|t| lost(&t))?;
+                    None
+                }
+            };
+            match seen {
+                Some(Some(view)) => last = Some(view),
+                Some(None) => return Err(lost(&Trouble::Silent("it stopped telling".to_owned()))),
+                None => {}
+            }
+            if let Some(view) = &last {
+                if !self.json {
+                    screen.show(view, (self.clock)(), self.out)?;
+                }
+                if view.ended.is_some() {
+                    return Ok(view.clone());
+                }
+            }
+        }
+    }
+
+    fn conclude(&mut self, plan: &Plan, view: &OperationView) -> Result<Exit, Stop> {
+        let Some((at, outcome)) = &view.ended else { return Ok(Exit::Failed) };
+        if self.json {
+            self.print_json(&Told { plan, operation: Some(view) })?;
+        } else {
+            writeln!(self.out)?;
+            let took = at.saturating_sub(view.started);
+            self.print(&words::outcome(view.id, view.kind, &view.target, &view.actor, took, outcome))?;
+        }
+        Ok(match outcome.verdict {
+            Verdict::Succeeded => Exit::Done,
+            Verdict::Failed => Exit::Failed,
+            Verdict::Cancelled | Verdict::Interrupted => Exit::Cancelled,
+        })
+    }
+}
+
+async fn next(events: &mut Events) -> Result<Option<OperationView>, Trouble> {
+    events.next().await
+}
+
+/// A line that somebody types. Read on a thread of its own, which nobody waits for at the end.
+async fn line() -> io::Result<String> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = io::BufReader::new(io::Read::take(io::stdin(), ANSWER_MAX)).read_line(&mut answer);
+        // Where nobody waits for it any more it is of no use.
+        let _ = sender.send(read.map(|_| answer));
+    });
+    receiver.await.map_err(io::Error::other)?
+}

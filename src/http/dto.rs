@@ -1,0 +1,133 @@
+//! What goes over the wire besides the domain's own types.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::project::{ProjectName, ServiceName, Strategy};
+use crate::domain::request::{Kind, Request, Target};
+use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogLine, LogQuery};
+
+/// The projects that there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Projects {
+    /// The one that is meant where none is named.
+    pub default: Option<ProjectName>,
+    /// All of them, by name.
+    pub projects: Vec<ProjectLine>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectLine {
+    /// Its name.
+    pub name: ProjectName,
+    /// A line for people.
+    pub description: Option<String>,
+    /// Whether anything can be done with it.
+    pub enabled: bool,
+}
+
+/// Which lines of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogAsk {
+    /// Of which service; none means the primary one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceName>,
+    /// How many of the last; 50 unless told, 1,000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<usize>,
+    /// Only those that contain this text, in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grep: Option<String>,
+    /// Only those of so many last seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Whether to go on with what is written from now on, as server-sent events.
+    #[serde(default)]
+    pub follow: bool,
+}
+
+impl LogAsk {
+    /// The same for the desk; none where that many lines cannot be had.
+    pub(super) fn query(self, project: ProjectName) -> Option<LogQuery> {
+        let lines = self.lines.unwrap_or(LINES_DEFAULT);
+        let query = LogQuery { project, service: self.service, lines, grep: self.grep, since: self.since.map(Duration::from_secs) };
+        (1..=LINES_MAX).contains(&lines).then_some(query)
+    }
+}
+
+/// The last lines of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLines {
+    /// Whose.
+    pub service: ServiceName,
+    /// Oldest first.
+    pub lines: Vec<LogLine>,
+    /// Whether older ones were left out of a search because there are too many.
+    pub cut: bool,
+}
+
+/// An operation that is asked for: planned, or with the digest of its plan begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// Which.
+    pub operation: Kind,
+    /// The one service that is meant, of a start, stop or restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceName>,
+    /// In which order, of a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// Which release, of a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<i64>,
+    /// The services that keep data and take part all the same, of a deploy or a rollback.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub with: BTreeSet<ServiceName>,
+    /// The digest of the plan that is confirmed; without it the plan is answered and nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+impl Ask {
+    /// Asks for an operation of a kind.
+    pub fn of(operation: Kind) -> Self {
+        Self { operation, service: None, strategy: None, release: None, with: BTreeSet::new(), digest: None }
+    }
+
+    /// The same for the desk.
+    ///
+    /// # Errors
+    /// The name of what does not belong to this kind of operation.
+    pub(super) fn request(&self, project: ProjectName) -> Result<Request, &'static str> {
+        let target = |project| Target { project, service: self.service.clone() };
+        let lifecycle = matches!(self.operation, Kind::Start | Kind::Stop | Kind::Restart);
+        let stray = [
+            ("service", self.service.is_some() && !lifecycle),
+            ("strategy", self.strategy.is_some() && self.operation != Kind::Restart),
+            ("release", self.release.is_some() && self.operation != Kind::Rollback),
+            ("with", !self.with.is_empty() && lifecycle),
+        ];
+        if let Some((field, _)) = stray.into_iter().find(|(_, stray)| *stray) {
+            return Err(field);
+        }
+        Ok(match self.operation {
+            Kind::Start => Request::Start(target(project)),
+            Kind::Stop => Request::Stop(target(project)),
+            Kind::Restart => Request::Restart { target: target(project), strategy: self.strategy },
+            Kind::Deploy => Request::Deploy { project, with: self.with.clone() },
+            Kind::Rollback => Request::Rollback { project, release: self.release, with: self.with.clone() },
+        })
+    }
+}
+
+/// An operation that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Its number.
+    pub id: i64,
+}

@@ -1,0 +1,100 @@
+//! What only reads.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::stream;
+
+use super::dto::{LogAsk, LogLines, ProjectLine, Projects};
+use super::problem::Problem;
+use crate::domain::access::Actor;
+use crate::domain::project::ProjectName;
+use crate::domain::status::ProjectStatus;
+use crate::domain::words::{HistoryRow, ReleaseRow};
+use crate::operations::logs::LINES_MAX;
+use crate::operations::{Desk, Refusal};
+
+/// An answer, or the problem with it.
+pub(super) type Answer<T> = Result<T, Box<Problem>>;
+
+/// A refusal as a problem.
+pub(super) fn problem(desk: &Desk) -> impl Fn(Refusal) -> Box<Problem> {
+    let now = desk.now();
+    move |refusal| Problem::of(refusal, now)
+}
+
+/// The project that an address names.
+pub(super) fn project(typed: &str) -> Answer<ProjectName> {
+    ProjectName::new(typed).map_err(|_| Problem::not_found(format!("There is no project {typed:?}.")))
+}
+
+pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Response {
+    let health = desk.vitals().health(desk.now());
+    let status = if health.well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health)).into_response()
+}
+
+pub(super) async fn projects(State(desk): State<Arc<Desk>>) -> Json<Projects> {
+    let config = desk.configuration();
+    let line =
+        |p: &crate::domain::project::Project| ProjectLine { name: p.name.clone(), description: p.description.clone(), enabled: p.enabled };
+    Json(Projects { default: config.implied().map(|p| p.name.clone()), projects: config.projects.values().map(line).collect() })
+}
+
+pub(super) async fn status(
+    State(desk): State<Arc<Desk>>,
+    Extension(actor): Extension<Actor>,
+    Path(typed): Path<String>,
+) -> Answer<Json<ProjectStatus>> {
+    let name = project(&typed)?;
+    desk.status(&actor, &name).await.map(Json).map_err(problem(&desk))
+}
+
+pub(super) async fn releases(
+    State(desk): State<Arc<Desk>>,
+    Extension(actor): Extension<Actor>,
+    Path(typed): Path<String>,
+) -> Answer<Json<Vec<ReleaseRow>>> {
+    let name = project(&typed)?;
+    desk.releases(&actor, &name).await.map(Json).map_err(problem(&desk))
+}
+
+pub(super) async fn history(
+    State(desk): State<Arc<Desk>>,
+    Extension(actor): Extension<Actor>,
+    Path(typed): Path<String>,
+) -> Answer<Json<Vec<HistoryRow>>> {
+    let name = project(&typed)?;
+    desk.history(&actor, &name).await.map(Json).map_err(problem(&desk))
+}
+
+pub(super) async fn logs(
+    State(desk): State<Arc<Desk>>,
+    Extension(actor): Extension<Actor>,
+    Path(typed): Path<String>,
+    asked: Result<Query<LogAsk>, QueryRejection>,
+) -> Answer<Response> {
+    let name = project(&typed)?;
+    let Query(asked) = asked.map_err(|rejected| Problem::malformed(rejected.body_text()))?;
+    let follow = asked.follow;
+    let query = asked.query(name).ok_or_else(|| Problem::malformed(format!("From 1 to {LINES_MAX} lines can be had.")))?;
+    if !follow {
+        let logs = desk.logs(&actor, &query).await.map_err(problem(&desk))?;
+        return Ok(Json(LogLines { service: logs.service, lines: logs.lines, cut: logs.cut }).into_response());
+    }
+    let lines = desk.follow(&actor, &query).await.map_err(problem(&desk))?;
+    let stopping = desk.stopping().clone();
+    let events = stream::unfold((lines, stopping), async |(mut lines, stopping)| {
+        let line = tokio::select! {
+            () = stopping.cancelled() => None,
+            line = lines.recv() => line,
+        }?;
+        Some((Event::default().json_data(line), (lines, stopping)))
+    });
+    Ok(Sse::new(events).into_response())
+}

@@ -1,0 +1,122 @@
+//! What the desk answers at once, whatever runs: how things stand, logs, history, releases.
+
+use tokio::sync::{mpsc, watch};
+
+use super::desk::{Desk, Refusal};
+use super::logs::{self, LogLine, LogQuery, Logs};
+use super::recorder::history_failure;
+use super::status;
+use crate::domain::access::{Actor, Role};
+use crate::domain::event::Event;
+use crate::domain::project::ProjectName;
+use crate::domain::status::ProjectStatus;
+use crate::domain::view::OperationView;
+use crate::domain::words::{HistoryRow, ReleaseRow};
+use crate::history::operations::OperationRecord;
+use crate::history::releases::{ReleaseKind, ReleaseLine};
+
+/// How many operations a history shows.
+const HISTORY_SHOWN: usize = 10;
+
+impl Desk {
+    /// How a project stands.
+    ///
+    /// # Errors
+    /// Not allowed, no such project, or the engine could not be asked.
+    pub async fn status(&self, actor: &Actor, name: &ProjectName) -> Result<ProjectStatus, Refusal> {
+        let project = self.project(actor, name, Role::Viewer)?;
+        let what = format!("The status of {name} is not known.");
+        let containers = self.tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
+        let insight = self.insights.of(&self.tools, &project);
+        let release = self.tools.history.release_number(name.clone()).await.map_err(|e| history_failure(&*what, &e))?;
+        Ok(status::status(&project, containers, insight, release, self.registry.holder(name)))
+    }
+
+    /// The last lines of a log.
+    ///
+    /// # Errors
+    /// Not allowed, no such project or service, or the engine could not be asked.
+    pub async fn logs(&self, actor: &Actor, query: &LogQuery) -> Result<Logs, Refusal> {
+        let project = self.project(actor, &query.project, Role::Viewer)?;
+        Ok(logs::read(&self.tools, &project, query).await?)
+    }
+
+    /// A log as it is written, from its last `query.lines` on. Ends when the receiver is dropped or the container ends.
+    ///
+    /// # Errors
+    /// As for [`Desk::logs`].
+    pub async fn follow(&self, actor: &Actor, query: &LogQuery) -> Result<mpsc::Receiver<LogLine>, Refusal> {
+        let project = self.project(actor, &query.project, Role::Viewer)?;
+        Ok(logs::follow(&self.tools, &project, query).await?)
+    }
+
+    /// The last operations on a project, newest first.
+    ///
+    /// # Errors
+    /// Not allowed, no such project, or the history could not be read.
+    pub async fn history(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<HistoryRow>, Refusal> {
+        self.project(actor, name, Role::Viewer)?;
+        let read = self.tools.history.operations_of(name.clone(), HISTORY_SHOWN).await;
+        Ok(read.map_err(|e| history_failure("The history cannot be read.", &e))?.iter().map(history_row).collect())
+    }
+
+    /// The kept releases of a project, newest first, each with the operation that made it where that is still known.
+    ///
+    /// # Errors
+    /// Not allowed, no such project, or the history could not be read.
+    pub async fn releases(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<ReleaseRow>, Refusal> {
+        self.project(actor, name, Role::Viewer)?;
+        let unread = |e| history_failure("The releases cannot be read.", &e);
+        let mut rows = Vec::new();
+        for line in self.tools.history.releases(name.clone()).await.map_err(unread)? {
+            let made_by = self.tools.history.operation(line.operation).await.map_err(unread)?;
+            rows.push(release_row(&line, made_by.as_ref()));
+        }
+        Ok(rows)
+    }
+
+    /// An operation as it stands; where it has ended, as it stood at its end.
+    ///
+    /// # Errors
+    /// Not allowed, no such operation, or the history could not be read.
+    pub async fn operation(&self, actor: &Actor, id: i64) -> Result<watch::Receiver<OperationView>, Refusal> {
+        let running = self.views.get(&id).map(|view| view.clone());
+        let unread = |e| history_failure("The operation cannot be read.", &e);
+        let record = self.tools.history.operation(id).await.map_err(unread)?.ok_or(Refusal::NoOperation(id))?;
+        self.project(actor, record.plan.request.project(), Role::Viewer)?;
+        if let Some(view) = running {
+            return Ok(view);
+        }
+        let mut view = OperationView::new(id, &record.plan, record.actor.label(), record.started);
+        for (at, event) in self.tools.history.operation_events(id).await.map_err(unread)? {
+            view.apply(&event, at);
+        }
+        if let Some((at, outcome)) = record.ended {
+            view.apply(&Event::Ended { outcome }, at);
+        }
+        Ok(watch::channel(view).1)
+    }
+}
+
+fn history_row(record: &OperationRecord) -> HistoryRow {
+    let ended = record.ended.as_ref().map(|(at, outcome)| (*at, outcome.verdict, outcome.failure.as_ref().map(|f| f.what.clone())));
+    HistoryRow {
+        id: record.id,
+        what: format!("{} {}", record.plan.kind().word(), record.plan.target()),
+        who: record.actor.label(),
+        started: record.started,
+        ended,
+    }
+}
+
+fn release_row(line: &ReleaseLine, made_by: Option<&OperationRecord>) -> ReleaseRow {
+    ReleaseRow {
+        number: line.number,
+        current: line.current,
+        kept: line.kind == ReleaseKind::Kept,
+        at: line.at,
+        who: made_by.map(|o| o.actor.label()),
+        changed: line.changed,
+        verdict: made_by.and_then(|o| o.ended.as_ref()).map(|(_, outcome)| outcome.verdict),
+    }
+}

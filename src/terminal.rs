@@ -1,0 +1,194 @@
+//! The commands of a terminal, put together with whoever does the work: the dockmaster that runs on the data directory,
+//! or, where none does, this process alone.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{self, AppError, House, Reader};
+use crate::console::{Client, Consent, Console, Exit, Stop, Typed};
+use crate::domain::project::Strategy;
+use crate::domain::request::Kind;
+use crate::domain::text::span;
+use crate::http::dto::LogAsk;
+use crate::http::socket;
+use crate::settings::{How, LogsArguments, Place, TerminalCommand};
+
+/// How long it is waited for a dockmaster that has the data directory and does not answer: it may just be starting.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether it does.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// To look.
+    Eyes,
+    /// To do something.
+    Hands,
+    /// The dockmaster that runs.
+    Company,
+}
+
+/// Who does the work.
+enum Worker {
+    Running,
+    Reader(Reader),
+    House(Box<House>),
+}
+
+/// Runs a command, and says how it ended.
+///
+/// # Errors
+/// There is nobody who could do it.
+pub async fn run(command: TerminalCommand, docker_host: Option<String>, interrupted: CancellationToken) -> Result<Exit, AppError> {
+    let (place, needs) = place(&command);
+    let (worker, client) = reach(&place, needs, docker_host, &interrupted).await?;
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let console = Console { client, out: &mut out, err: &mut err, clock: app::now, json: place.json, columns: columns() };
+    let ended = carry_out(command, console, &interrupted).await;
+    match worker {
+        Worker::Running => {}
+        Worker::Reader(reader) => reader.close().await,
+        // What others asked of this one meanwhile comes to its end first.
+        Worker::House(house) => house.close().await,
+    }
+    match ended {
+        Ok(exit) => Ok(exit),
+        // Whoever read it has read enough: `dockmaster logs | head`.
+        Err(Stop::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+        Err(Stop::Print(error)) => Err(AppError::Failed(format!("Nothing can be printed: {error}."))),
+        Err(Stop::Said(exit, said)) => {
+            // Standard error may be closed; there is nobody left to tell then.
+            let _ = writeln!(err, "dockmaster: {said}");
+            Ok(exit)
+        }
+    }
+}
+
+fn place(command: &TerminalCommand) -> (Place, Needs) {
+    use TerminalCommand as T;
+    let operation = |how: &How| (how.place.clone(), if how.dry_run { Needs::Eyes } else { Needs::Hands });
+    match command {
+        T::Status { place, .. } | T::Releases { place, .. } | T::History { place, .. } => (place.clone(), Needs::Eyes),
+        T::Logs(arguments) => (arguments.place.clone(), Needs::Eyes),
+        T::Restart { how, .. } | T::Start { how, .. } | T::Stop { how, .. } | T::Deploy { how, .. } | T::Rollback { how, .. } => {
+            operation(how)
+        }
+        T::Cancel { place, .. } | T::Health { place } => (place.clone(), Needs::Company),
+    }
+}
+
+/// Finds who does the work.
+async fn reach(
+    place: &Place,
+    needs: Needs,
+    docker_host: Option<String>,
+    interrupted: &CancellationToken,
+) -> Result<(Worker, Client), AppError> {
+    if answers(&place.data).await {
+        return Ok((Worker::Running, client(&place.data)?));
+    }
+    match needs {
+        Needs::Company => Err(AppError::Failed(format!("No dockmaster runs on {}.", place.data.display()))),
+        Needs::Eyes => {
+            let reader = Reader::open(app::configured(&place.config)?, docker_host, place.data.clone(), interrupted.clone()).await?;
+            let client = client(reader.directory())?;
+            Ok((Worker::Reader(reader), client))
+        }
+        Needs::Hands => alone(place, docker_host, interrupted).await,
+    }
+}
+
+/// Works alone, unless somebody who has the data directory comes to answer meanwhile.
+async fn alone(place: &Place, docker_host: Option<String>, interrupted: &CancellationToken) -> Result<(Worker, Client), AppError> {
+    let configuration = app::configured(&place.config)?;
+    let until = Instant::now() + ANSWER_PATIENCE;
+    loop {
+        if let Some(lock) = app::hold_for_command(&place.data)? {
+            // Not ended by Ctrl-C: that asks for a cancel, which leaves something whole.
+            let house = House::open(lock, configuration, docker_host, place.data.clone(), CancellationToken::new()).await?;
+            if house.desk.is_busy() {
+                tracing::warn!("what an earlier run left is put right first");
+                house.desk.settled().await;
+            }
+            return Ok((Worker::House(Box::new(house)), client(&place.data)?));
+        }
+        if answers(&place.data).await {
+            return Ok((Worker::Running, client(&place.data)?));
+        }
+        let silent = || AppError::Failed(format!("Another dockmaster has {} and does not answer.", place.data.display()));
+        tokio::select! {
+            () = interrupted.cancelled() => return Err(silent()),
+            () = tokio::time::sleep(LOOK_EVERY), if Instant::now() < until => {}
+            else => return Err(silent()),
+        }
+    }
+}
+
+async fn answers(data: &Path) -> bool {
+    match socket::Place::below(data) {
+        Ok(place) => place.is_answered().await,
+        Err(_) => false,
+    }
+}
+
+fn client(directory: &Path) -> Result<Client, AppError> {
+    Client::of(directory).map_err(|e| AppError::Failed(format!("The control socket in {} cannot be used: {e}.", directory.display())))
+}
+
+async fn carry_out(command: TerminalCommand, mut console: Console<'_>, interrupted: &CancellationToken) -> Result<Exit, Stop> {
+    use TerminalCommand as T;
+    let json = console.json;
+    let typed = |target: Option<String>| Typed { target, ..Typed::default() };
+    let (kind, typed, how) = match command {
+        T::Status { project, all, .. } => return console.status(project.as_deref(), all).await,
+        T::Logs(arguments) => return logs(&mut console, arguments, interrupted).await,
+        T::Releases { project, .. } => return console.releases(project.as_deref()).await,
+        T::History { project, .. } => return console.history(project.as_deref()).await,
+        T::Cancel { project, .. } => return console.cancel(project.as_deref()).await,
+        T::Health { .. } => return console.health().await,
+        T::Start { target, how } => (Kind::Start, typed(target.target), how),
+        T::Stop { target, how } => (Kind::Stop, typed(target.target), how),
+        T::Restart { target, strategy, how } => {
+            let strategy = strategy.and_then(|word| Strategy::ALL.into_iter().find(|s| s.word() == word));
+            (Kind::Restart, Typed { strategy, ..typed(target.target) }, how)
+        }
+        T::Deploy { project, with, how } => (Kind::Deploy, Typed { with: with.with, ..typed(project) }, how),
+        T::Rollback { project, release, with, how } => (Kind::Rollback, Typed { release, with: with.with, ..typed(project) }, how),
+    };
+    console.operate(kind, &typed, consent(&how, json), interrupted).await
+}
+
+async fn logs(console: &mut Console<'_>, arguments: LogsArguments, interrupted: &CancellationToken) -> Result<Exit, Stop> {
+    let since = match arguments.since {
+        None => None,
+        Some(typed) => {
+            let unclear = || Stop::Said(Exit::Usage, format!("--since {typed} is no time span; 90s, 10m, 2h30m and 1d are."));
+            Some(span(&typed).ok_or_else(unclear)?.as_secs())
+        }
+    };
+    let ask = LogAsk { service: None, lines: Some(arguments.lines), grep: arguments.grep, since, follow: arguments.follow };
+    console.logs(arguments.target.target.as_deref(), ask, interrupted).await
+}
+
+fn consent(how: &How, json: bool) -> Consent {
+    // The question goes to standard error, the answer comes from standard input.
+    let asked = io::stdin().is_terminal() && io::stderr().is_terminal() && !json;
+    match (how.dry_run, how.yes) {
+        (true, _) => Consent::DryRun,
+        (false, true) => Consent::Given,
+        (false, false) if asked => Consent::Asked,
+        (false, false) => Consent::Nobody,
+    }
+}
+
+/// The terminal's width.
+fn columns() -> Option<usize> {
+    let out = io::stdout();
+    let size = if out.is_terminal() { rustix::termios::tcgetwinsize(&out).ok() } else { None };
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
