@@ -10,6 +10,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use super::inspect;
 use super::loglines::Assembler;
 pub use super::loglines::RawLine;
+use super::own::Mount;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::project::{ContainerSelector, Source};
@@ -159,6 +160,18 @@ impl Docker {
     /// The engine does not answer.
     pub async fn container(&self, id: &str) -> Result<Option<Container>, EngineError> {
         self.inspected(id, inspect::of_any).await
+    }
+
+    /// What of the host, and which volumes, a container has mounted; none where this engine has no such container.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn mounts(&self, id: &str) -> Result<Option<Vec<Mount>>, EngineError> {
+        match self.api.inspect_container(id, None::<query::InspectContainerOptions>).await.map_err(EngineError::from) {
+            Ok(seen) => Ok(Some(inspect::mounts(seen))),
+            Err(EngineError::Gone(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 
     /// Starts a container.

@@ -1,9 +1,11 @@
 //! What the engine says of a container, in our types.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum, RestartPolicyNameEnum};
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum, MountPoint, RestartPolicyNameEnum};
 
+use super::own::Mount;
 use crate::domain::Millis;
 use crate::domain::container::{Container, Health, Port, State};
 use crate::domain::project::ServiceName;
@@ -31,6 +33,15 @@ pub(super) fn of_name(seen: ContainerInspectResponse) -> Option<Container> {
 pub(super) fn of_any(seen: ContainerInspectResponse) -> Option<Container> {
     let service = labels(&seen).get("com.docker.compose.service").and_then(|s| ServiceName::new(s).ok());
     read(seen, service)
+}
+
+/// What a container has mounted.
+pub(super) fn mounts(seen: ContainerInspectResponse) -> Vec<Mount> {
+    let read = |mount: MountPoint| {
+        let destination = PathBuf::from(mount.destination?);
+        Some(Mount { source: mount.source.unwrap_or_default().into(), destination })
+    };
+    seen.mounts.unwrap_or_default().into_iter().filter_map(read).collect()
 }
 
 fn labels(seen: &ContainerInspectResponse) -> BTreeMap<String, String> {

@@ -4,3 +4,4 @@ pub mod compose;
 pub mod docker;
 mod inspect;
 mod loglines;
+pub mod own;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::recorder::history_failure;
 use super::super::tools::{Config, Tools};
+use super::mounts::same_on_host;
 use super::overlay;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::trees::{rules, scans, touchable, tree_path, written};
@@ -77,6 +78,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         Coming::Release(_) => format!("{} cannot be rolled back.", project.name),
     };
     let (compose, workspace, production_root) = places(project, &tools.data, coming, &what)?;
+    same_on_host(tools, &project.name, workspace.as_deref(), &production_root, &what).await?;
     let old = match coming {
         Coming::Workspace => None,
         Coming::Release(number) => Some(wanted(tools, project, number, &what).await?),

@@ -1,6 +1,7 @@
 //! Deploying and going back: gathering what the plan needs, the steps, and undoing them.
 
 mod gather;
+mod mounts;
 mod overlay;
 mod places;
 mod releases;
