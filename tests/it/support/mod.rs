@@ -1,5 +1,6 @@
 //! What tests share: a project on the real engine, the strict Bot API server, and the bot between them.
 
+pub(crate) mod boxed;
 pub(crate) mod browser;
 pub(crate) mod disk;
 pub(crate) mod engine;

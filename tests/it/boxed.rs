@@ -1,0 +1,95 @@
+//! dockmaster in a container, made by the repository's own `Dockerfile` and `docker-compose.yml`: not root, with nothing to
+//! write to but its data directory and production.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::boxed::Boxed;
+use crate::support::fixture::{engine_get, healthy_service, sh};
+use crate::support::shop::{SERVES, dockerfile, running_image, shop_of, web};
+use crate::support::{Fixture, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_its_own_container_it_deploys_and_refuses_what_the_engine_would_mount_from_elsewhere() {
+    let world = World::prepare(vec![published()], json!({ "default_project": "shop" })).await;
+    let shop = &world.fixtures[0];
+    let boxed = Boxed::build(&world);
+
+    boxed.up();
+    let (web, database, image) = (shop.container("web"), shop.container("postgres"), running_image(shop, "web"));
+    let production = |mode| std::fs::set_permissions(&shop.production, std::fs::Permissions::from_mode(mode)).unwrap();
+    production(0o555);
+    refused(&world, &["may not write to production", "Permission denied", "Give its user the right to write there"]).await;
+    production(0o755);
+
+    let plan = world.ask("/docker_deploy").await.text;
+    assert!(plan.contains("page") && plan.contains("web: "), "{plan}");
+    let outcome = world.confirm().await.text;
+    assert!(outcome.starts_with('✅') && outcome.contains("runs release 1 "), "{outcome}");
+    assert!(outcome.contains("probe: answers with 200"), "{outcome}");
+    assert_eq!(shop.production_file("page").as_deref(), Some("page two\n"));
+    assert_eq!(shop.production.join("page").metadata().unwrap().uid(), boxed.user);
+    assert_ne!(shop.container("web").0, web.0, "the service runs in a new container");
+    assert_ne!(running_image(shop, "web"), image, "of a new image");
+    assert_eq!(shop.container("postgres"), database, "the store was not touched");
+    is_as_small_as_it_may_be(&boxed, &world.data);
+
+    // Asked to end, it does so by itself, well before it is killed.
+    boxed.compose(&["stop"]);
+    assert_eq!(boxed.inspect()["State"]["ExitCode"], json!(0));
+
+    // The same path, yet another directory of the host.
+    let elsewhere = shop.production.with_file_name("elsewhere");
+    sh("cp", &["-a", shop.production.to_str().unwrap(), elsewhere.to_str().unwrap()]);
+    boxed.also(&json!({ "volumes": [format!("{}:{}", elsewhere.display(), shop.production.display())] }));
+    boxed.up();
+    let is = format!("production {} is {} of the host", shop.production.display(), elsewhere.display());
+    refused(&world, &["shop cannot be deployed.", "dockmaster runs in a container", &is]).await;
+    drop(boxed);
+    world.finish().await;
+}
+
+/// A project that is probed where the host publishes it, on the loopback address.
+fn published() -> Fixture {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let web = web(&format!(", ports: [\"127.0.0.1:{port}:8080\"]"));
+    let probe = format!("http://127.0.0.1:{port}/page");
+    let deploy = json!({ "stability": "1s", "health_timeout": "20s", "probe": probe });
+    let fixture = shop_of(&[("web", web), ("postgres", healthy_service(""))], json!({ "deploy": deploy }));
+    fixture.write("Dockerfile", &dockerfile(&format!("httpd -p 8080 -h /; {SERVES}")));
+    fixture
+}
+
+async fn refused(world: &World, told: &[&str]) {
+    let answer = world.ask("/docker_deploy").await;
+    for told in told {
+        assert!(answer.text.contains(told), "{told}:\n{}", answer.text);
+    }
+    assert!(answer.buttons.is_empty(), "{}", answer.text);
+}
+
+/// The rights that it has, and what it has made with them.
+fn is_as_small_as_it_may_be(boxed: &Boxed, data: &Path) {
+    let seen = boxed.inspect();
+    assert_eq!(seen["Config"]["User"], json!(format!("{0}:{0}", boxed.user)));
+    assert_eq!(seen["Config"]["Healthcheck"]["Test"], json!(["CMD", "dockmaster", "health"]));
+    let host = &seen["HostConfig"];
+    for (what, is) in [
+        ("ReadonlyRootfs", json!(true)),
+        ("Privileged", json!(false)),
+        ("CapDrop", json!(["ALL"])),
+        ("NetworkMode", json!("host")),
+        ("RestartPolicy", json!({ "Name": "unless-stopped", "MaximumRetryCount": 0 })),
+    ] {
+        assert_eq!(host[what], is, "{what}");
+    }
+    // In the image nobody has put a token, and it runs as nobody in particular where it is not told as whom.
+    let image = engine_get(&format!("/images/{}/json", seen["Image"].as_str().unwrap()));
+    assert_eq!(image["Config"]["User"], json!("65532:65532"));
+    assert!(!image["Config"]["Env"].to_string().contains("TELOXIDE"), "{}", image["Config"]["Env"]);
+    for file in ["dockmaster.db", "projects/shop/releases/1/tree/page"] {
+        assert_eq!(data.join(file).metadata().unwrap().uid(), boxed.user, "{file}");
+    }
+}
