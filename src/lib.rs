@@ -6,7 +6,9 @@
 //! domain <- {config, engine, files, history, process} <- operations <- {telegram, http} <- {app, console} <- {trial, terminal}
 //! ```
 //!
-//! `console` is a client of `http`'s control socket, and `terminal` finds or makes the desk behind that. `sandbox` stands beside the front ends and talks to the bot over HTTP only; `trial` puts it and the app together.
+//! `console` is a client of `http`'s control socket, and `terminal` finds or makes the desk behind that. `sandbox` stands
+//! beside the front ends and talks to the bot over HTTP only; `trial` puts it and the app together. `supervisor` stands beside
+//! `app` and tells a service manager how the front end is.
 //! The one way through: a front end turns input into a `Request` with an `Actor`; an operation gathers facts; a pure
 //! function makes a `Plan` of them; confirming shows it; running it emits `Event`s; a fold makes the `OperationView`
 //! that each front end draws at its own pace.
@@ -23,6 +25,7 @@ pub mod operations;
 pub mod process;
 pub mod sandbox;
 pub mod settings;
+pub mod supervisor;
 pub mod telegram;
 pub mod terminal;
 pub mod trial;

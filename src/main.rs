@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 use dockmaster::app::{self, AppError, Parts};
 use dockmaster::settings::{Arguments, Command, RunArguments, TerminalCommand, TryArguments, token};
 use dockmaster::trial::{self, Trial};
-use dockmaster::{config, console, sandbox, telegram, terminal};
+use dockmaster::{config, console, sandbox, supervisor, telegram, terminal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -103,7 +103,12 @@ async fn run(arguments: RunArguments) -> Result<(), AppError> {
         shutdown: shutdown_on_signals(CUT_OFF)?,
         activity: telegram::Activity::default(),
     };
-    app::run(parts).await
+    let supervised = supervisor::supervise(parts.activity.pulse().clone(), parts.shutdown.clone());
+    let ran = app::run(parts).await;
+    if let Some(supervised) = supervised {
+        supervised.abort();
+    }
+    ran
 }
 
 async fn terminal(command: TerminalCommand) -> Result<ExitCode, AppError> {

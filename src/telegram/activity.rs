@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::pulse::Pulse;
+
 /// Counts what is going on: updates that are not dealt with, messages that are not sent, operations whose outcome is
 /// not delivered. Pending confirmations and followed logs do not count: they wait for people.
 #[derive(Debug, Clone)]
-pub struct Activity(Arc<watch::Sender<usize>>);
+pub struct Activity {
+    count: Arc<watch::Sender<usize>>,
+    pulse: Pulse,
+}
 
 /// Something that goes on until this is dropped.
 #[derive(Debug)]
@@ -15,32 +20,37 @@ pub struct Guard(Activity);
 
 impl Default for Activity {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
+        Self { count: Arc::new(watch::Sender::new(0)), pulse: Pulse::default() }
     }
 }
 
 impl Activity {
     /// Something begins.
     pub fn begin(&self) -> Guard {
-        self.0.send_modify(|n| *n += 1);
+        self.count.send_modify(|n| *n += 1);
         Guard(self.clone())
     }
 
     /// How many things go on now.
     pub fn count(&self) -> usize {
-        *self.0.borrow()
+        *self.count.borrow()
     }
 
     /// Waits until nothing goes on.
     pub async fn idle(&self) {
         // The sender lives as long as self, so that waiting cannot fail.
-        let _ = self.0.subscribe().wait_for(|n| *n == 0).await;
+        let _ = self.count.subscribe().wait_for(|n| *n == 0).await;
+    }
+
+    /// Whether all of it still moves.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.0.send_modify(|n| *n = n.saturating_sub(1));
+        self.0.count.send_modify(|n| *n = n.saturating_sub(1));
     }
 }
 

@@ -65,6 +65,7 @@ impl Listener {
     }
 
     async fn poll(&mut self) {
+        self.front.activity.pulse().next_within(POLL_LIMIT);
         if self.front.inbound.in_hand() >= IN_HAND_MAX {
             return self.pause(ROOM_CHECK).await;
         }
@@ -122,6 +123,7 @@ impl Listener {
     }
 
     async fn pause(&self, pause: Duration) {
+        self.front.activity.pulse().next_within(pause);
         tokio::select! {
             () = self.shutdown.cancelled() => {}
             () = self.stop.1.clone() => {}

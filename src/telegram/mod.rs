@@ -20,6 +20,7 @@ mod notices;
 mod operating;
 mod outbox;
 mod progress;
+mod pulse;
 mod reach;
 mod reading;
 mod render;
@@ -29,4 +30,5 @@ mod stale;
 mod trust;
 
 pub use activity::{Activity, Guard};
+pub use pulse::Pulse;
 pub use run::{TelegramError, run};

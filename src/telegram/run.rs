@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::activity::Activity;
-use super::api::{Api, CallError};
+use super::api::{Api, CALL_LIMIT, CallError};
 use super::clock::ApiClock;
 use super::follow::Follows;
 use super::front::{Front, Shared, locked};
@@ -25,6 +25,7 @@ use super::limits::{Seldom, Strangers};
 use super::listener::Listener;
 use super::notices::Delivery;
 use super::outbox::Outbox;
+use super::pulse::Pulse;
 use super::reach::Reach;
 use super::stale::Stale;
 use super::{menu, schema};
@@ -71,10 +72,11 @@ pub async fn run(
 ) -> Result<(), TelegramError> {
     let clock_of_api = Arc::new(ApiClock::new(clock));
     let api = Api::new(bot.clone(), token, Arc::clone(&clock_of_api));
-    let Some(me) = whoami(&api, &shutdown).await? else { return Ok(()) };
+    let Some(me) = whoami(&api, activity.pulse(), &shutdown).await? else { return Ok(()) };
     let config = desk.configuration();
     let front = assemble(&api, desk, history, clock_of_api, me, shutdown.clone(), activity);
     let ready = front.inbound.recover(&config).await?;
+    front.activity.pulse().connect();
     let delivery = Arc::new(Delivery::default());
     let notices = tokio::spawn(front.clone().deliver_notices(Arc::clone(&delivery)));
     let menus = tokio::spawn({
@@ -125,10 +127,11 @@ pub(super) fn assemble(
 }
 
 /// This bot's id and user name; none where the program ends before Telegram answers.
-async fn whoami(api: &Api, shutdown: &CancellationToken) -> Result<Option<(u64, String)>, TelegramError> {
+async fn whoami(api: &Api, pulse: &Pulse, shutdown: &CancellationToken) -> Result<Option<(u64, String)>, TelegramError> {
     let mut reach = Reach::default();
     let payload = GetMe::new();
     loop {
+        pulse.next_within(CALL_LIMIT);
         let asked = tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
             asked = api.call(&payload) => asked,
@@ -146,6 +149,7 @@ async fn whoami(api: &Api, shutdown: &CancellationToken) -> Result<Option<(u64, 
             Err(error) => error,
         };
         let pause = reach.lost(&error);
+        pulse.next_within(pause);
         tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
             () = tokio::time::sleep(pause) => {}
@@ -167,13 +171,16 @@ async fn dispatch(bot: &Bot, api: &Api, front: &Front, ready: Vec<Update>, shutd
         .distribution_function(|update| update.chat().map(|chat| chat.id))
         .build();
     let mut reach = Reach::default();
+    let pulse = front.activity.pulse();
     while !shutdown.is_cancelled() {
+        pulse.next_within(CALL_LIMIT);
         let listener = Listener::new(api.clone(), front.clone(), ready.clone());
         match dispatcher.try_dispatch_with_listener(listener, Arc::new(IgnoringErrorHandlerSafe)).await {
             Ok(()) => return,
             Err(_) => {
                 // It asks for the bot's name once more before it listens; nothing was handed out yet.
                 let pause = reach.lost(&CallError::Unsure("at the start".to_owned()));
+                pulse.next_within(pause);
                 tokio::select! {
                     () = shutdown.cancelled() => {}
                     () = tokio::time::sleep(pause) => {}

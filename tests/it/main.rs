@@ -16,6 +16,7 @@ mod program;
 mod refusals;
 mod releases;
 mod status;
+mod supervised;
 mod support;
 mod terminal;
 mod tidy;

@@ -243,6 +243,10 @@ impl Program {
         signal(self.pid().cast_signed(), rustix::process::Signal::TERM);
     }
 
+    pub(crate) fn signal(&self, wanted: rustix::process::Signal) {
+        signal(self.pid().cast_signed(), wanted);
+    }
+
     /// As Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         signal(self.pid().cast_signed(), rustix::process::Signal::INT);
