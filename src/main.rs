@@ -26,7 +26,10 @@ fn main() -> ExitCode {
                 Ok(code) => ExitCode::from(code),
                 Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
             },
-            Command::Schema => ended(print(|out| writeln!(out, "{}", config::schema::schema()))),
+            Command::Schema { markdown } => {
+                let text = if markdown { config::reference::reference() } else { config::schema::schema() };
+                ended(print(|out| writeln!(out, "{text}")))
+            }
             Command::Completions { shell } => ended(print(|mut out| {
                 clap_complete::generate(shell, &mut Arguments::command(), "dockmaster", &mut out);
                 out.flush()

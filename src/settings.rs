@@ -27,7 +27,11 @@ pub enum Command {
     /// Check projects.json: exit code 0 valid, 1 problems, 2 unreadable
     Check(CheckArguments),
     /// Print the JSON Schema of projects.json
-    Schema,
+    Schema {
+        /// Print it as a reference for people instead, in Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Print a script that completes what is typed after dockmaster: `dockmaster completions bash`
     Completions {
         /// For which shell

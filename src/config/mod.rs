@@ -3,7 +3,7 @@
 //! ```text
 //! span (JSON with places) -> read (typed readers) -> file, project (what each field may be)
 //!                                                 -> paths (what the disk says), shared (what two projects may not share)
-//! model -> schema (the JSON Schema; a test holds it against the readers)
+//! model -> schema (the JSON Schema; a test holds it against the readers) -> reference (the same for people)
 //! ```
 //!
 //! Everything but [`read`] and [`on_disk`] is pure: what the disk holds comes in as a function.
@@ -20,6 +20,7 @@ pub mod model;
 mod paths;
 mod project;
 mod read;
+pub mod reference;
 mod report;
 pub mod schema;
 mod shared;

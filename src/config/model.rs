@@ -20,14 +20,15 @@ pub struct File {
     pub schema: Option<String>,
     /// The project that is meant when a command names none. Without it, the only project is meant, if there is one only.
     #[serde(default)]
-    #[schemars(with = "ProjectKey")]
+    #[schemars(with = "ProjectKey", extend("examples" = ["shop"]))]
     pub default_project: Option<ProjectKey>,
     /// Who may act, and where.
     pub access: Access,
-    /// How long a plan waits for its confirmation, from 5s to 1h.
+    /// How long a plan waits for its confirmation, from 5s to 1h. After that it changes nothing any more, and is asked for anew.
     #[serde(default = "one_minute")]
+    #[schemars(extend("examples" = ["2m"]))]
     pub confirm_timeout: DurationText,
-    /// The projects by name. Names that differ only by case are refused, and so is `all`.
+    /// The projects by name, the one that people type in the chat. Names that differ only by case are refused, and so is `all`.
     #[schemars(extend("maxProperties" = 200))]
     pub projects: BTreeMap<ProjectKey, Project>,
 }
@@ -37,11 +38,12 @@ pub struct File {
 #[serde(deny_unknown_fields)]
 pub struct Access {
     /// What each person may do, by the numeric Telegram id that `/whoami` tells. At least one must be an admin.
-    #[schemars(extend("minProperties" = 1))]
+    #[schemars(extend("minProperties" = 1, "examples" = [{ "111111111": "admin", "222222222": "operator" }]))]
     pub users: BTreeMap<UserKey, Role>,
-    /// Group chats in which these people may act, by id. A private chat with the bot always counts.
+    /// Group chats in which these people may act, by the id that `/whoami` tells there. Being in such a chat gives nobody a
+    /// role. A private chat with the bot always counts.
     #[serde(default)]
-    #[schemars(with = "Vec<ChatNumber>", extend("maxItems" = 200, "uniqueItems" = true))]
+    #[schemars(with = "Vec<ChatNumber>", extend("maxItems" = 200, "uniqueItems" = true, "examples" = [[-1_001_234_567_890_i64]]))]
     pub chats: Vec<ChatNumber>,
 }
 
@@ -50,51 +52,61 @@ pub struct Access {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{ "required": ["compose", "production"] }, { "required": ["containers"] }]))]
 pub struct Project {
-    /// A line for people.
+    /// A line for people: `/docker_status` shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("examples" = ["Web shop"]))]
     pub description: Option<String>,
-    /// A disabled project is listed and otherwise left alone.
+    /// A disabled project is left alone: no command works on it, and its directories need not be there.
     #[serde(default = "yes")]
+    #[schemars(extend("examples" = [false]))]
     pub enabled: bool,
-    /// The directory with the code as it is being worked on. Without it the project cannot be deployed.
+    /// The directory with the code as it is being worked on: a deploy copies what is in it. It is only read. Without it the
+    /// project cannot be deployed.
     #[serde(default)]
-    #[schemars(with = "Directory")]
+    #[schemars(with = "Directory", extend("examples" = ["/workspace/shop"]))]
     pub workspace: Option<Directory>,
-    /// The directory that the running containers mount and whose `.env` they use. No other project's may overlap it.
+    /// The directory that the running containers mount and whose `.env` they use. A deploy writes into it. No other project's
+    /// may overlap it. A compose project must have one.
     #[serde(default)]
-    #[schemars(with = "Directory")]
+    #[schemars(with = "Directory", extend("examples" = ["/srv/shop"]))]
     pub production: Option<Directory>,
-    /// Makes this a compose project.
+    /// Makes this a compose project; `{}` where all is usual.
     #[serde(default)]
-    #[schemars(with = "Compose")]
+    #[schemars(with = "Compose", extend("examples" = [{ "files": ["docker-compose.yml"], "name": "shop" }]))]
     pub compose: Option<Compose>,
-    /// Makes this a set of containers that are named, or found by a label.
+    /// Makes this a set of containers that are named, or found by a label. Such a project can be looked at, started, stopped
+    /// and restarted, not deployed.
     #[serde(default)]
-    #[schemars(with = "Vec<Container>", extend("minItems" = 1, "maxItems" = 200, "uniqueItems" = true))]
+    #[schemars(
+        with = "Vec<Container>",
+        extend("minItems" = 1, "maxItems" = 200, "uniqueItems" = true, "examples" = [["nginx", { "label": "role=certbot" }]])
+    )]
     pub containers: Option<Vec<Container>>,
     /// The service whose logs are meant when none is named.
     #[serde(default)]
-    #[schemars(with = "ServiceText")]
+    #[schemars(with = "ServiceText", extend("examples" = ["backend"]))]
     pub primary: Option<ServiceText>,
-    /// Services that keep data, such as databases: no operation touches them unless they are named.
+    /// Services that keep data, such as databases: no operation touches them unless they are named. The first deploy makes
+    /// them all the same, where they have no container yet.
     #[serde(default)]
-    #[schemars(extend("maxItems" = 200, "uniqueItems" = true))]
+    #[schemars(extend("maxItems" = 200, "uniqueItems" = true, "examples" = [["postgres"]]))]
     pub stateful: Vec<ServiceText>,
-    /// Files that a deploy neither copies nor deletes, in gitignore syntax, `!` included.
+    /// Files that a deploy neither copies nor deletes, in gitignore syntax, `!` included. They come on top of the usual ones
+    /// (`.git`, `.env`, `node_modules/`, `__pycache__/` and the like) and before the workspace's `.dockmasterignore`.
     #[serde(default)]
     #[schemars(extend("maxItems" = 200, "examples" = [["*.log", "uploads/", "!uploads/.keep"]]))]
     pub exclude: Vec<String>,
-    /// Roles that replace the general ones in this project, for users of the general list.
+    /// Roles that replace the general ones in this project, for users of the general list; others may do nothing.
     #[serde(default)]
+    #[schemars(extend("examples" = [{ "222222222": "admin" }]))]
     pub access: BTreeMap<UserKey, Role>,
     /// How a deploy is checked and bounded.
     #[serde(default)]
-    #[schemars(with = "Deploy")]
+    #[schemars(with = "Deploy", extend("examples" = [{ "keep_releases": 10 }]))]
     pub deploy: Option<Deploy>,
     /// How a restart goes.
     #[serde(default)]
-    #[schemars(with = "Restart")]
+    #[schemars(with = "Restart", extend("examples" = [{ "strategy": "rolling" }]))]
     pub restart: Option<Restart>,
 }
 
@@ -104,11 +116,13 @@ pub struct Project {
 pub struct Compose {
     /// The compose files, relative to workspace and production, in the order in which they are merged.
     #[serde(default = "compose_files")]
-    #[schemars(extend("minItems" = 1, "maxItems" = 200, "uniqueItems" = true))]
+    #[schemars(
+        extend("minItems" = 1, "maxItems" = 200, "uniqueItems" = true, "examples" = [["docker-compose.yml", "docker-compose.prod.yml"]])
+    )]
     pub files: Vec<String>,
     /// The compose project name (`docker compose -p`); the project's own name in small letters unless given.
     #[serde(default)]
-    #[schemars(with = "ComposeName")]
+    #[schemars(with = "ComposeName", extend("examples" = ["shop"]))]
     pub name: Option<ComposeName>,
 }
 
@@ -127,7 +141,7 @@ pub enum Container {
 #[serde(deny_unknown_fields)]
 pub struct Label {
     /// The label, as `key=value` or `key`.
-    #[schemars(regex(pattern = r"^[^=\s]+(=.*)?$"))]
+    #[schemars(regex(pattern = r"^[^=\s]+(=.*)?$"), extend("examples" = ["role=certbot"]))]
     pub label: String,
 }
 
@@ -137,22 +151,26 @@ pub struct Label {
 pub struct Deploy {
     /// How long services may take to become healthy, from 1s to 1h.
     #[serde(default = "two_minutes")]
+    #[schemars(extend("examples" = ["5m"]))]
     pub health_timeout: DurationText,
     /// How long a service without a health check must run without a restart to count as up, at most 10m.
     #[serde(default = "ten_seconds")]
+    #[schemars(extend("examples" = ["30s"]))]
     pub stability: DurationText,
-    /// A deploy that would delete more files than this is refused.
+    /// A deploy that would delete more files than this is refused: most likely the workspace is not the right one.
     #[serde(default = "five_hundred")]
-    #[schemars(range(max = 1_000_000))]
+    #[schemars(range(max = 1_000_000), extend("examples" = [2_000]))]
     pub max_delete: u32,
-    /// Whether a release that does not come up is undone by itself.
+    /// Whether a deploy that fails after production was touched is undone by itself. Otherwise production is left as it is,
+    /// and `/docker_rollback` goes back.
     #[serde(default = "yes")]
+    #[schemars(extend("examples" = [false]))]
     pub auto_rollback: bool,
     /// How many releases are kept, the current one included: one is needed to go back to.
     #[serde(default = "five")]
-    #[schemars(range(min = 2, max = 100))]
+    #[schemars(range(min = 2, max = 100), extend("examples" = [10]))]
     pub keep_releases: u32,
-    /// An address that must answer with a status below 400 once the services are up.
+    /// An address that must answer with a status below 400 once the services are up. It is asked from where dockmaster runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("pattern" = "^https?://[^/?#@\\s]+", "examples" = ["http://127.0.0.1:8001/health"]))]
     pub probe: Option<String>,
@@ -162,21 +180,24 @@ pub struct Deploy {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
-    /// The order in which services restart.
+    /// The order in which services restart, where the command names none.
     #[serde(default = "by_dependency")]
+    #[schemars(extend("examples" = ["rolling"]))]
     pub strategy: Strategy,
     /// How long a container may take to stop before it is killed, at most 10m. Unless told, each container's own time counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "DurationText")]
+    #[schemars(with = "DurationText", extend("examples" = ["30s"]))]
     pub stop_timeout: Option<DurationText>,
 }
 
 /// A duration, such as `10s`, `2m` or `1h30m`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "duration")]
 pub struct DurationText(#[schemars(length(min = 1))] pub String);
 
 /// A project's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[schemars(title = "project name")]
 pub struct ProjectKey(#[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"))] pub String);
 
 /// A Telegram user's numeric id, in quotes.
@@ -185,18 +206,22 @@ pub struct UserKey(#[schemars(regex(pattern = r"^[1-9][0-9]{0,15}$"))] pub Strin
 
 /// A group's numeric id, which is negative.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(title = "chat id")]
 pub struct ChatNumber(#[schemars(range(min = -4_503_599_627_370_495_i64, max = -1))] pub i64);
 
 /// The absolute path of a directory.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(title = "directory")]
 pub struct Directory(#[schemars(regex(pattern = r"^/+[^/]"))] pub String);
 
 /// The name of a service or a container.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(title = "service name")]
 pub struct ServiceText(#[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"))] pub String);
 
 /// A compose project name.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(title = "compose project name")]
 pub struct ComposeName(#[schemars(regex(pattern = r"^[a-z0-9][a-z0-9_-]{0,127}$"))] pub String);
 
 fn one_minute() -> DurationText {

@@ -4,8 +4,12 @@ use super::model::File;
 
 /// The schema as indented JSON, without a newline at its end: what `dockmaster schema` prints as a line.
 pub fn schema() -> String {
-    let schema = schemars::schema_for!(File);
-    format!("{:#}", schema.as_value())
+    format!("{:#}", value())
+}
+
+/// The schema as a value.
+pub(super) fn value() -> serde_json::Value {
+    schemars::schema_for!(File).to_value()
 }
 
 #[cfg(test)]

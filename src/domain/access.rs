@@ -12,6 +12,7 @@ pub type ChatId = i64;
 /// What somebody may do. Roles contain each other: admin > operator > viewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(title = "role")]
 pub enum Role {
     /// Reads status, logs and history.
     Viewer,

@@ -205,6 +205,7 @@ impl Default for RestartPolicy {
 /// The order in which services restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(title = "strategy")]
 pub enum Strategy {
     /// All at the same time.
     Immediate,

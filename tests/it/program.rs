@@ -144,6 +144,15 @@ async fn the_schema_is_the_one_in_the_docs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_reference_is_the_one_in_the_docs() {
+    let tools = Tools::all();
+    let ended = Launch::new(&tools, &["schema", "--markdown"]).end().await;
+    let kept = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/CONFIGURATION.md")).unwrap();
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.out, kept, "docs/CONFIGURATION.md is out of date: dockmaster schema --markdown > docs/CONFIGURATION.md");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_an_engine_it_says_how_to_get_one() {
     let world = idle_world().await;
     let tools = Tools::all();
