@@ -6,6 +6,7 @@ mod conversation;
 mod crash;
 mod deploy;
 mod disk;
+mod docs;
 mod dry_run;
 mod faults;
 mod interrupted;
