@@ -119,6 +119,8 @@ impl<'a> Launch<'a> {
         let args = args.iter().map(|a| a.as_ref().to_owned()).collect();
         let launch = Self { tools, args, environment: Vec::new() };
         let launch = launch.set("PATH", tools.path()).set("HOME", tools.path());
+        // Where coverage is measured the program notes what it ran, too; else it is not set.
+        let launch = std::env::var_os("LLVM_PROFILE_FILE").into_iter().fold(launch, |l, file| l.set("LLVM_PROFILE_FILE", file));
         match super::engine::host() {
             Some(host) => launch.set("DOCKER_HOST", host),
             None => launch,
