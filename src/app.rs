@@ -92,7 +92,7 @@ fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> 
 /// # Errors
 /// It cannot start, or Telegram refuses the token.
 pub async fn run(parts: Parts) -> Result<(), AppError> {
-    let Some(lock) = hold_patiently(&parts.data, &parts.shutdown).await? else { return Ok(()) };
+    let Some(lock) = hold_patiently(&parts.data, &parts.shutdown, || parts.activity.pulse().begins()).await? else { return Ok(()) };
     let house = House::open(lock, parts.configuration, parts.docker_host, parts.data, parts.shutdown.clone()).await?;
     if !house.composes {
         tracing::warn!("Docker Compose v2 is not installed: projects can be watched and restarted, not deployed");

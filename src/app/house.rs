@@ -14,7 +14,7 @@ use super::{AppError, engine, now};
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
 use crate::engine::compose::Compose;
-use crate::engine::docker;
+use crate::engine::{docker, own};
 use crate::history::History;
 use crate::history::lock::{DataLock, Holder, LockError};
 use crate::http::socket;
@@ -43,10 +43,12 @@ pub fn hold(data: &Path) -> Result<DataLock, AppError> {
     DataLock::take(data, Holder::Bot).map_err(|e| taken(&e))
 }
 
-/// As [`hold`], and waits for a command on a terminal to be done with it. None where `shutdown` comes first.
-pub(super) async fn hold_patiently(data: &Path, shutdown: &CancellationToken) -> Result<Option<DataLock>, AppError> {
+/// As [`hold`], and waits for a command on a terminal to be done with it. None where `shutdown` comes first. `waiting` is
+/// called again and again meanwhile.
+pub(super) async fn hold_patiently(data: &Path, shutdown: &CancellationToken, waiting: impl Fn()) -> Result<Option<DataLock>, AppError> {
     let mut told = false;
     loop {
+        waiting();
         match DataLock::take(data, Holder::Bot) {
             Ok(lock) => return Ok(Some(lock)),
             Err(error @ LockError::Taken { soon_done: true, .. }) => {
@@ -100,8 +102,26 @@ impl Workshop {
         let data = resolved(&self.data);
         let instance = self.history.instance().await.map_err(|e| unusable(&data, e))?;
         let Self { elsewhere, history, stopping, .. } = self;
-        Ok(Tools { docker, docker_host, compose, history, clock: now, data, elsewhere, instance, stopping, vitals: Vitals::default() })
+        Ok(Tools {
+            docker,
+            docker_host,
+            compose,
+            history,
+            clock: now,
+            data,
+            elsewhere,
+            instance,
+            stopping,
+            vitals: Vitals::default(),
+            own_container: own_container(),
+        })
     }
+}
+
+/// The id of the container that we are in. Where the kernel does not say, there are no containers either.
+fn own_container() -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    own::container_id(&mounts).map(str::to_owned)
 }
 
 fn unusable(data: &Path, why: impl std::fmt::Display) -> AppError {

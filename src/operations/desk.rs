@@ -17,6 +17,7 @@ use super::runner::{self, Job};
 use super::tools::{Tools, random_name};
 use super::vitals::Vitals;
 use crate::domain::access::{Actor, Denied, Role, allow};
+use crate::domain::container::Container;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::names::{Match, find};
@@ -170,6 +171,7 @@ impl Desk {
             let facts = deploy::gather(&self.tools, project, coming).await?;
             let plan = facts.plan(project, with)?;
             facts.check(&plan).await?;
+            self.spare_ourselves(&plan, facts.containers())?;
             return Ok((plan, Some(facts)));
         }
         let what = format!("{} could not be planned.", request.kind().verb());
@@ -184,7 +186,25 @@ impl Desk {
         let unset: &[String] = config.as_ref().map_or(&[], |c| &c.unset);
         let request = with_known_case(request, containers.iter().map(|c| &c.service).chain(&declared));
         let facts = LifecycleFacts { project, containers: &containers, declared: &declared, configuration: &configuration, unset };
-        Ok((plan_lifecycle(&facts, &request)?, None))
+        let plan = plan_lifecycle(&facts, &request)?;
+        self.spare_ourselves(&plan, &containers)?;
+        Ok((plan, None))
+    }
+
+    /// Refuses what would end dockmaster itself in the middle of it.
+    fn spare_ourselves(&self, plan: &Plan, containers: &[Container]) -> Result<(), Failure> {
+        let Some(own) = &self.tools.own_container else { return Ok(()) };
+        let ours = containers.iter().find(|c| c.id == *own && plan.affected().any(|s| s.service == c.service));
+        let Some(ours) = ours else { return Ok(()) };
+        let (verb, project) = (plan.kind().verb(), plan.request.project());
+        Err(Failure::new(
+            format!("{verb} would end dockmaster itself."),
+            format!(
+                "{} of {project} is the container that dockmaster runs in: nobody would be left to finish it, or to undo it.",
+                ours.service
+            ),
+            "Do it from a shell, with docker-compose in its own directory, or keep dockmaster in a project of its own.",
+        ))
     }
 
     /// Runs what was confirmed: takes the project's lock, plans again, compares the digests, and starts.

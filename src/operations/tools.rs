@@ -55,6 +55,8 @@ pub struct Tools {
     pub stopping: CancellationToken,
     /// When each part of dockmaster was heard from.
     pub vitals: Vitals,
+    /// The id of the container that dockmaster itself runs in, where it does.
+    pub own_container: Option<String>,
 }
 
 /// A configuration as Compose resolved it, with what it says about it.

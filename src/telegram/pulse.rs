@@ -31,6 +31,11 @@ impl Default for Pulse {
 }
 
 impl Pulse {
+    /// The start goes on: its first sign comes within the time that a start may take, from now on.
+    pub fn begins(&self) {
+        self.next_within(FIRST);
+    }
+
     /// The loop turns, and gives its next sign within this time.
     pub(crate) fn next_within(&self, wait: Duration) {
         let next_by = Instant::now() + wait + SLACK;

@@ -9,11 +9,13 @@ use serde_json::json;
 use crate::support::boxed::Boxed;
 use crate::support::fixture::{engine_get, healthy_service, sh};
 use crate::support::shop::{SERVES, dockerfile, running_image, shop_of, web};
-use crate::support::{Fixture, World};
+use crate::support::{Fixture, World, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_its_own_container_it_deploys_and_refuses_what_the_engine_would_mount_from_elsewhere() {
-    let world = World::prepare(vec![published()], json!({ "default_project": "shop" })).await;
+    let itself = json!({ "compose": null, "workspace": null, "production": null, "deploy": null, "containers": [Boxed::name()] });
+    let fixtures = vec![published(), Fixture::new(&[]).with(itself)];
+    let world = World::prepare(fixtures, json!({ "default_project": "shop" })).await;
     let shop = &world.fixtures[0];
     let boxed = Boxed::build(&world);
 
@@ -35,6 +37,14 @@ async fn from_its_own_container_it_deploys_and_refuses_what_the_engine_would_mou
     assert_ne!(running_image(shop, "web"), image, "of a new image");
     assert_eq!(shop.container("postgres"), database, "the store was not touched");
     is_as_small_as_it_may_be(&boxed, &world.data);
+
+    // Its health is its own word, and a terminal inside reaches it.
+    eventually("it is healthy", async || boxed.inspect()["State"]["Health"]["Status"] == "healthy").await;
+    let status = boxed.compose(&["exec", "-T", "dockmaster", "dockmaster", "status", "shop"]);
+    assert!(status.contains("all 2 up") && status.contains("Release 1"), "{status}");
+    // Whoever would be ended in the middle of it does not begin it.
+    let ourselves = world.ask("/docker_restart edge").await.text;
+    assert!(ourselves.contains("Restart would end dockmaster itself"), "{ourselves}");
 
     // Asked to end, it does so by itself, well before it is killed.
     boxed.compose(&["stop"]);

@@ -214,6 +214,11 @@ impl Facts {
         Ok(plan)
     }
 
+    /// What runs of it.
+    pub(in super::super) fn containers(&self) -> &[Container] {
+        &self.containers
+    }
+
     /// What of production is ours; none before the first deploy.
     pub(super) fn owned(&self) -> Option<&Manifest> {
         self.current.as_ref().map(|c| &c.owned)

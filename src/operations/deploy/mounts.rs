@@ -8,9 +8,6 @@ use crate::domain::failure::Failure;
 use crate::domain::project::ProjectName;
 use crate::engine::own::{self, Mount};
 
-/// What the kernel says of our own mounts.
-const MOUNTS: &str = "/proc/self/mountinfo";
-
 /// Refuses directories that are not at the same path on the host, where dockmaster runs in a container of this engine.
 /// Any other container is not the engine's to judge: one that holds the engine itself shares its directories with it.
 pub(super) async fn same_on_host(
@@ -20,9 +17,7 @@ pub(super) async fn same_on_host(
     production: &Path,
     what: &str,
 ) -> Result<(), Failure> {
-    // Where it cannot be read there are no containers either.
-    let mountinfo = std::fs::read_to_string(MOUNTS).unwrap_or_default();
-    let Some(id) = own::container_id(&mountinfo) else { return Ok(()) };
+    let Some(id) = &tools.own_container else { return Ok(()) };
     let Some(mounts) = tools.docker.mounts(id).await.map_err(|e| e.failure(what))? else { return Ok(()) };
     if let Some(workspace) = workspace {
         same(&mounts, project, "workspace", workspace, what)?;

@@ -123,11 +123,20 @@ impl Boxed {
             ("TELOXIDE_API_URL", world.api.url()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        let project = format!("dmt-boxed-{}", std::process::id());
+        let project = Self::project();
         let boxed = Self { project, user, variables, more: path("more.yml"), _directory: directory };
         boxed.also(&json!({}));
         boxed.compose(&["build", "--quiet"]);
         boxed
+    }
+
+    fn project() -> String {
+        format!("dmt-boxed-{}", std::process::id())
+    }
+
+    /// The name of its container.
+    pub(crate) fn name() -> String {
+        format!("{}-dockmaster-1", Self::project())
     }
 
     /// What the test changes of the service: where it is built from, and this.
