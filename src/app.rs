@@ -106,7 +106,9 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
     let (desk, history) = (house.desk.clone(), house.history.clone());
     // The same token stops the desk and the chats: at its end the front end waits for what it began, and tells the outcomes.
     let ran = telegram::run(bot, parts.token, desk, history, now, parts.shutdown, parts.activity).await;
-    house.close().await;
+    let at_once = CancellationToken::new();
+    at_once.cancel();
+    house.close(&at_once).await;
     ran.map_err(|error| match error {
         TelegramError::WrongToken(_) => AppError::Setting(error.to_string()),
         TelegramError::History(_) => AppError::Failed(error.to_string()),

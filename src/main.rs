@@ -59,6 +59,8 @@ fn variable(name: &str) -> Option<String> {
 fn start_logging(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    // It would print that, too, and panic where standard error is closed.
+    let builder = builder.log_internal_errors(false);
     if variable("DOCKMASTER_LOG").as_deref() == Some("json") {
         builder.json().init();
     } else {
@@ -70,28 +72,45 @@ fn start_logging(default: &str) {
 const CUT_OFF: &str = "asked twice: what runs is cut off; the next start ends what is left of it and tells the chat";
 const LEFT: &str = "asked twice: where a dockmaster runs, the operation goes on there; what this one did itself is cut off, and the next start puts it right";
 
-/// Cancelled by SIGTERM or SIGINT. A second one ends at once.
+/// Cancelled by SIGTERM or SIGINT, and by SIGHUP (a terminal that is closed) unless that is ignored (`nohup`). A second one
+/// ends at once.
 fn shutdown_on_signals(twice: &'static str) -> Result<CancellationToken, AppError> {
     let failed = |e| AppError::Failed(format!("Signals cannot be heard: {e}."));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup()).map_err(failed)?) };
+    let mut asked = async move || {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = hung_up => {}
+        }
+    };
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("asked to stop; a running step is finished first, a second signal ends at once");
+        asked().await;
         token.cancel();
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        tracing::info!("asked to stop; a running step is finished first, a second signal ends at once");
+        asked().await;
         tracing::warn!("{twice}");
         std::process::exit(1);
     });
     Ok(shutdown)
+}
+
+/// Whether whoever started this wants it to outlive the terminal.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // The first bit stands for the first signal, which SIGHUP is.
+    ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & 1 == 1)
 }
 
 async fn run(arguments: RunArguments) -> Result<(), AppError> {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, AppError, House, Reader};
-use crate::console::{Client, Consent, Console, Exit, Stop, Typed};
+use crate::console::{Client, Consent, Console, Exit, Size, Stop, Typed, harmless};
 use crate::domain::project::Strategy;
 use crate::domain::request::Kind;
 use crate::domain::text::span;
@@ -46,27 +46,37 @@ enum Worker {
 /// There is nobody who could do it.
 pub async fn run(command: TerminalCommand, docker_host: Option<String>, interrupted: CancellationToken) -> Result<Exit, AppError> {
     let (place, needs) = place(&command);
+    let follows = matches!(&command, TerminalCommand::Logs(arguments) if arguments.follow);
     let (worker, client) = reach(&place, needs, docker_host, &interrupted).await?;
     let (mut out, mut err) = (io::stdout(), io::stderr());
-    let console = Console { client, out: &mut out, err: &mut err, clock: app::now, json: place.json, columns: columns() };
-    let ended = carry_out(command, console, &interrupted).await;
-    match worker {
-        Worker::Running => {}
-        Worker::Reader(reader) => reader.close().await,
-        // What others asked of this one meanwhile comes to its end first.
-        Worker::House(house) => house.close().await,
-    }
-    match ended {
-        Ok(exit) => Ok(exit),
+    let console = Console { client, out: &mut out, err: &mut err, clock: app::now, json: place.json, size: size() };
+    let ended = tokio::select! {
+        ended = carry_out(command, console, &interrupted) => ended,
+        // Whoever only looks may stop at any time; an operation asks for a cancel, and a log that is followed ends well.
+        () = interrupted.cancelled(), if needs != Needs::Hands && !follows => Ok(Exit::Cancelled),
+    };
+    let ended = match ended {
         // Whoever read it has read enough: `dockmaster logs | head`.
-        Err(Stop::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+        Err(Stop::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe && needs != Needs::Hands => Ok(Exit::Done),
         Err(Stop::Print(error)) => Err(AppError::Failed(format!("Nothing can be printed: {error}."))),
         Err(Stop::Said(exit, said)) => {
             // Standard error may be closed; there is nobody left to tell then.
-            let _ = writeln!(err, "dockmaster: {said}");
+            let _ = writeln!(err, "dockmaster: {}", harmless(&said));
             Ok(exit)
         }
+        Ok(exit) => Ok(exit),
+    };
+    match worker {
+        Worker::Running => {}
+        Worker::Reader(reader) => reader.close().await,
+        Worker::House(house) => {
+            if house.desk.is_busy() {
+                let _ = writeln!(err, "dockmaster: waiting for what others began through this; Ctrl-C ends that after its running step");
+            }
+            house.close(&interrupted).await;
+        }
     }
+    ended
 }
 
 fn place(command: &TerminalCommand) -> (Place, Needs) {
@@ -89,7 +99,7 @@ async fn reach(
     docker_host: Option<String>,
     interrupted: &CancellationToken,
 ) -> Result<(Worker, Client), AppError> {
-    if answers(&place.data).await {
+    if answers(&place.data).await? {
         return Ok((Worker::Running, client(&place.data)?));
     }
     match needs {
@@ -113,11 +123,14 @@ async fn alone(place: &Place, docker_host: Option<String>, interrupted: &Cancell
             let house = House::open(lock, configuration, docker_host, place.data.clone(), CancellationToken::new()).await?;
             if house.desk.is_busy() {
                 tracing::warn!("what an earlier run left is put right first");
-                house.desk.settled().await;
+                tokio::select! {
+                    () = house.desk.at_rest() => {}
+                    () = interrupted.cancelled() => {}
+                }
             }
             return Ok((Worker::House(Box::new(house)), client(&place.data)?));
         }
-        if answers(&place.data).await {
+        if answers(&place.data).await? {
             return Ok((Worker::Running, client(&place.data)?));
         }
         let silent = || AppError::Failed(format!("Another dockmaster has {} and does not answer.", place.data.display()));
@@ -129,10 +142,13 @@ async fn alone(place: &Place, docker_host: Option<String>, interrupted: &Cancell
     }
 }
 
-async fn answers(data: &Path) -> bool {
+/// Whether a dockmaster answers in a data directory.
+async fn answers(data: &Path) -> Result<bool, AppError> {
+    let unknown = |e: io::Error| AppError::Failed(format!("Whether a dockmaster runs on {} cannot be told: {e}.", data.display()));
     match socket::Place::below(data) {
-        Ok(place) => place.is_answered().await,
-        Err(_) => false,
+        Ok(place) => place.is_answered().await.map_err(unknown),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(unknown(error)),
     }
 }
 
@@ -186,9 +202,10 @@ fn consent(how: &How, json: bool) -> Consent {
     }
 }
 
-/// The terminal's width.
-fn columns() -> Option<usize> {
+/// How big the terminal is.
+fn size() -> Option<Size> {
     let out = io::stdout();
     let size = if out.is_terminal() { rustix::termios::tcgetwinsize(&out).ok() } else { None };
-    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    let size = size.map(|size| Size { columns: usize::from(size.ws_col), rows: usize::from(size.ws_row) });
+    size.filter(|size| size.columns > 0 && size.rows > 0)
 }

@@ -20,8 +20,9 @@ use crate::history::lock::{DataLock, Holder, LockError};
 use crate::http::socket;
 use crate::operations::{Desk, Tools, Vitals, random_name, recover};
 
-/// How long a running step may take to end when dockmaster is asked to stop.
-const FINISH_LIMIT: Duration = Duration::from_secs(60);
+/// How long operations may take to end when dockmaster is asked to stop: the desk ends them after the running step, which
+/// has a limit of its own. Whoever has no time for that asks twice.
+const FINISH_LIMIT: Duration = Duration::from_secs(3_600);
 /// The history, below the data directory.
 const DATABASE: &str = "dockmaster.db";
 /// How often old rows of the history are taken away.
@@ -135,6 +136,7 @@ pub struct House {
     pub(super) history: History,
     /// Whether there is a Compose program.
     pub(super) composes: bool,
+    stopping: CancellationToken,
     control: socket::Served,
     _chores: [AbortOnDropHandle<()>; 2],
     _configuration: watch::Sender<Arc<Configuration>>,
@@ -155,8 +157,11 @@ impl House {
         stopping: CancellationToken,
     ) -> Result<Self, AppError> {
         let history = History::open(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
-        let (place, copy) = (data.clone(), history.clone());
-        let tools = Workshop { docker_host, data, elsewhere: None, history: copy, stopping }.tools().await?;
+        let (place, copy, stop) = (data.clone(), history.clone(), stopping.clone());
+        let tools = Workshop { docker_host, data, elsewhere: None, history: copy, stopping: stop }.tools().await?;
+        // Before anything is begun that would be cut off where this fails; and served after what was left has its turn.
+        let control = socket::bind(&place)
+            .map_err(|e| AppError::Failed(format!("The control socket in {} cannot be made: {e}.", place.display())))?;
         let unordered = |e| AppError::Failed(format!("What an earlier run left cannot be put in order: {e}."));
         let cut_off = recover(&tools).await.map_err(unordered)?;
         history.prune(now()).await.map_err(|e| AppError::Failed(format!("{e}.")))?;
@@ -166,13 +171,19 @@ impl House {
         let (sender, receiver) = watch::channel(Arc::new(configuration));
         let desk = Arc::new(Desk::new(receiver, tools));
         desk.resume(cut_off).await.map_err(unordered)?;
-        let control = socket::serve(&place, desk.clone())
-            .map_err(|e| AppError::Failed(format!("The control socket in {} cannot be made: {e}.", place.display())))?;
-        Ok(Self { desk, history, composes, control, _chores: chores, _configuration: sender, _lock: lock })
+        let control = control.serve(desk.clone());
+        Ok(Self { desk, history, composes, stopping, control, _chores: chores, _configuration: sender, _lock: lock })
     }
 
-    /// Waits until what runs has ended, and lets go. Call it after `stopping` was cancelled, or when nothing new is wanted.
-    pub async fn close(self) {
+    /// Takes nothing new, waits until what runs has ended, and lets go. Until `hurry` is cancelled what runs may go on to its
+    /// end; then it ends after its running step.
+    pub async fn close(self, hurry: &CancellationToken) {
+        self.desk.refuse_new();
+        tokio::select! {
+            () = self.desk.at_rest() => {}
+            () = hurry.cancelled() => {}
+        }
+        self.stopping.cancel();
         if tokio::time::timeout(FINISH_LIMIT, self.desk.finish()).await.is_err() {
             tracing::error!("an operation did not end in time; the next start says how far it came");
         }
@@ -227,6 +238,7 @@ impl Drop for Scratch {
 #[derive(Debug)]
 pub struct Reader {
     control: socket::Served,
+    stopping: CancellationToken,
     scratch: Scratch,
 }
 
@@ -245,10 +257,11 @@ impl Reader {
         let history = History::copy(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
         let no_place = |e| AppError::Failed(format!("There is no place for temporary files: {e}."));
         let scratch = Scratch::new().map_err(no_place)?;
-        let tools = Workshop { docker_host, data, elsewhere: Some(scratch.0.clone()), history, stopping }.tools().await?;
+        let stop = stopping.clone();
+        let tools = Workshop { docker_host, data, elsewhere: Some(scratch.0.clone()), history, stopping: stop }.tools().await?;
         let (_, receiver) = watch::channel(Arc::new(configuration));
-        let control = socket::serve(&scratch.0, Arc::new(Desk::new(receiver, tools))).map_err(no_place)?;
-        Ok(Self { control, scratch })
+        let control = socket::bind(&scratch.0).map_err(no_place)?.serve(Arc::new(Desk::new(receiver, tools)));
+        Ok(Self { control, stopping, scratch })
     }
 
     /// The directory that its control socket is in.
@@ -258,6 +271,7 @@ impl Reader {
 
     /// Ends it.
     pub async fn close(self) {
+        self.stopping.cancel();
         self.control.end().await;
     }
 }

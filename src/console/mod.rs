@@ -14,6 +14,11 @@ pub use names::Typed;
 pub use operate::Consent;
 
 use crate::domain::Millis;
+use crate::domain::redact::clean_line;
+
+/// What commands of the chat begin with, and those that a terminal has, too.
+const CHAT: &str = "/docker_";
+const COMMANDS: [&str; 10] = ["status", "logs", "restart", "start", "stop", "deploy", "rollback", "releases", "history", "cancel"];
 
 /// How a command ended, for scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +69,18 @@ impl From<io::Error> for Stop {
 impl From<Trouble> for Stop {
     fn from(trouble: Trouble) -> Self {
         let exit = if trouble.is_busy() { Exit::Busy } else { Exit::Failed };
+        let exit = if trouble.code() == Some(crate::http::problem::Code::Malformed) { Exit::Usage } else { exit };
         Self::Said(exit, for_terminal(&trouble.to_string()))
     }
+}
+
+/// How big a terminal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Its width.
+    pub columns: usize,
+    /// Its height.
+    pub rows: usize,
 }
 
 /// A terminal or a pipe, and the dockmaster that it talks to.
@@ -80,11 +95,49 @@ pub struct Console<'a> {
     pub clock: fn() -> Millis,
     /// Whether answers are JSON.
     pub json: bool,
-    /// How many columns the terminal has; none where standard output is none.
-    pub columns: Option<usize>,
+    /// How big the terminal is; none where standard output is none.
+    pub size: Option<Size>,
+}
+
+/// A text as a terminal may get it: names and reasons come from files that others write, and a terminal obeys what it is
+/// sent.
+pub fn harmless(text: &str) -> String {
+    text.split('\n').map(|line| clean_line(line.as_bytes())).collect::<Vec<_>>().join("\n")
 }
 
 /// Texts name commands as the chat has them; here they have other names.
 fn for_terminal(text: &str) -> String {
-    text.replace("/docker_", "dockmaster ")
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(CHAT) {
+        let (before, command) = (&rest[..at], &rest[at + CHAT.len()..]);
+        let word: String = command.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == '.').collect();
+        // Not in the middle of a path, nor of what only begins like one.
+        let alone = before.chars().next_back().is_none_or(|c| c.is_whitespace() || "(“\"'".contains(c));
+        let known = COMMANDS.contains(&word.trim_end_matches('.'));
+        shown.push_str(before);
+        shown.push_str(if alone && known { "dockmaster " } else { CHAT });
+        rest = command;
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_called_as_they_are_typed_here() {
+        let said = "See /docker_releases shop. Then /docker_rollback shop 2 (/docker_status).";
+        assert_eq!(for_terminal(said), "See dockmaster releases shop. Then dockmaster rollback shop 2 (dockmaster status).");
+        for path in ["etc/docker_run.sh", "/docker_status.txt", "/docker_nothing", "a/docker_logs"] {
+            assert_eq!(for_terminal(path), path);
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_does_not_reach_it() {
+        let hostile = "newly asks for X\u{1b}[2K\u{1b}[1A\u{1b}[8mHIDDEN\u{1b}]0;owned\u{7}\r\nnext\u{9b}31m \u{202e}line";
+        assert_eq!(harmless(hostile), "newly asks for XHIDDEN\nnext31m line");
+    }
 }

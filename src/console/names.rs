@@ -103,7 +103,11 @@ mod tests {
             description: None,
             enabled: !name.starts_with('-'),
         };
-        Projects { default: default.map(|d| ProjectName::new(d).unwrap()), projects: names.iter().map(line).collect() }
+        Projects {
+            default: default.map(|d| ProjectName::new(d).unwrap()),
+            projects: names.iter().map(line).collect(),
+            confirm_within: 60_000,
+        }
     }
 
     fn said(stop: Stop) -> String {

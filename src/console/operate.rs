@@ -53,9 +53,14 @@ impl Console<'_> {
     /// # Errors
     /// What it came to instead.
     pub async fn operate(&mut self, kind: Kind, typed: &Typed, consent: Consent, interrupted: &CancellationToken) -> Result<Exit, Stop> {
-        let (project, ask) = self.projects().await?.ask(kind, typed)?;
+        let projects = self.projects().await?;
+        let (project, ask) = projects.ask(kind, typed)?;
+        let within = Duration::from_millis(projects.confirm_within);
         let path = format!("/projects/{project}/operations");
-        let mut plan: Plan = self.client.post(&path, &ask).await?;
+        let mut plan: Plan = tokio::select! {
+            plan = self.client.post(&path, &ask) => plan?,
+            () = interrupted.cancelled() => return Err(unconfirmed("Nothing was done.")),
+        };
         if consent == Consent::DryRun {
             self.remark(&project).await?;
             if self.json {
@@ -75,7 +80,7 @@ impl Console<'_> {
                 }
                 return Ok(Exit::Done);
             }
-            self.confirmed(&plan, consent, interrupted).await?;
+            self.confirmed(&plan, consent, within, interrupted).await?;
             let submitted = self.client.post::<Begun>(&path, &Ask { digest: Some(plan.digest.clone()), ..ask.clone() }).await;
             match submitted {
                 Ok(begun) => break begun,
@@ -91,11 +96,15 @@ impl Console<'_> {
                         ));
                     }
                 },
+                Err(trouble @ Trouble::Silent(_)) => {
+                    let said = format!("{trouble}\nWhether it has begun is not known; dockmaster history {project} says.");
+                    return Err(Stop::Said(Exit::Failed, said));
+                }
                 Err(trouble) => return Err(trouble.into()),
             }
         };
         let view = self.see_through(&project, begun.id, interrupted).await?;
-        self.conclude(&plan, &view)
+        Ok(self.conclude(&plan, &view))
     }
 
     fn print_plan(&mut self, plan: &Plan) -> io::Result<()> {
@@ -112,9 +121,9 @@ impl Console<'_> {
         Ok(())
     }
 
-    async fn confirmed(&mut self, plan: &Plan, consent: Consent, interrupted: &CancellationToken) -> Result<(), Stop> {
-        let unconfirmed = |said: &str| Stop::Said(Exit::Unconfirmed, said.to_owned());
+    async fn confirmed(&mut self, plan: &Plan, consent: Consent, within: Duration, interrupted: &CancellationToken) -> Result<(), Stop> {
         match consent {
+            Consent::Given if interrupted.is_cancelled() => return Err(unconfirmed("Nothing was done.")),
             Consent::Given => return Ok(()),
             Consent::Asked => {}
             Consent::Nobody | Consent::DryRun => {
@@ -124,7 +133,13 @@ impl Console<'_> {
         write!(self.err, "\n{}? [yes/no] ", plan.kind().verb())?;
         self.err.flush()?;
         let answer = tokio::select! {
-            answer = line() => answer?,
+            // What cannot be read is no yes.
+            answer = line() => answer.unwrap_or_default(),
+            // Meanwhile nobody else could work here.
+            () = tokio::time::sleep(within) => {
+                writeln!(self.err)?;
+                return Err(unconfirmed("Nobody answered in time; nothing was done."));
+            }
             () = interrupted.cancelled() => {
                 writeln!(self.err)?;
                 String::new()
@@ -143,16 +158,20 @@ impl Console<'_> {
             Stop::Said(Exit::Failed, said)
         };
         let mut events = self.client.events(&format!("/operations/{id}/events")).await.map_err(|t| lost(&t))?;
-        let mut screen = Screen::new(self.columns.filter(|_| !self.json));
+        let mut screen = Screen::new(self.size.filter(|_| !self.json));
         let (mut cancelled, mut last) = (false, None::<OperationView>);
+        // A reader that went away is no reason to look away.
+        let mut heard = !self.json;
         loop {
             let seen = tokio::select! {
                 seen = next(&mut events) => Some(seen.map_err(|t| lost(&t))?),
                 () = tokio::time::sleep(REDRAW), if screen.is_live() => None,
                 () = interrupted.cancelled(), if !cancelled => {
                     cancelled = true;
-                    writeln!(self.err, "dockmaster: cancelling; once more leaves it to itself")?;
                     self.client.post::<Option<Busy>>(&format!("/projects/{project}/cancel"), &()).await.map_err(|t| lost(&t))?;
+                    // Nobody may be there to read it.
+                    let _ = writeln!(self.err, "dockmaster: cancelling; once more leaves it to itself");
+                    screen.leave();
                     None
                 }
             };
@@ -162,9 +181,7 @@ impl Console<'_> {
                 None => {}
             }
             if let Some(view) = &last {
-                if !self.json {
-                    screen.show(view, (self.clock)(), self.out)?;
-                }
+                heard = heard && screen.show(view, (self.clock)(), self.out).is_ok();
                 if view.ended.is_some() {
                     return Ok(view.clone());
                 }
@@ -172,21 +189,29 @@ impl Console<'_> {
         }
     }
 
-    fn conclude(&mut self, plan: &Plan, view: &OperationView) -> Result<Exit, Stop> {
-        let Some((at, outcome)) = &view.ended else { return Ok(Exit::Failed) };
-        if self.json {
-            self.print_json(&Told { plan, operation: Some(view) })?;
+    /// The outcome. How the command ends is what the operation came to, whether or not anybody reads it.
+    fn conclude(&mut self, plan: &Plan, view: &OperationView) -> Exit {
+        let Some((at, outcome)) = &view.ended else { return Exit::Failed };
+        let told = if self.json {
+            self.print_json(&Told { plan, operation: Some(view) })
         } else {
-            writeln!(self.out)?;
             let took = at.saturating_sub(view.started);
-            self.print(&words::outcome(view.id, view.kind, &view.target, &view.actor, took, outcome))?;
+            let text = words::outcome(view.id, view.kind, &view.target, &view.actor, took, outcome);
+            writeln!(self.out).and_then(|()| self.print(&text))
+        };
+        if let Err(error) = told {
+            tracing::debug!(%error, "nobody reads the outcome");
         }
-        Ok(match outcome.verdict {
+        match outcome.verdict {
             Verdict::Succeeded => Exit::Done,
             Verdict::Failed => Exit::Failed,
             Verdict::Cancelled | Verdict::Interrupted => Exit::Cancelled,
-        })
+        }
     }
+}
+
+fn unconfirmed(said: &str) -> Stop {
+    Stop::Said(Exit::Unconfirmed, said.to_owned())
 }
 
 async fn next(events: &mut Events) -> Result<Option<OperationView>, Trouble> {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::{Size, harmless};
 use crate::domain::Millis;
 use crate::domain::event::Progress;
 use crate::domain::text::duration;
@@ -11,8 +12,8 @@ use crate::domain::words;
 /// What is shown of one operation.
 #[derive(Debug)]
 pub(super) struct Screen {
-    /// The terminal's width; none in a pipe.
-    columns: Option<usize>,
+    /// The terminal's size; none in a pipe.
+    size: Option<Size>,
     /// How many lines were drawn last.
     drawn: usize,
     steps: Vec<StepView>,
@@ -20,31 +21,39 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(columns: Option<usize>) -> Self {
-        Self { columns, drawn: 0, steps: Vec::new(), services: Vec::new() }
+    pub(super) fn new(size: Option<Size>) -> Self {
+        Self { size, drawn: 0, steps: Vec::new(), services: Vec::new() }
     }
 
     /// Whether time alone is worth drawing again for.
     pub(super) fn is_live(&self) -> bool {
-        self.columns.is_some()
+        self.size.is_some()
+    }
+
+    /// Something else was written below: what was drawn stays above it.
+    pub(super) fn leave(&mut self) {
+        self.drawn = 0;
     }
 
     /// Shows how it stands.
     pub(super) fn show(&mut self, view: &OperationView, now: Millis, out: &mut dyn Write) -> io::Result<()> {
-        match self.columns {
-            Some(columns) => self.draw(view, now, columns, out),
+        match self.size {
+            Some(size) => self.draw(view, now, size, out),
             None => self.tell(view, out),
         }
     }
 
-    fn draw(&mut self, view: &OperationView, now: Millis, columns: usize, out: &mut dyn Write) -> io::Result<()> {
-        let text = words::progress(view, now).to_plain();
+    fn draw(&mut self, view: &OperationView, now: Millis, size: Size, out: &mut dyn Write) -> io::Result<()> {
+        let text = harmless(&words::progress(view, now).to_plain());
+        let lines: Vec<&str> = text.lines().collect();
+        // What has left the screen at its top cannot be drawn over.
+        let shown = &lines[lines.len().saturating_sub(size.rows.saturating_sub(1).max(1))..];
         if self.drawn > 0 {
             write!(out, "\x1b[{}A\x1b[0J", self.drawn)?;
         }
         self.drawn = 0;
-        for line in text.lines() {
-            writeln!(out, "{}", fitting(line, columns))?;
+        for line in shown {
+            writeln!(out, "{}", fitting(line, size.columns))?;
             self.drawn += 1;
         }
         out.flush()
@@ -60,16 +69,16 @@ impl Screen {
             let note = step.note.as_ref().map_or(String::new(), |note| format!(" ({note})"));
             match step.progress {
                 Progress::Waiting => {}
-                Progress::Working => writeln!(out, "… {}", step.label)?,
-                Progress::Done => writeln!(out, "✅ {}{note}{took}", step.label)?,
-                Progress::Failed => writeln!(out, "❌ {}{took}", step.label)?,
+                Progress::Working => writeln!(out, "{}", harmless(&format!("… {}", step.label)))?,
+                Progress::Done => writeln!(out, "{}", harmless(&format!("✅ {}{note}{took}", step.label)))?,
+                Progress::Failed => writeln!(out, "{}", harmless(&format!("❌ {}{took}", step.label)))?,
             }
         }
         for service in &view.services {
             let known = self.services.iter().any(|s| s == service);
             if !known && matches!(service.progress, Progress::Done | Progress::Failed) {
                 let light = if service.progress == Progress::Done { "🟢" } else { "🔴" };
-                writeln!(out, "{light} {}: {}", service.service, service.seen)?;
+                writeln!(out, "{}", harmless(&format!("{light} {}: {}", service.service, service.seen)))?;
             }
         }
         (self.steps, self.services) = (view.steps.clone(), view.services.clone());
@@ -126,10 +135,10 @@ mod tests {
 
     #[test]
     fn on_a_terminal_it_is_drawn_over() {
-        let (mut screen, mut out, view) = (Screen::new(Some(12)), Vec::new(), view());
+        let (mut screen, mut out, view) = (Screen::new(Some(Size { columns: 12, rows: 3 })), Vec::new(), view());
         screen.show(&view, 2_000, &mut out).unwrap();
         let first = String::from_utf8(out.clone()).unwrap();
-        assert!(!first.contains('\x1b') && first.lines().all(|l| l.chars().count() < 12), "{first}");
+        assert!(!first.contains('\x1b') && first.lines().count() == 2 && first.lines().all(|l| l.chars().count() < 12), "{first}");
         screen.show(&view, 3_000, &mut out).unwrap();
         let second = String::from_utf8(out).unwrap();
         assert!(second[first.len()..].starts_with(&format!("\x1b[{}A\x1b[0J", first.lines().count())), "{second:?}");

@@ -7,8 +7,8 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Console, Exit, Stop, for_terminal};
-use crate::domain::health::Health;
+use super::{Console, Exit, Stop, for_terminal, harmless};
+use crate::domain::health::{Health, Part};
 use crate::domain::project::ProjectName;
 use crate::domain::status::{Busy, ProjectStatus};
 use crate::domain::text::{Text, duration};
@@ -31,11 +31,14 @@ impl Console<'_> {
     }
 
     pub(super) fn print(&mut self, text: &Text) -> io::Result<()> {
-        writeln!(self.out, "{}", for_terminal(text.to_plain().trim_end()))
+        writeln!(self.out, "{}", harmless(&for_terminal(text.to_plain().trim_end())))
     }
 
     pub(super) fn print_json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        writeln!(self.out, "{}", serde_json::to_string_pretty(value)?)
+        let text = serde_json::to_string_pretty(value)?;
+        // JSON lets these stand as they are, and a terminal obeys them. They are nowhere but in strings.
+        let harmless = |c: char| if ('\u{7f}'..='\u{9f}').contains(&c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+        writeln!(self.out, "{}", text.chars().map(harmless).collect::<String>())
     }
 
     /// How a project stands; with none named and none that is meant, or with `all`, a line each.
@@ -182,11 +185,14 @@ impl Console<'_> {
     /// What it came to instead.
     pub async fn health(&mut self) -> Shown {
         let health: Health = self.client.get_any("/health", HEALTH_LIMIT).await?;
+        if !health.parts.iter().any(|part| part.part == Part::Telegram) {
+            return Err(Stop::Said(Exit::Failed, "No bot runs here; another command is at work.".to_owned()));
+        }
         if self.json {
             self.print_json(&health)?;
         } else {
             for part in &health.parts {
-                let (mark, seen) = if part.well { ("🟢", "heard from") } else { ("🔴", "silent since") };
+                let (mark, seen) = if part.well { ("🟢", "heard from") } else { ("🔴", "last heard from") };
                 writeln!(self.out, "{mark} {}: {seen} {} ago", part.part.word(), duration(part.silent))?;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -11,10 +11,11 @@ use rustix::io::Errno;
 /// The most that is read of a lock file.
 const PID_MAX: u64 = 32;
 
-/// Holds a data directory. The lock is the kernel's: it ends with this value or with the process, however it ends.
+/// Holds a data directory. The lock is the kernel's: it ends with this value or with the process, however it ends. What is
+/// written in the file is overwritten by the next holder.
 #[derive(Debug)]
 pub struct DataLock {
-    file: File,
+    _file: File,
 }
 
 /// Who takes a data directory.
@@ -48,6 +49,14 @@ pub enum LockError {
         /// Whether they will be done soon.
         soon_done: bool,
     },
+    /// It is somebody else's, and we are root.
+    #[error("the data directory {} belongs to another user ({owner}): do it as that user (sudo -u '#{owner}' dockmaster ..)", dir.display())]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
     /// It could not be made or locked.
     #[error("the data directory {} cannot be used: {source}", dir.display())]
     Io {
@@ -72,9 +81,16 @@ impl DataLock {
             Err(error) if !dir.is_dir() => return Err(failed(error)),
             _ => {}
         }
+        let owner = std::fs::metadata(dir).map_err(failed)?.uid();
+        // What root makes there its owner could not use any more; and what its owner put there is not for root to trust.
+        if holder == Holder::Command && rustix::process::geteuid().is_root() && owner != 0 {
+            return Err(LockError::Foreign { dir: dir.to_owned(), owner });
+        }
         // Closed on exec, as all our files are: a process that outlives us does not keep the lock.
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(dir.join("lock")).map_err(failed)?;
+        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_link);
+        let mut file = options.open(dir.join("lock")).map_err(failed)?;
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
@@ -84,21 +100,15 @@ impl DataLock {
                     let read = (&file).take(PID_MAX).read_to_string(&mut written);
                     let mut words = read.map_or("", |_| written.as_str()).split_whitespace();
                     let pid = words.next().and_then(|pid| pid.parse().ok());
-                    let soon_done = words.next() == Some(Holder::Command.word());
+                    // Who has not written anything down yet is asked again.
+                    let soon_done = words.next().is_none_or(|word| word == Holder::Command.word());
                     return Err(LockError::Taken { dir: dir.to_owned(), pid, soon_done });
                 }
                 Err(error) => return Err(failed(error.into())),
             }
         }
         file.set_len(0).and_then(|()| writeln!(file, "{} {}", std::process::id(), holder.word())).map_err(failed)?;
-        Ok(Self { file })
-    }
-}
-
-impl Drop for DataLock {
-    fn drop(&mut self) {
-        // So that nobody is told of a process that is gone. What a kill leaves is overwritten by the next one.
-        let _ = self.file.set_len(0);
+        Ok(Self { _file: file })
     }
 }
 
@@ -119,7 +129,7 @@ mod tests {
         let refused = refused.to_string();
         let expected = format!("another dockmaster (pid {}) uses this data directory ({})", std::process::id(), dir.display());
         assert_eq!(refused, expected);
-        assert!(rustix::io::fcntl_getfd(&first.file).unwrap().contains(rustix::io::FdFlags::CLOEXEC), "no child keeps it");
+        assert!(rustix::io::fcntl_getfd(&first._file).unwrap().contains(rustix::io::FdFlags::CLOEXEC), "no child keeps it");
         drop(first);
         // A longer number that somebody left must not shine through.
         std::fs::write(dir.join("lock"), "99999999999999\n").unwrap();

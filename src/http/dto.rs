@@ -16,6 +16,8 @@ pub struct Projects {
     pub default: Option<ProjectName>,
     /// All of them, by name.
     pub projects: Vec<ProjectLine>,
+    /// How long somebody who is asked has to confirm, in milliseconds.
+    pub confirm_within: u64,
 }
 
 /// One of them.

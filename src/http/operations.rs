@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::dto::{Ask, Begun};
 use super::problem::Problem;
-use super::reads::{Answer, problem, project};
+use super::reads::{Answer, Typed, problem, project};
 use crate::domain::access::Actor;
 use crate::domain::status::Busy;
 use crate::domain::view::OperationView;
@@ -27,10 +27,10 @@ const PACE: Duration = Duration::from_millis(100);
 pub(super) async fn ask(
     State(desk): State<Arc<Desk>>,
     Extension(actor): Extension<Actor>,
-    Path(typed): Path<String>,
+    typed: Typed,
     asked: Result<Json<Ask>, JsonRejection>,
 ) -> Answer<Response> {
-    let name = project(&typed)?;
+    let name = project(typed)?;
     let Json(asked) = asked.map_err(|rejected| Problem::malformed(rejected.body_text()))?;
     let request = asked
         .request(name)
@@ -38,19 +38,18 @@ pub(super) async fn ask(
     match &asked.digest {
         None => Ok(Json(desk.plan(&actor, &request).await.map_err(problem(&desk))?).into_response()),
         Some(digest) => {
-            let running = desk.submit(&actor, &request, digest, None).await.map_err(problem(&desk))?;
+            // In a task of its own: whoever asks may go away in the middle of it, and what is begun must be run.
+            let (worker, digest) = (desk.clone(), digest.clone());
+            let submitted = tokio::spawn(async move { worker.submit(&actor, &request, &digest, None).await }).await;
+            let running = submitted.map_err(|_| Problem::died())?.map_err(problem(&desk))?;
             Ok((StatusCode::ACCEPTED, Json(Begun { id: running.id })).into_response())
         }
     }
 }
 
 /// Ends what runs on a project; null where nothing does.
-pub(super) async fn cancel(
-    State(desk): State<Arc<Desk>>,
-    Extension(actor): Extension<Actor>,
-    Path(typed): Path<String>,
-) -> Answer<Json<Option<Busy>>> {
-    let name = project(&typed)?;
+pub(super) async fn cancel(State(desk): State<Arc<Desk>>, Extension(actor): Extension<Actor>, typed: Typed) -> Answer<Json<Option<Busy>>> {
+    let name = project(typed)?;
     desk.cancel(&actor, &name).map(Json).map_err(problem(&desk))
 }
 

@@ -85,6 +85,12 @@ impl Problem {
         Box::new(Self::new(Code::Missing, detail))
     }
 
+    /// A mistake of ours.
+    pub(super) fn died() -> Box<Self> {
+        let status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+        Box::new(Self { status, ..Self::new(Code::Failed, "dockmaster made a mistake of its own; its log has the details.") })
+    }
+
     /// The address is right, and what is to be done with it is not.
     pub(super) fn wrong_method() -> Box<Self> {
         let status = StatusCode::METHOD_NOT_ALLOWED.as_u16();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, Sse};
@@ -28,9 +28,13 @@ pub(super) fn problem(desk: &Desk) -> impl Fn(Refusal) -> Box<Problem> {
     move |refusal| Problem::of(refusal, now)
 }
 
+/// What an address has in the place of a project's name.
+pub(super) type Typed = Result<Path<String>, PathRejection>;
+
 /// The project that an address names.
-pub(super) fn project(typed: &str) -> Answer<ProjectName> {
-    ProjectName::new(typed).map_err(|_| Problem::not_found(format!("There is no project {typed:?}.")))
+pub(super) fn project(typed: Typed) -> Answer<ProjectName> {
+    let Path(typed) = typed.map_err(|_| Problem::not_found("There is no such project."))?;
+    ProjectName::new(&typed).map_err(|_| Problem::not_found(format!("There is no project {typed:?}.")))
 }
 
 pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Response {
@@ -43,43 +47,43 @@ pub(super) async fn projects(State(desk): State<Arc<Desk>>) -> Json<Projects> {
     let config = desk.configuration();
     let line =
         |p: &crate::domain::project::Project| ProjectLine { name: p.name.clone(), description: p.description.clone(), enabled: p.enabled };
-    Json(Projects { default: config.implied().map(|p| p.name.clone()), projects: config.projects.values().map(line).collect() })
+    Json(Projects {
+        default: config.implied().map(|p| p.name.clone()),
+        projects: config.projects.values().map(line).collect(),
+        confirm_within: u64::try_from(config.confirm_timeout.as_millis()).unwrap_or(u64::MAX),
+    })
 }
 
-pub(super) async fn status(
-    State(desk): State<Arc<Desk>>,
-    Extension(actor): Extension<Actor>,
-    Path(typed): Path<String>,
-) -> Answer<Json<ProjectStatus>> {
-    let name = project(&typed)?;
+pub(super) async fn status(State(desk): State<Arc<Desk>>, Extension(actor): Extension<Actor>, typed: Typed) -> Answer<Json<ProjectStatus>> {
+    let name = project(typed)?;
     desk.status(&actor, &name).await.map(Json).map_err(problem(&desk))
 }
 
 pub(super) async fn releases(
     State(desk): State<Arc<Desk>>,
     Extension(actor): Extension<Actor>,
-    Path(typed): Path<String>,
+    typed: Typed,
 ) -> Answer<Json<Vec<ReleaseRow>>> {
-    let name = project(&typed)?;
+    let name = project(typed)?;
     desk.releases(&actor, &name).await.map(Json).map_err(problem(&desk))
 }
 
 pub(super) async fn history(
     State(desk): State<Arc<Desk>>,
     Extension(actor): Extension<Actor>,
-    Path(typed): Path<String>,
+    typed: Typed,
 ) -> Answer<Json<Vec<HistoryRow>>> {
-    let name = project(&typed)?;
+    let name = project(typed)?;
     desk.history(&actor, &name).await.map(Json).map_err(problem(&desk))
 }
 
 pub(super) async fn logs(
     State(desk): State<Arc<Desk>>,
     Extension(actor): Extension<Actor>,
-    Path(typed): Path<String>,
+    typed: Typed,
     asked: Result<Query<LogAsk>, QueryRejection>,
 ) -> Answer<Response> {
-    let name = project(&typed)?;
+    let name = project(typed)?;
     let Query(asked) = asked.map_err(|rejected| Problem::malformed(rejected.body_text()))?;
     let follow = asked.follow;
     let query = asked.query(name).ok_or_else(|| Problem::malformed(format!("From 1 to {LINES_MAX} lines can be had.")))?;

@@ -1,9 +1,9 @@
 //! The control socket: how the terminal reaches the dockmaster that works in a data directory.
 
-use std::fs::{File, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::operations::Desk;
 
 /// Its name below the data directory.
 pub const NAME: &str = "control.sock";
-/// What it is called while it is made: nobody may find it before its mode is right.
-const NEW: &str = "control.sock.new";
+/// Where it is made: nobody else may get at it before its mode is right.
+const NEW: &str = "control.new";
 /// How long answers that were begun may take at the end.
 const END: Duration = Duration::from_secs(5);
 
@@ -49,12 +49,47 @@ impl Place {
     }
 
     /// Whether somebody answers there.
-    pub async fn is_answered(&self) -> bool {
-        UnixStream::connect(self.path()).await.is_ok()
+    ///
+    /// # Errors
+    /// It cannot be told: we may not ask, for one.
+    pub async fn is_answered(&self) -> io::Result<bool> {
+        match UnixStream::connect(self.path()).await {
+            Ok(_) => Ok(true),
+            // Nobody, or one that was killed.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
-/// A control socket that is served. Nobody is let in any more once it is dropped.
+/// A control socket that nobody serves yet: whoever asks waits.
+#[derive(Debug)]
+pub struct Bound {
+    place: Place,
+    listener: UnixListener,
+}
+
+/// Makes the control socket of a directory that is held, for our own user alone. What a dockmaster that was killed has left
+/// there is replaced.
+///
+/// # Errors
+/// It cannot be made.
+pub fn bind(directory: &Path) -> io::Result<Bound> {
+    let place = Place::below(directory)?;
+    let (new, socket) = (place.named(NEW), place.named(NEW).join(NAME));
+    match std::fs::remove_dir_all(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    DirBuilder::new().mode(0o700).create(&new)?;
+    let listener = UnixListener::bind(&socket)?;
+    std::fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+    std::fs::rename(&socket, place.path())?;
+    std::fs::remove_dir(&new)?;
+    Ok(Bound { place, listener })
+}
+
+/// A control socket that is served. It is taken away when this is dropped.
 #[derive(Debug)]
 pub struct Served {
     place: Place,
@@ -62,27 +97,17 @@ pub struct Served {
     task: Option<JoinHandle<()>>,
 }
 
-/// Serves the control socket of a directory that is held, for our own user alone. What a dockmaster that was killed has left there
-/// is replaced.
-///
-/// # Errors
-/// It cannot be made.
-pub fn serve(directory: &Path, desk: Arc<Desk>) -> io::Result<Served> {
-    let place = Place::below(directory)?;
-    match std::fs::remove_file(place.named(NEW)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+impl Bound {
+    /// Serves it.
+    pub fn serve(self, desk: Arc<Desk>) -> Served {
+        let closing = CancellationToken::new();
+        let (app, closed) = (router(desk, Actor::Console), closing.clone());
+        let task = tokio::spawn(async move {
+            // Accepting never fails for good, so there is no error to report.
+            let _ = axum::serve(self.listener, app).with_graceful_shutdown(closed.cancelled_owned()).await;
+        });
+        Served { place: self.place, closing, task: Some(task) }
     }
-    let listener = UnixListener::bind(place.named(NEW))?;
-    std::fs::set_permissions(place.named(NEW), Permissions::from_mode(0o600))?;
-    std::fs::rename(place.named(NEW), place.path())?;
-    let closing = CancellationToken::new();
-    let (app, closed) = (router(desk, Actor::Console), closing.clone());
-    let task = tokio::spawn(async move {
-        // Accepting never fails for good, so there is no error to report.
-        let _ = axum::serve(listener, app).with_graceful_shutdown(closed.cancelled_owned()).await;
-    });
-    Ok(Served { place, closing, task: Some(task) })
 }
 
 impl Served {

@@ -11,7 +11,6 @@ use tokio_util::task::TaskTracker;
 use super::deploy::{self, Coming};
 use super::insight::Insights;
 use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
-use super::recovery::{CutOff, Left};
 use super::registry::{Hold, Registry};
 use super::runner::{self, Job};
 use super::tools::{Tools, random_name};
@@ -30,7 +29,6 @@ use crate::domain::status::Busy;
 use crate::domain::text::Text;
 use crate::domain::view::OperationView;
 use crate::domain::{Millis, words};
-use crate::history::HistoryError;
 use crate::history::operations::NewOperation;
 
 /// How often it is tried to keep an outcome once the project is free again: about an hour.
@@ -95,13 +93,16 @@ pub struct Desk {
     /// How the operations stand that run, by their numbers.
     pub(super) views: Arc<DashMap<i64, watch::Receiver<OperationView>>>,
     running: TaskTracker,
+    /// Cancelled when nothing new is taken any more.
+    closing: CancellationToken,
 }
 
 impl Desk {
     /// A desk that follows the configuration.
     pub fn new(configuration: watch::Receiver<Arc<Configuration>>, tools: Tools) -> Self {
         let (registry, insights, views) = (Registry::default(), Insights::new(), Arc::default());
-        Self { configuration, tools, registry, insights, views, running: TaskTracker::new() }
+        let closing = tools.stopping.child_token();
+        Self { configuration, tools, registry, insights, views, running: TaskTracker::new(), closing }
     }
 
     /// The configuration in force.
@@ -124,16 +125,19 @@ impl Desk {
         &self.tools.stopping
     }
 
-    /// Whether anything runs.
+    /// Whether anything runs, or is about to.
     pub fn is_busy(&self) -> bool {
-        !self.views.is_empty()
+        self.registry.is_held()
     }
 
-    /// Waits until nothing runs.
-    pub async fn settled(&self) {
-        self.running.close();
-        self.running.wait().await;
-        self.running.reopen();
+    /// Takes nothing new from now on.
+    pub fn refuse_new(&self) {
+        self.closing.cancel();
+    }
+
+    /// Waits until no project is held: what runs is done with production, though its outcome may still have to be kept.
+    pub async fn at_rest(&self) {
+        self.registry.is_free().await;
     }
 
     /// Waits until every running operation ended. Call it after the tools' `stopping` was cancelled.
@@ -213,14 +217,16 @@ impl Desk {
     /// # Errors
     /// Not allowed, busy, no longer the confirmed plan, or it cannot be done. Nothing was done then.
     pub async fn submit(&self, actor: &Actor, request: &Request, digest: &str, origin: Option<Origin>) -> Result<Running, Refusal> {
-        if self.tools.stopping.is_cancelled() {
-            return Err(Refusal::Stopping);
-        }
         let project = self.project(actor, request.project(), request.kind().needs())?;
         let now = (self.tools.clock)();
         let busy = Busy { what: request.kind().word().to_owned(), who: actor.label(), since: now };
         let ending = self.tools.stopping.child_token();
-        let hold = self.registry.hold(&project.name, busy, ending.clone()).map_err(|busy| Refusal::Busy(project.name.clone(), busy))?;
+        let held = self.registry.hold(&project.name, project.production.as_deref(), busy, ending.clone());
+        let hold = held.map_err(|busy| Refusal::Busy(project.name.clone(), busy))?;
+        // Not before: whoever closes waits for what is held.
+        if self.closing.is_cancelled() {
+            return Err(Refusal::Stopping);
+        }
         let (plan, facts) = self.planned(&project, request).await?;
         if plan.digest != digest {
             return Err(Refusal::Changed(Box::new(plan)));
@@ -240,7 +246,7 @@ impl Desk {
     }
 
     /// Runs an operation in a task of its own, seen by whoever asks for it.
-    fn supervised(
+    pub(super) fn supervised(
         &self,
         job: Arc<Job>,
         hold: Hold,
@@ -267,43 +273,6 @@ impl Desk {
             tracing::info!(project = %name, actor = actor.label(), what = busy.what, "is cancelled");
         }
         Ok(ended)
-    }
-
-    /// Puts right what operations left that were cut off with production neither the old nor the new, each with its
-    /// project held. Call it before anything new is taken.
-    ///
-    /// # Errors
-    /// An outcome could not be kept.
-    pub async fn resume(&self, cut_off: Vec<CutOff>) -> Result<(), HistoryError> {
-        for cut in cut_off {
-            let now = (self.tools.clock)();
-            let name = cut.record.plan.request.project().clone();
-            let project = self.configuration().projects.get(&name).cloned();
-            let busy = Busy { what: format!("repair of a {}", cut.record.plan.kind().word()), who: "dockmaster".to_owned(), since: now };
-            let hold = self.registry.hold(&name, busy, self.tools.stopping.child_token());
-            let (Some(project), Ok(hold)) = (project, hold) else {
-                self.tools.history.operation_end(cut.record.id, cut.outcome, now).await?;
-                continue;
-            };
-            let CutOff { record, outcome, left } = cut;
-            let (sender, view) = watch::channel(OperationView::new(record.id, &record.plan, record.actor.label(), record.started));
-            let recorder = Recorder::new(record.id, self.tools.history.clone(), self.tools.clock, sender);
-            let ending = self.tools.stopping.child_token();
-            let job = Arc::new(Job::new(self.tools.clone(), project, record.plan, recorder, record.mark, record.id, None, ending));
-            let work = job.clone();
-            let undo = async move {
-                match left {
-                    Left::Between { going, services_touched } => {
-                        let undone = runner::undo(&work, going, services_touched, outcome).await;
-                        deploy::sweep(&work.tools, &work.project.name).await;
-                        undone
-                    }
-                    Left::Stopped { begun, from } => Some(runner::bring_back_later(&work, begun, from, outcome).await),
-                }
-            };
-            self.supervised(job, hold, view, undo);
-        }
-        Ok(())
     }
 }
 

@@ -1,14 +1,21 @@
 //! What a crash left, at start: processes still at work are ended first; then what is whole is told, and what is not is
 //! put right.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::deploy;
-use super::runner::{left_to_start, stands};
+use super::desk::Desk;
+use super::recorder::Recorder;
+use super::runner::{self, Job, left_to_start, stands};
 use super::tools::Tools;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::Step;
+use crate::domain::status::Busy;
+use crate::domain::view::OperationView;
 use crate::history::HistoryError;
 use crate::history::operations::OperationRecord;
 use crate::history::releases::Move;
@@ -72,6 +79,46 @@ pub async fn recover(tools: &Tools) -> Result<Vec<CutOff>, HistoryError> {
         tools.history.operation_end(record.id, outcome, (tools.clock)()).await?;
     }
     Ok(cut_off)
+}
+
+impl Desk {
+    /// Puts right what operations left that were cut off with production neither the old nor the new, each with its
+    /// project held. Call it before anything new is taken.
+    ///
+    /// # Errors
+    /// An outcome could not be kept.
+    pub async fn resume(&self, cut_off: Vec<CutOff>) -> Result<(), HistoryError> {
+        for cut in cut_off {
+            let now = (self.tools.clock)();
+            let name = cut.record.plan.request.project().clone();
+            let project = self.configuration().projects.get(&name).cloned();
+            let busy = Busy { what: format!("repair of a {}", cut.record.plan.kind().word()), who: "dockmaster".to_owned(), since: now };
+            let production = project.as_ref().and_then(|p| p.production.as_deref());
+            let hold = self.registry.hold(&name, production, busy, self.tools.stopping.child_token());
+            let (Some(project), Ok(hold)) = (project, hold) else {
+                self.tools.history.operation_end(cut.record.id, cut.outcome, now).await?;
+                continue;
+            };
+            let CutOff { record, outcome, left } = cut;
+            let (sender, view) = watch::channel(OperationView::new(record.id, &record.plan, record.actor.label(), record.started));
+            let recorder = Recorder::new(record.id, self.tools.history.clone(), self.tools.clock, sender);
+            let ending = self.tools.stopping.child_token();
+            let job = Arc::new(Job::new(self.tools.clone(), project, record.plan, recorder, record.mark, record.id, None, ending));
+            let work = job.clone();
+            let undo = async move {
+                match left {
+                    Left::Between { going, services_touched } => {
+                        let undone = runner::undo(&work, going, services_touched, outcome).await;
+                        deploy::sweep(&work.tools, &work.project.name).await;
+                        undone
+                    }
+                    Left::Stopped { begun, from } => Some(runner::bring_back_later(&work, begun, from, outcome).await),
+                }
+            };
+            self.supervised(job, hold, view, undo);
+        }
+        Ok(())
+    }
 }
 
 /// Whether its release had arrived, and only that could not be told any more.

@@ -1,14 +1,22 @@
-//! Which project is held by which operation.
+//! Which project is held by which operation. Production itself is locked, too: another dockmaster, with another data
+//! directory, may know the same one.
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::project::ProjectName;
 use crate::domain::status::Busy;
+
+/// How often it is looked whether nothing is held any more.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The projects that are held. Clones share one registry.
 #[derive(Debug, Clone, Default)]
@@ -22,15 +30,38 @@ struct Held {
 }
 
 impl Registry {
-    /// Takes a project, or says who has it. `ending` is what [`Registry::end`] cancels.
-    pub(super) fn hold(&self, project: &ProjectName, busy: Busy, ending: CancellationToken) -> Result<Hold, Busy> {
+    /// Takes a project and its production, or says who has it. `ending` is what [`Registry::end`] cancels.
+    pub(super) fn hold(
+        &self,
+        project: &ProjectName,
+        production: Option<&Path>,
+        busy: Busy,
+        ending: CancellationToken,
+    ) -> Result<Hold, Busy> {
         match self.0.entry(project.clone()) {
             Entry::Occupied(held) => Err(held.get().busy.clone()),
             Entry::Vacant(free) => {
+                let production = production.map_or(Ok(None), lock).map_err(|()| Busy {
+                    what: "an operation".to_owned(),
+                    who: "another dockmaster".to_owned(),
+                    since: busy.since,
+                })?;
                 free.insert(Held { busy, ending });
-                Ok(Hold { registry: self.clone(), project: project.clone() })
+                Ok(Hold { registry: self.clone(), project: project.clone(), _production: production })
             }
         }
+    }
+
+    /// Waits until nothing is held.
+    pub(super) async fn is_free(&self) {
+        while !self.0.is_empty() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Whether anything is held.
+    pub(super) fn is_held(&self) -> bool {
+        !self.0.is_empty()
     }
 
     /// Who has a project.
@@ -46,11 +77,27 @@ impl Registry {
     }
 }
 
+/// Locks a directory; fails where somebody else has it. None where it is not there, or cannot be locked on its file system:
+/// then there is no more than our own word.
+fn lock(directory: &Path) -> Result<Option<File>, ()> {
+    let Ok(opened) = File::open(directory) else { return Ok(None) };
+    match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(opened)),
+        Err(Errno::WOULDBLOCK) => Err(()),
+        Err(error) => {
+            tracing::warn!(%error, directory = %directory.display(), "cannot be locked against another dockmaster");
+            Ok(None)
+        }
+    }
+}
+
 /// A project that is held; dropping it lets go, whatever happened, a panic too.
 #[derive(Debug)]
 pub(super) struct Hold {
     registry: Registry,
     project: ProjectName,
+    /// Open, which is what locks it.
+    _production: Option<File>,
 }
 
 impl Drop for Hold {
@@ -69,12 +116,30 @@ mod tests {
         let busy = |who: &str| Busy { what: "deploy".into(), who: who.into(), since: 5 };
         let (shop, edge) = (ProjectName::new("shop").unwrap(), ProjectName::new("edge").unwrap());
         let ending = CancellationToken::new();
-        let hold = registry.hold(&shop, busy("Ann"), ending.clone()).unwrap();
-        assert_eq!(registry.hold(&shop, busy("Bob"), CancellationToken::new()).unwrap_err().who, "Ann");
-        assert!(registry.hold(&edge, busy("Bob"), CancellationToken::new()).is_ok(), "another project is free");
+        let hold = registry.hold(&shop, None, busy("Ann"), ending.clone()).unwrap();
+        assert_eq!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).unwrap_err().who, "Ann");
+        assert!(registry.hold(&edge, None, busy("Bob"), CancellationToken::new()).is_ok(), "another project is free");
         assert!(!ending.is_cancelled() && registry.end(&shop).is_some_and(|b| b.who == "Ann") && ending.is_cancelled());
         drop(hold);
         assert!(registry.holder(&shop).is_none() && registry.end(&shop).is_none());
-        assert!(registry.hold(&shop, busy("Bob"), CancellationToken::new()).is_ok());
+        assert!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).is_ok());
+    }
+
+    #[tokio::test]
+    async fn two_dockmasters_do_not_work_in_one_production() {
+        let (one, other) = (Registry::default(), Registry::default());
+        let busy = Busy { what: "deploy".into(), who: "Ann".into(), since: 5 };
+        let production = tempfile::tempdir().unwrap();
+        let hold = |registry: &Registry, name| {
+            registry.hold(&ProjectName::new(name).unwrap(), Some(production.path()), busy.clone(), CancellationToken::new())
+        };
+        let held = hold(&one, "shop").unwrap();
+        assert_eq!(hold(&other, "called-otherwise").unwrap_err().who, "another dockmaster");
+        assert!(one.is_held() && !other.is_held(), "what was refused is not held");
+        drop(held);
+        one.is_free().await;
+        assert!(hold(&other, "called-otherwise").is_ok());
+        std::fs::remove_dir(production.path()).unwrap();
+        assert!(hold(&one, "shop").is_ok(), "what is not there cannot be in anybody's way");
     }
 }

@@ -110,7 +110,9 @@ pub struct BuildFacts {
 /// What must not be deployed: an empty workspace, an unset variable, too many deletions, too little room, a writable
 /// bind mount over all of production, an unknown name after `with=`.
 pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<ServiceName>) -> Result<Plan, Failure> {
-    let files = Changes::between(facts.production, facts.workspace, facts.owned);
+    let mut files = Changes::between(facts.production, facts.workspace, facts.owned);
+    // Nobody has edited what is as the release that production holds has it.
+    files.edited.retain(|path| facts.held.is_none_or(|held| held.0.get(path) != facts.production.0.get(path)));
     refuse(facts, &files, with)?;
     let mut services: Vec<ServicePlan> = facts.services.iter().map(|s| service_plan(facts, s, &files, with)).collect();
     let depends: BTreeMap<&ServiceName, &BTreeSet<ServiceName>> = facts.services.iter().map(|s| (&s.name, &s.depends_on)).collect();
