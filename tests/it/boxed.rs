@@ -19,7 +19,11 @@ async fn from_its_own_container_it_deploys_and_refuses_what_the_engine_would_mou
     let shop = &world.fixtures[0];
     let boxed = Boxed::build(&world);
 
+    // As the image has it, with less patience.
+    let health_check = json!({ "interval": "1s", "timeout": "3s", "retries": 1 });
+    boxed.also(&json!({ "healthcheck": health_check }));
     boxed.up();
+    is_well(&boxed, 0).await;
     let (web, database, image) = (shop.container("web"), shop.container("postgres"), running_image(shop, "web"));
     let production = |mode| std::fs::set_permissions(&shop.production, std::fs::Permissions::from_mode(mode)).unwrap();
     production(0o555);
@@ -38,13 +42,13 @@ async fn from_its_own_container_it_deploys_and_refuses_what_the_engine_would_mou
     assert_eq!(shop.container("postgres"), database, "the store was not touched");
     is_as_small_as_it_may_be(&boxed, &world.data);
 
-    // Its health is its own word, and a terminal inside reaches it.
-    eventually("it is healthy", async || boxed.inspect()["State"]["Health"]["Status"] == "healthy").await;
+    // A terminal inside reaches it.
     let status = boxed.compose(&["exec", "-T", "dockmaster", "dockmaster", "status", "shop"]);
     assert!(status.contains("all 2 up") && status.contains("Release 1"), "{status}");
     // Whoever would be ended in the middle of it does not begin it.
     let ourselves = world.ask("/docker_restart edge").await.text;
     assert!(ourselves.contains("Restart would end dockmaster itself"), "{ourselves}");
+    is_watched(&boxed).await;
 
     // Asked to end, it does so by itself, well before it is killed.
     boxed.compose(&["stop"]);
@@ -70,6 +74,38 @@ fn published() -> Fixture {
     let fixture = shop_of(&[("web", web), ("postgres", healthy_service(""))], json!({ "deploy": deploy }));
     fixture.write("Dockerfile", &dockerfile(&format!("httpd -p 8080 -h /; {SERVES}")));
     fixture
+}
+
+fn health(boxed: &Boxed) -> String {
+    boxed.inspect()["State"]["Health"]["Status"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Waits until its health check is content, after so many restarts.
+async fn is_well(boxed: &Boxed, restarts: u64) {
+    eventually("it is well", async || boxed.inspect()["RestartCount"] == json!(restarts) && health(boxed) == "healthy").await;
+}
+
+/// The number of its first process; never one that another machine's engine means.
+fn first_process(boxed: &Boxed) -> String {
+    let seen = boxed.inspect();
+    let number = seen["State"]["Pid"].to_string();
+    let mounts = std::fs::read_to_string(format!("/proc/{number}/mountinfo")).unwrap();
+    assert!(mounts.contains(seen["Id"].as_str().unwrap()), "process {number} is none of the container's");
+    number
+}
+
+/// Killed or frozen, that is seen.
+async fn is_watched(boxed: &Boxed) {
+    // Killed, it is started again by the engine, and is well again.
+    sh("kill", &["-9", &first_process(boxed)]);
+    is_well(boxed, 1).await;
+    // Frozen, it answers nobody.
+    let init = first_process(boxed);
+    let program = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap();
+    sh("kill", &["-STOP", program.trim()]);
+    eventually("it is not well", async || health(boxed) == "unhealthy").await;
+    sh("kill", &["-CONT", program.trim()]);
+    is_well(boxed, 1).await;
 }
 
 async fn refused(world: &World, told: &[&str]) {
