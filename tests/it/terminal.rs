@@ -81,7 +81,7 @@ async fn beside_a_dockmaster_that_runs_it_is_the_same_desk() {
 
     let failed = terminal.run("rollback shop 77 --yes").await;
     tells(&code(&failed, 1).err, &["There is no release 77", "dockmaster releases shop"]);
-    code(&terminal.run("logs shop --lines 5000").await, 1);
+    code(&terminal.run("logs shop --lines 5000").await, 2);
     code(&terminal.run("logs shop --since soon").await, 2);
     terminal.idle().await;
     program.stop().await;
@@ -184,7 +184,7 @@ async fn on_a_terminal_it_asks_and_draws() {
     let program = env!("CARGO_BIN_EXE_dockmaster");
     // A terminal of its own for it, with somebody who types. What is typed comes back on it, too.
     let typed = async |answer: &str| {
-        let line = format!("(sleep 1; echo {answer}) | script -qec 'stty cols 80; exec {program} restart' /dev/null");
+        let line = format!("(sleep 1; echo {answer}) | script -qec 'stty cols 80 rows 24; exec {program} restart' /dev/null");
         let (config, data, tools) = (terminal.config(), terminal.world.data.clone(), terminal.tools.path().display().to_string());
         let run = move || {
             let path = format!("{tools}:{}", std::env::var("PATH").unwrap());
