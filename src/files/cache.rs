@@ -9,6 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use blake3::Hash;
 use rustix::fs::Stat;
@@ -70,45 +72,57 @@ impl Key {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Known {
     hash: [u8; HASH],
-    /// Whether it was asked for, or is new, since the cache was loaded.
-    used: bool,
+    /// Whether it was asked for since the cache was loaded.
+    used: AtomicBool,
 }
 
-/// The hashes of files that were read before.
+/// The hashes of files that were read before. Several threads may ask one, and teach it.
 #[derive(Debug)]
 pub struct HashCache {
     /// None where nothing is to be remembered.
     path: Option<PathBuf>,
     entries: HashMap<Key, Known>,
+    /// What is new since it was loaded.
+    learned: Mutex<HashMap<Key, [u8; HASH]>>,
 }
 
 impl HashCache {
     /// Knows nothing, learns nothing and saves nothing.
     pub fn disabled() -> Self {
-        Self { path: None, entries: HashMap::new() }
+        Self { path: None, entries: HashMap::new(), learned: Mutex::default() }
     }
 
     /// Loads what was saved. What is not there, cannot be read, is damaged or of another format is an empty cache: all
     /// that is lost is time. Blocks.
     pub fn load(path: &Path) -> Self {
         let entries = read(path).and_then(|bytes| parse(&bytes)).unwrap_or_default();
-        Self { path: Some(path.to_owned()), entries }
+        Self { path: Some(path.to_owned()), entries, learned: Mutex::default() }
+    }
+
+    fn learned(&self) -> MutexGuard<'_, HashMap<Key, [u8; HASH]>> {
+        // Whoever panicked has put in an entry, or has not.
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Saves what was used or learned since it was loaded; the rest belongs to files that are gone or changed. What it
-    /// replaces is there until all of it is written. Blocks.
+    /// replaces is there until all of it is written. Where nothing would be different nothing is written. Blocks.
     ///
     /// # Errors
     /// It cannot be written. What was there before still is.
     pub fn save(&self) -> io::Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
+        let (Some(path), learned) = (&self.path, self.learned()) else { return Ok(()) };
+        let used = |known: &Known| known.used.load(Ordering::Relaxed);
+        if learned.is_empty() && self.entries.values().all(used) {
+            return Ok(());
+        }
         let mut bytes = HEAD.to_vec();
-        for (key, known) in self.entries.iter().filter(|(_, known)| known.used).take(ENTRIES_MAX) {
+        let known = self.entries.iter().filter(|(_, known)| used(known)).map(|(key, known)| (key, &known.hash));
+        for (key, hash) in known.chain(&*learned).take(ENTRIES_MAX) {
             key.write(&mut bytes);
-            bytes.extend_from_slice(&known.hash);
+            bytes.extend_from_slice(hash);
         }
         let sum = blake3::hash(&bytes);
         bytes.extend_from_slice(sum.as_bytes());
@@ -143,36 +157,41 @@ fn parse(bytes: &[u8]) -> Option<HashMap<Key, Known>> {
     }
     let entry = |bytes: &[u8]| {
         let (key, hash) = bytes.split_at_checked(ENTRY - HASH)?;
-        Some((Key::read(key)?, Known { hash: hash.try_into().ok()?, used: false }))
+        Some((Key::read(key)?, Known { hash: hash.try_into().ok()?, used: AtomicBool::new(false) }))
     };
     entries.chunks_exact(ENTRY).map(entry).collect()
 }
 
 /// A cache, and the time at which it is asked.
-pub(super) struct Hashes<'a> {
-    pub(super) cache: &'a mut HashCache,
+#[derive(Debug, Clone, Copy)]
+pub struct Hashes<'a> {
+    /// The cache.
+    pub cache: &'a HashCache,
     /// No later than the first reading.
-    pub(super) now: Millis,
+    pub now: Millis,
 }
 
 impl Hashes<'_> {
     /// What a file holds, where that is known.
-    pub(super) fn known(&mut self, stat: &Stat) -> Option<Node> {
-        if self.cache.entries.is_empty() {
-            return None;
-        }
+    pub(super) fn known(&self, stat: &Stat) -> Option<Node> {
         let key = Key::of(stat)?;
-        let known = self.cache.entries.get_mut(&key)?;
-        known.used = true;
-        Some(Node::File { hash: Hash::from_bytes(known.hash).to_hex().to_string(), size: key.size })
+        let hash = match self.cache.entries.get(&key) {
+            Some(known) => {
+                known.used.store(true, Ordering::Relaxed);
+                known.hash
+            }
+            None => *self.cache.learned().get(&key)?,
+        };
+        Some(Node::File { hash: Hash::from_bytes(hash).to_hex().to_string(), size: key.size })
     }
 
     /// Remembers what a file holds that was the same before and after it was read.
-    pub(super) fn learn(&mut self, stat: &Stat, hash: Hash) {
+    pub(super) fn learn(&self, stat: &Stat, hash: Hash) {
+        let Some(key) = Key::of(stat).filter(|key| self.cache.path.is_some() && key.is_settled(self.now)) else { return };
+        let mut learned = self.cache.learned();
         // Those that nobody asked for yet are not counted out: they may be of files that come later.
-        let room = self.cache.path.is_some() && self.cache.entries.len() < 2 * ENTRIES_MAX;
-        if let Some(key) = Key::of(stat).filter(|key| room && key.is_settled(self.now)) {
-            self.cache.entries.insert(key, Known { hash: *hash.as_bytes(), used: true });
+        if self.cache.entries.len() + learned.len() < 2 * ENTRIES_MAX {
+            learned.insert(key, *hash.as_bytes());
         }
     }
 }

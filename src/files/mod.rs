@@ -5,6 +5,7 @@
 //! leads nowhere.
 
 pub mod cache;
+mod parallel;
 mod promotion;
 pub mod rsync;
 pub mod rules;

@@ -4,15 +4,19 @@
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use rustix::fs::{FileType, Mode};
+use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
+use super::cache::{HashCache, Hashes};
+use super::parallel::spread;
 use super::rules::{DELAYED, Rules, SCRATCH};
 use super::running::to_disk;
-use super::scan::{ScanError, join, look};
+use super::scan::{ScanError, differing, join};
 use super::tree::{self, DEPTH_MAX, Tree, file_type, mode, special, words};
+use crate::domain::Millis;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Changes, Entry, Manifest, Node, TreePath};
 use crate::domain::text::{count, listing};
@@ -28,6 +32,9 @@ pub(super) struct Job {
     pub(super) new: Manifest,
     pub(super) owned: Option<Manifest>,
     pub(super) rules: Rules,
+    /// What production's files are known to hold, and the time when that was found out.
+    pub(super) known: Option<Arc<HashCache>>,
+    pub(super) now: Millis,
 }
 
 /// What is to be done, all of it allowed.
@@ -79,8 +86,7 @@ impl Job {
         let added: BTreeSet<&TreePath> = self.changes.added.iter().collect();
         let changed: BTreeSet<&TreePath> = self.changes.changed.iter().collect();
         let mut work = Work::default();
-        for (path, entry) in &self.new.0 {
-            let there = tree.stat(path).map_err(|errno| failed(self.what, "looked at", path, errno))?;
+        for ((path, entry), there) in self.new.0.iter().zip(self.seen()?) {
             let Some(there) = there else {
                 work.copy(path, entry);
                 continue;
@@ -110,6 +116,15 @@ impl Job {
             }
         }
         Ok(work)
+    }
+
+    /// What the system says about every path that comes.
+    fn seen(&self) -> Result<Vec<Option<Stat>>, Failure> {
+        let paths: Vec<&TreePath> = self.new.0.keys().collect();
+        spread(&paths, |part| {
+            let mut tree = self.open()?;
+            part.iter().map(|path| tree.stat(path).map_err(|errno| failed(self.what, "looked at", path, errno))).collect()
+        })
     }
 
     /// A file or a link stands where a directory comes.
@@ -231,9 +246,7 @@ impl Job {
     /// Everything on the disk, and then compared with what was to come.
     pub(super) fn verify(&self) -> Result<(), Failure> {
         to_disk(self.what, &self.open()?)?;
-        let seen = self.look(&self.new)?;
-        let differing: Vec<&TreePath> =
-            self.new.0.iter().filter(|(path, entry)| seen.get(path) != Some(entry)).map(|(path, _)| path).collect();
+        let differing = self.differing(&self.new)?;
         if differing.is_empty() {
             return Ok(());
         }
@@ -249,8 +262,8 @@ impl Job {
         let wanted = |path: &&TreePath| self.new.0.get(*path).is_some_and(|e| !e.is_directory());
         let wanted: Vec<&TreePath> = work.copy.iter().filter(wanted).collect();
         let part = Manifest(wanted.iter().filter_map(|p| Some(((*p).clone(), self.new.0.get(*p)?.clone()))).collect());
-        let Ok(seen) = self.look(&part) else { return "How much had arrived by then cannot be said.".to_owned() };
-        let there = part.0.iter().filter(|(path, entry)| seen.get(path) == Some(entry)).count();
+        let Ok(differing) = self.differing(&part) else { return "How much had arrived by then cannot be said.".to_owned() };
+        let there = part.0.len() - differing.len();
         match there {
             0 if work.clear_files.is_empty() && work.clear_directories.is_empty() => "No file of production was changed.".to_owned(),
             0 => format!(
@@ -262,9 +275,10 @@ impl Job {
         }
     }
 
-    fn look(&self, part: &Manifest) -> Result<std::collections::BTreeMap<TreePath, Entry>, Failure> {
+    fn differing<'m>(&self, part: &'m Manifest) -> Result<Vec<&'m TreePath>, Failure> {
+        let hashes = self.known.as_deref().map(|cache| Hashes { cache, now: self.now });
         // Not to be cancelled: it is the last word on what is there.
-        look(&self.production, part, None, &CancellationToken::new()).map_err(|error| unreadable(self.what, &error))
+        differing(&self.production, part, hashes, &CancellationToken::new()).map_err(|error| unreadable(self.what, &error))
     }
 }
 

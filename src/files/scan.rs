@@ -1,6 +1,5 @@
 //! What a tree of files holds.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{HashCache, Hashes};
+use super::parallel::spread;
 use super::rules::Rules;
 use super::tree::{self, DEPTH_MAX, Found, ReadError, Tree, file_type, words};
 use crate::domain::Millis;
@@ -68,7 +68,7 @@ pub enum ScanError {
 /// # Errors
 /// Something cannot be read, or there is too much of it. What vanishes meanwhile is no error: it is not there.
 pub fn scan(root: &Path, rules: &Rules, cancel: &CancellationToken) -> Result<Scan, ScanError> {
-    scan_cached(root, rules, &mut HashCache::disabled(), 0, cancel)
+    scan_cached(root, rules, &HashCache::disabled(), 0, cancel)
 }
 
 /// Reads a tree as [`scan`] does, and of its files only those that the cache does not know; it knows them then. `now` is
@@ -76,7 +76,7 @@ pub fn scan(root: &Path, rules: &Rules, cancel: &CancellationToken) -> Result<Sc
 ///
 /// # Errors
 /// As of [`scan`].
-pub fn scan_cached(root: &Path, rules: &Rules, cache: &mut HashCache, now: Millis, cancel: &CancellationToken) -> Result<Scan, ScanError> {
+pub fn scan_cached(root: &Path, rules: &Rules, cache: &HashCache, now: Millis, cancel: &CancellationToken) -> Result<Scan, ScanError> {
     scan_at_most(root, rules, Hashes { cache, now }, cancel, ENTRIES_MAX)
 }
 
@@ -128,7 +128,7 @@ impl Walk<'_> {
         if self.scan.manifest.0.len() + self.scan.skipped.len() >= self.most {
             return Err(ScanError::TooMany);
         }
-        let found = tree::read(parent, name, &mut self.hashes, self.cancel).map_err(|error| match error {
+        let found = tree::read(parent, name, &seen, self.hashes, self.cancel).map_err(|error| match error {
             ReadError::System(errno) => unreadable(&path, errno),
             ReadError::Cancelled => ScanError::Cancelled,
         })?;
@@ -157,31 +157,43 @@ impl Walk<'_> {
     }
 }
 
-/// Reads only what is at the paths of a manifest, with a cache where one is given. Blocks. What is not there, or is no
-/// file, is left out.
+/// What is at each of some sorted paths, with a cache where one is given; none where nothing is there, or no file. Blocks.
 ///
 /// # Errors
 /// Something cannot be read.
-pub(super) fn look(
+pub fn look(
     root: &Path,
-    paths: &Manifest,
+    paths: &[&TreePath],
     hashes: Option<Hashes<'_>>,
     cancel: &CancellationToken,
-) -> Result<BTreeMap<TreePath, Entry>, ScanError> {
-    let mut disabled = HashCache::disabled();
-    let mut hashes = hashes.unwrap_or(Hashes { cache: &mut disabled, now: 0 });
-    let mut tree = Tree::open(root).map_err(|errno| ScanError::Root { root: root.to_owned(), why: words(errno) })?;
-    let mut seen = BTreeMap::new();
-    for path in paths.0.keys() {
-        let found = tree.read(path, &mut hashes, cancel).map_err(|error| match error {
-            ReadError::System(errno) => unreadable(path, errno),
-            ReadError::Cancelled => ScanError::Cancelled,
-        })?;
-        if let Found::Entry(entry, _) = found {
-            seen.insert(path.clone(), entry);
-        }
-    }
-    Ok(seen)
+) -> Result<Vec<Option<Entry>>, ScanError> {
+    let disabled = HashCache::disabled();
+    let hashes = hashes.unwrap_or(Hashes { cache: &disabled, now: 0 });
+    spread(paths, |part| {
+        let mut tree = Tree::open(root).map_err(|errno| ScanError::Root { root: root.to_owned(), why: words(errno) })?;
+        let mut look = |path: &&TreePath| match tree.read(path, hashes, cancel) {
+            Ok(Found::Entry(entry, _)) => Ok(Some(entry)),
+            Ok(Found::Nothing | Found::Special(_)) => Ok(None),
+            Err(ReadError::System(errno)) => Err(unreadable(path, errno)),
+            Err(ReadError::Cancelled) => Err(ScanError::Cancelled),
+        };
+        part.iter().map(&mut look).collect()
+    })
+}
+
+/// The paths of a manifest at which something else is than it says. Blocks.
+///
+/// # Errors
+/// Something cannot be read.
+pub(super) fn differing<'m>(
+    root: &Path,
+    part: &'m Manifest,
+    hashes: Option<Hashes<'_>>,
+    cancel: &CancellationToken,
+) -> Result<Vec<&'m TreePath>, ScanError> {
+    let paths: Vec<&TreePath> = part.0.keys().collect();
+    let seen = look(root, &paths, hashes, cancel)?;
+    Ok(part.0.iter().zip(seen).filter(|((_, meant), seen)| seen.as_ref() != Some(*meant)).map(|((path, _), _)| path).collect())
 }
 
 /// What is at the paths of a manifest, and nothing else. Blocks. What is not there, or is no file, is left out.
@@ -189,7 +201,9 @@ pub(super) fn look(
 /// # Errors
 /// Something cannot be read.
 pub fn look_at(root: &Path, paths: &Manifest) -> Result<Manifest, ScanError> {
-    look(root, paths, None, &CancellationToken::new()).map(Manifest)
+    let listed: Vec<&TreePath> = paths.0.keys().collect();
+    let seen = look(root, &listed, None, &CancellationToken::new())?;
+    Ok(Manifest(listed.into_iter().zip(seen).filter_map(|(path, entry)| Some((path.clone(), entry?))).collect()))
 }
 
 fn unreadable(path: &TreePath, errno: Errno) -> ScanError {

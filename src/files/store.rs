@@ -1,14 +1,16 @@
 //! The release store: a copy of each release's tree, in which what two releases share lies on the disk once.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, Stat};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
+use super::parallel::spread;
 use super::rsync;
 use super::running::{LIMIT, Rsync, absolute, blocking, cancelled, errno, to_disk};
-use super::scan::{ScanError, look};
+use super::scan::{ScanError, differing};
 use super::tree::{self, Tree, file_type, mode, words};
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Entry, Manifest, Node, TreePath};
@@ -150,7 +152,7 @@ impl Job {
     fn lay(mut self, base: Vec<(PathBuf, Vec<TreePath>)>, cancel: &CancellationToken) -> Result<Self, Failure> {
         self.tree = empty_directory(&self.tree, &self.source)?;
         let opened = |path: &Path| Tree::open(path).map_err(|errno| cannot("opened", path, errno));
-        let (mut tree, mut source) = (opened(&self.tree)?, opened(&self.source)?);
+        let mut tree = opened(&self.tree)?;
         for (path, entry) in &self.rest.0 {
             let made = match tree.parent(path) {
                 Ok(Some((parent, name))) if entry.is_directory() => rustix::fs::mkdirat(parent, name, Mode::RWXU),
@@ -164,16 +166,19 @@ impl Job {
         for (root, paths) in base {
             // Whatever keeps a file from being linked, it can be copied: a release that is gone, another file system, too
             // many links.
-            let Ok(mut base) = Tree::open(&root) else { continue };
-            for path in paths {
-                if cancel.is_cancelled() {
-                    return Err(cancelled(WHAT));
-                }
-                let linked = self.rest.0.get(&path).is_some_and(|entry| link(&path, entry, &mut base, &mut source, &mut tree));
-                if linked {
-                    self.rest.0.remove(&path);
-                }
-            }
+            let wanted: Vec<(&TreePath, &Entry)> = paths.iter().filter_map(|path| self.rest.0.get_key_value(path)).collect();
+            let linked = spread(&wanted, |part| {
+                let Ok(mut base) = Tree::open(&root) else { return Ok(vec![false; part.len()]) };
+                let (mut source, mut tree) = (opened(&self.source)?, opened(&self.tree)?);
+                let mut one = |(path, entry): &(&TreePath, &Entry)| match cancel.is_cancelled() {
+                    true => Err(cancelled(WHAT)),
+                    false => Ok(link(path, entry, &mut base, &mut source, &mut tree)),
+                };
+                part.iter().map(&mut one).collect()
+            })?;
+            let gone: HashSet<TreePath> =
+                wanted.iter().zip(linked).filter(|(_, linked)| *linked).map(|((path, _), _)| (*path).clone()).collect();
+            self.rest.0.retain(|path, _| !gone.contains(path));
         }
         Ok(self)
     }
@@ -199,11 +204,10 @@ fn same_owner(held: &Stat, meant: &Stat) -> bool {
 
 /// Says so where a tree does not hold what is listed.
 fn changed(root: &Path, part: &Manifest, cancel: &CancellationToken) -> Result<Option<Failure>, Failure> {
-    let seen = look(root, part, None, cancel).map_err(|error| match error {
+    let differing = differing(root, part, None, cancel).map_err(|error| match error {
         ScanError::Cancelled => cancelled(WHAT),
         error => Failure::new(WHAT, format!("The copy cannot be read: {error}."), "Ask again."),
     })?;
-    let differing: Vec<&TreePath> = part.0.iter().filter(|(path, entry)| seen.get(path) != Some(entry)).map(|(path, _)| path).collect();
     Ok((!differing.is_empty()).then(|| {
         Failure::new(
             "The workspace changed while it was copied.",

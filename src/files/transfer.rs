@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::cache::HashCache;
 use super::promotion::Job;
 use super::rsync;
 use super::rules::Rules;
 use super::running::{LIMIT, Rsync, absolute, blocking};
+use crate::domain::Millis;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Changes, Manifest};
 
@@ -31,6 +33,8 @@ pub struct Promotion<'a> {
     pub rules: &'a Rules,
     /// The operation's mark, for the environment of its processes.
     pub mark: &'a str,
+    /// What production's files are known to hold, and the time: what did not change is looked at then, and not read.
+    pub known: Option<(&'a Arc<HashCache>, Millis)>,
 }
 
 impl Promotion<'_> {
@@ -42,6 +46,8 @@ impl Promotion<'_> {
             new: self.new.clone(),
             owned: self.owned.cloned(),
             rules: self.rules.clone(),
+            known: self.known.map(|(cache, _)| Arc::clone(cache)),
+            now: self.known.map_or(0, |(_, now)| now),
         }))
     }
 }

@@ -90,9 +90,12 @@ impl Tree {
     }
 
     /// What is at a path.
-    pub(super) fn read(&mut self, path: &TreePath, hashes: &mut Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
+    pub(super) fn read(&mut self, path: &TreePath, hashes: Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
         match self.parent(path)? {
-            Some((parent, name)) => read(parent, name, hashes, cancel),
+            Some((parent, name)) => match stat(parent, name)? {
+                Some(seen) => read(parent, name, &seen, hashes, cancel),
+                None => Ok(Found::Nothing),
+            },
             None => Ok(Found::Nothing),
         }
     }
@@ -186,18 +189,27 @@ pub(super) fn names(directory: BorrowedFd<'_>, most: usize) -> Result<Vec<Vec<u8
     Ok(names)
 }
 
-/// What is at a name of a directory. What changes while it is looked at is looked at once more.
-pub(super) fn read(parent: BorrowedFd<'_>, name: &[u8], hashes: &mut Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
-    match read_once(parent, name, hashes, cancel)? {
-        Found::Entry(_, true) => read_once(parent, name, hashes, cancel),
+/// What is at a name of a directory, where `seen` is what the system just said about it. What changes while it is looked
+/// at is looked at once more.
+pub(super) fn read(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    seen: &Stat,
+    hashes: Hashes<'_>,
+    cancel: &CancellationToken,
+) -> Result<Found, ReadError> {
+    match read_once(parent, name, seen, hashes, cancel)? {
+        Found::Entry(_, true) => match stat(parent, name)? {
+            Some(seen) => read_once(parent, name, &seen, hashes, cancel),
+            None => Ok(Found::Nothing),
+        },
         found => Ok(found),
     }
 }
 
-fn read_once(parent: BorrowedFd<'_>, name: &[u8], hashes: &mut Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
-    let Some(seen) = stat(parent, name)? else { return Ok(Found::Nothing) };
-    match file_type(&seen) {
-        FileType::Directory => Ok(Found::Entry(Entry { node: Node::Directory, mode: mode(&seen) }, false)),
+fn read_once(parent: BorrowedFd<'_>, name: &[u8], seen: &Stat, hashes: Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
+    match file_type(seen) {
+        FileType::Directory => Ok(Found::Entry(Entry { node: Node::Directory, mode: mode(seen) }, false)),
         FileType::Symlink => match rustix::fs::readlinkat(parent, name, Vec::new()) {
             Ok(target) => Ok(Found::Entry(Entry { node: Node::Link(TreePath::new(target.into_bytes())), mode: 0 }, false)),
             Err(Errno::NOENT) => Ok(Found::Nothing),
@@ -205,15 +217,15 @@ fn read_once(parent: BorrowedFd<'_>, name: &[u8], hashes: &mut Hashes<'_>, cance
             Err(Errno::INVAL) => Ok(Found::Entry(Entry { node: Node::Link("".into()), mode: 0 }, true)),
             Err(error) => Err(error.into()),
         },
-        FileType::RegularFile => match hashes.known(&seen) {
-            Some(node) => Ok(Found::Entry(Entry { node, mode: mode(&seen) }, false)),
+        FileType::RegularFile => match hashes.known(seen) {
+            Some(node) => Ok(Found::Entry(Entry { node, mode: mode(seen) }, false)),
             None => read_file(parent, name, hashes, cancel),
         },
         other => Ok(Found::Special(special(other))),
     }
 }
 
-fn read_file(parent: BorrowedFd<'_>, name: &[u8], hashes: &mut Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
+fn read_file(parent: BorrowedFd<'_>, name: &[u8], hashes: Hashes<'_>, cancel: &CancellationToken) -> Result<Found, ReadError> {
     // Should it have become a pipe meanwhile, opening it must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let nothing_certain = Found::Entry(Entry { node: Node::File { hash: String::new(), size: 0 }, mode: 0 }, true);

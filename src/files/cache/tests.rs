@@ -50,14 +50,14 @@ impl Place {
         self.now = times.max().unwrap_or(0) / NANOS_PER_MILLI + 1 + SETTLED;
     }
 
-    fn scan(&self, cache: &mut HashCache) -> Manifest {
+    fn scan(&self, cache: &HashCache) -> Manifest {
         scan_cached(&self.root(), &self.rules, cache, self.now, &CancellationToken::new()).unwrap().manifest
     }
 
     /// Scans, and saves what was learned.
     fn scan_and_save(&self) -> Manifest {
-        let mut cache = HashCache::load(&self.cache());
-        let seen = self.scan(&mut cache);
+        let cache = HashCache::load(&self.cache());
+        let seen = self.scan(&cache);
         cache.save().unwrap();
         seen
     }
@@ -70,9 +70,8 @@ impl Place {
     fn plant(&self) {
         let mut cache = HashCache::load(&self.cache());
         assert!(!cache.entries.is_empty());
-        for known in cache.entries.values_mut() {
-            *known = Known { hash: PLANTED, used: true };
-        }
+        let planted = cache.entries.drain().map(|(key, _)| (key, PLANTED)).collect();
+        *cache.learned() = planted;
         cache.save().unwrap();
     }
 
@@ -105,9 +104,11 @@ fn what_did_not_change_is_not_read() {
     assert_eq!(place.scan_and_save(), first);
     place.plant();
     assert_eq!(place.known(&place.scan_and_save()), ["edited", "mode", "replaced", "same", "touched"]);
-    let mut cache = HashCache::load(&place.cache());
-    let looked = look(&place.root(), &first, Some(Hashes { cache: &mut cache, now: place.now }), &CancellationToken::new()).unwrap();
-    assert_eq!(place.known(&Manifest(looked)).len(), 5);
+    let cache = HashCache::load(&place.cache());
+    let (paths, hashes) = (first.0.keys().collect::<Vec<_>>(), Hashes { cache: &cache, now: place.now });
+    let looked = look(&place.root(), &paths, Some(hashes), &CancellationToken::new()).unwrap();
+    let looked = paths.into_iter().cloned().zip(looked).map(|(path, entry)| (path, entry.unwrap()));
+    assert_eq!(place.known(&Manifest(looked.collect())).len(), 5);
 
     fs::File::options().write(true).open(place.file("touched")).unwrap().set_modified(UNIX_EPOCH + Duration::from_secs(9)).unwrap();
     // The same size, and the same time by which most look.
@@ -130,9 +131,9 @@ fn what_did_not_change_is_not_read() {
 fn nothing_is_remembered_of_what_was_written_just_now() {
     let mut place = Place::new(&["a", "b"]);
     let learned = |place: &Place| {
-        let mut cache = HashCache::load(&place.cache());
-        place.scan(&mut cache);
-        cache.entries.len()
+        let cache = HashCache::load(&place.cache());
+        place.scan(&cache);
+        cache.learned().len()
     };
     let times = [place.file("a"), place.file("b")].map(|path| changed(&path) / NANOS_PER_MILLI);
     assert_eq!(learned(&place), 2);
@@ -150,6 +151,24 @@ fn nothing_is_remembered_of_what_was_written_just_now() {
     assert_eq!(learned(&place), 2);
     place.now = Millis::MIN;
     assert_eq!(learned(&place), 0);
+}
+
+#[test]
+fn it_is_written_only_where_something_is_new() {
+    let place = Place::new(&["a", "b"]);
+    let written = |place: &Place| {
+        place.scan_and_save();
+        fs::metadata(place.cache()).unwrap().ino()
+    };
+    let first = written(&place);
+    assert_eq!(written(&place), first);
+    fs::remove_file(place.file("a")).unwrap();
+    assert_ne!(written(&place), first, "one less");
+    let second = written(&place);
+    edit(&place.file("b"), "two");
+    let mut later = place;
+    later.settle();
+    assert_ne!(written(&later), second, "another");
 }
 
 #[test]
@@ -173,7 +192,7 @@ fn a_damaged_cache_is_an_empty_one() {
     assert_eq!(whole.len(), HEAD.len() + 2 * ENTRY + HASH);
     let seen = |bytes: &[u8]| {
         fs::write(place.cache(), bytes).unwrap();
-        place.scan(&mut HashCache::load(&place.cache()))
+        place.scan(&HashCache::load(&place.cache()))
     };
     assert_eq!(place.known(&seen(&whole)).len(), 2);
     for length in 0..whole.len() {
@@ -196,8 +215,8 @@ fn a_damaged_cache_is_an_empty_one() {
 
     fs::remove_file(place.cache()).unwrap();
     fs::create_dir(place.cache()).unwrap();
-    let mut cache = HashCache::load(&place.cache());
-    assert_eq!(place.scan(&mut cache), truth);
+    let cache = HashCache::load(&place.cache());
+    assert_eq!(place.scan(&cache), truth);
     cache.save().unwrap_err();
     assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 2);
 }
@@ -205,25 +224,25 @@ fn a_damaged_cache_is_an_empty_one() {
 #[test]
 fn one_that_is_disabled_knows_and_saves_nothing() {
     let place = Place::new(&["a"]);
-    let mut cache = HashCache::disabled();
-    assert_eq!(place.scan(&mut cache), place.truth());
-    assert!(cache.entries.is_empty());
+    let cache = HashCache::disabled();
+    assert_eq!(place.scan(&cache), place.truth());
+    assert!(cache.entries.is_empty() && cache.learned().is_empty());
     cache.save().unwrap();
     assert!(!place.cache().exists());
 }
 
 #[test]
 fn it_does_not_grow_without_bound() {
-    let mut cache = HashCache { path: Some("unused".into()), entries: HashMap::new() };
+    let mut cache = HashCache { path: Some("unused".into()), ..HashCache::disabled() };
     let place = Place::new(&["a"]);
     let stat = rustix::fs::stat(place.file("a")).unwrap();
-    let mut hashes = Hashes { cache: &mut cache, now: place.now };
+    let hashes = Hashes { cache: &cache, now: place.now };
     for inode in 0..2 * ENTRIES_MAX as u64 + 10 {
         let mut stat = stat;
         stat.st_ino = inode;
         hashes.learn(&stat, Hash::from_bytes(PLANTED));
     }
-    assert_eq!(cache.entries.len(), 2 * ENTRIES_MAX);
+    assert_eq!(cache.learned().len(), 2 * ENTRIES_MAX);
     cache.path = Some(place.cache());
     cache.save().unwrap();
     assert_eq!(HashCache::load(&place.cache()).entries.len(), ENTRIES_MAX);

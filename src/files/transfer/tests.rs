@@ -213,8 +213,16 @@ async fn what_did_not_arrive_is_said() {
     place.staged(&new).await.unwrap();
     let (stage, production, never) = (place.stage(), place.production(), CancellationToken::new());
     let owned = place.owned.as_ref();
-    let promotion =
-        Promotion { stage: &stage, production: &production, changes: &changes, new: &new, owned, rules: &place.rules, mark: "" };
+    let promotion = Promotion {
+        stage: &stage,
+        production: &production,
+        changes: &changes,
+        new: &new,
+        owned,
+        rules: &place.rules,
+        mark: "",
+        known: None,
+    };
     check(&promotion).await.unwrap();
     // The end of the arguments is production. One that copies half, one that dies at once, one behind whose back another writes.
     let last = "for last; do :; done; ";

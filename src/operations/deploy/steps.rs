@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::recorder::history_failure;
@@ -12,13 +13,13 @@ use super::trees::hashes;
 use super::up::configuration_changed;
 use super::{Facts, overlay};
 use crate::domain::failure::Failure;
-use crate::domain::manifest::{Changes, Manifest};
+use crate::domain::manifest::{Changes, Entry, Manifest, TreePath};
 use crate::domain::plan::{Plan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
 use crate::engine::compose::{Files, override_file};
-use crate::files::cache::HashCache;
-use crate::files::scan::scan_cached;
+use crate::files::cache::{HashCache, Hashes};
+use crate::files::scan::look;
 use crate::files::{store, transfer};
 use crate::process::{self, Invocation};
 
@@ -139,7 +140,8 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     let changes =
         job.plan.files.as_ref().ok_or_else(|| Failure::new("Nothing was promoted.", "The plan has no files.", "Report this as a bug."))?;
     // A build can take minutes, in which somebody may have mended something in production by hand.
-    if !unchanged(job, facts, changes).await {
+    let known = known(job).await;
+    if !unchanged(job, facts, changes, &known).await {
         let failure = Failure::new(
             "The files were not brought into production.",
             "Somebody changed files in production since you confirmed.",
@@ -163,32 +165,50 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     let mut line = |line: &str| job.recorder.line(line);
     let stage = coming(job, facts);
     let promotion = facts.promotion(&stage, changes, &job.mark);
+    let promotion = transfer::Promotion { known: Some((&known, (job.tools.clock)())), ..promotion };
     let promoted = match transfer::promote(&promotion, &mut line).await {
         Ok(promoted) => promoted,
-        Err(failure) => return Err(Stop::unchanged(failure, unchanged(job, facts, changes).await)),
+        Err(failure) => return Err(Stop::unchanged(failure, unchanged(job, facts, changes, &known).await)),
     };
     Ok(Some(format!("{} copied, {} deleted", promoted.copied, promoted.deleted)))
 }
 
+/// What the project's files are known to hold. Nothing is learned here that is kept.
+async fn known(job: &Job) -> Arc<HashCache> {
+    let path = hashes(&job.tools, &job.project);
+    let loaded = tokio::task::spawn_blocking(move || HashCache::load(&path)).await;
+    Arc::new(loaded.unwrap_or_else(|_| HashCache::disabled()))
+}
+
 /// Whether production is as it was when this was planned, as far as a release touches it: what else lives there may well
 /// be written to. What cannot be read is not known to be unchanged.
-async fn unchanged(job: &Job, facts: &Facts, changes: &Changes) -> bool {
-    let (root, rules) = (facts.production_root.clone(), facts.rules.clone());
-    let (known, now) = (hashes(&job.tools, &job.project), (job.tools.clock)());
-    let scanned = tokio::task::spawn_blocking(move || {
+async fn unchanged(job: &Job, facts: &Facts, changes: &Changes, known: &Arc<HashCache>) -> bool {
+    // What the rules leave alone was not looked at then. A release that is gone back to may hold such paths.
+    let seen = |path: &&TreePath| {
+        facts.production.0.contains_key(*path) || !facts.rules.excluded(path, false) && !facts.rules.excluded(path, true)
+    };
+    let touched: BTreeMap<TreePath, Option<Entry>> = facts
+        .workspace
+        .0
+        .keys()
+        .chain(&changes.deleted)
+        .filter(seen)
+        .map(|path| (path.clone(), facts.production.0.get(path).cloned()))
+        .collect();
+    let (root, cache, now) = (facts.production_root.clone(), Arc::clone(known), (job.tools.clock)());
+    let same = tokio::task::spawn_blocking(move || {
+        let paths: Vec<&TreePath> = touched.keys().collect();
         let never = tokio_util::sync::CancellationToken::new();
-        scan_cached(&root, &rules, &mut HashCache::load(&known), now, &never)
+        let now = look(&root, &paths, Some(Hashes { cache: &cache, now }), &never);
+        now.is_ok_and(|now| touched.values().eq(&now))
     });
-    let scanned = scanned.await;
-    let Ok(Ok(scan)) = scanned else { return false };
-    let touched = facts.workspace.0.keys().chain(&changes.deleted);
-    touched.into_iter().all(|path| scan.manifest.0.get(path) == facts.production.0.get(path))
+    same.await.unwrap_or(false)
 }
 
 impl Facts {
     fn promotion<'a>(&'a self, stage: &'a Path, changes: &'a Changes, mark: &'a str) -> transfer::Promotion<'a> {
         let (production, owned) = (&*self.production_root, self.owned());
-        transfer::Promotion { stage, production, changes, new: &self.workspace, owned, rules: &self.rules, mark }
+        transfer::Promotion { stage, production, changes, new: &self.workspace, owned, rules: &self.rules, mark, known: None }
     }
 
     /// Whether the files could be brought into production as it is now: better refused before a build than after it.

@@ -65,9 +65,14 @@ pub(super) async fn scans(
     // only looked at writes nothing at all.
     let keep = workspace.is_some() && tools.elsewhere.is_none() && known.parent().is_some_and(Path::is_dir);
     let both = tokio::task::spawn_blocking(move || {
-        let mut cache = HashCache::load(&known);
-        let workspace = workspace.map(|root| scan_cached(&root, &rules, &mut cache, now, &stopping)).transpose()?;
-        let production = scan_cached(&production, &rules, &mut cache, now, &stopping)?;
+        let cache = HashCache::load(&known);
+        let scan = |root: &Path| scan_cached(root, &rules, &cache, now, &stopping);
+        let (workspace, production) = std::thread::scope(|scope| {
+            let beside = scope.spawn(|| scan(&production));
+            let workspace = workspace.as_deref().map(scan).transpose();
+            (workspace, beside.join().unwrap_or_else(|died| std::panic::resume_unwind(died)))
+        });
+        let (workspace, production) = (workspace?, production?);
         if keep && let Err(error) = cache.save() {
             tracing::warn!(%error, "the hashes of files could not be kept; they are computed again the next time");
         }

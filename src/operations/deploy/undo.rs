@@ -99,6 +99,8 @@ pub(in super::super) async fn put_back(job: &Job) -> StepResult {
         owned: Some(&owned),
         rules: &rules,
         mark: &job.mark,
+        // Read whole: nobody knows what was interrupted.
+        known: None,
     };
     let mut line = |line: &str| job.recorder.line(line);
     let promoted = transfer::promote(&promotion, &mut line).await.map_err(|failure| Failure { what: what.to_owned(), ..failure })?;
