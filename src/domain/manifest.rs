@@ -91,8 +91,7 @@ impl From<String> for TreePath {
 }
 
 /// What stands at a path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// A file, by the BLAKE3 hash of its content.
     File {
@@ -109,12 +108,62 @@ pub enum Node {
 
 /// What stands at a path, and its permission bits (`0o7777`; 0 for links, which have none of their own).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Entry {
     /// What it is.
-    #[serde(flatten)]
     pub node: Node,
     /// Its permission bits.
     pub mode: u32,
+}
+
+/// How an entry is written down: `{"file":{..},"mode":..}`, one of three keys beside the mode. By hand, since serde's own
+/// way to put an enum beside a field takes everything twice, and a release has an entry for each file.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<WrittenFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    link: Option<TreePath>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    directory: Option<()>,
+    mode: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenFile {
+    hash: String,
+    size: u64,
+}
+
+/// A key that says something by being there.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<()>, D::Error> {
+    <()>::deserialize(deserializer).map(Some)
+}
+
+impl From<Entry> for Written {
+    fn from(Entry { node, mode }: Entry) -> Self {
+        let mut written = Self { file: None, link: None, directory: None, mode };
+        match node {
+            Node::File { hash, size } => written.file = Some(WrittenFile { hash, size }),
+            Node::Link(target) => written.link = Some(target),
+            Node::Directory => written.directory = Some(()),
+        }
+        written
+    }
+}
+
+impl TryFrom<Written> for Entry {
+    type Error = &'static str;
+
+    fn try_from(Written { file, link, directory, mode }: Written) -> Result<Self, Self::Error> {
+        let node = match (file, link, directory) {
+            (Some(WrittenFile { hash, size }), None, None) => Node::File { hash, size },
+            (None, Some(target), None) => Node::Link(target),
+            (None, None, Some(())) => Node::Directory,
+            _ => return Err("an entry is a file, a link or a directory"),
+        };
+        Ok(Self { node, mode })
+    }
 }
 
 impl Entry {
@@ -273,6 +322,19 @@ mod tests {
         old.0.insert("data".into(), Entry { node: Node::Link("/mnt/big".into()), mode: 0 });
         let changes = Changes::between(&old, &Manifest::default(), Some(&owned));
         assert_eq!((changes.deleted.len(), changes.kept), (0, vec!["data".into()]));
+    }
+
+    #[test]
+    fn entries_are_written_down_as_they_always_were() {
+        let written = r#"{"a":{"file":{"hash":"1","size":1},"mode":420},"d":{"directory":null,"mode":493},"l":{"link":"a","mode":0}}"#;
+        let mut all = tree(&[("a", "1")]);
+        all.0.insert("d".into(), Entry { node: Node::Directory, mode: 0o755 });
+        all.0.insert("l".into(), Entry { node: Node::Link("a".into()), mode: 0 });
+        assert_eq!(serde_json::to_string(&all).unwrap(), written);
+        assert_eq!(serde_json::from_str::<Manifest>(written).unwrap(), all);
+        for bad in [r#"{"a":{"mode":1}}"#, r#"{"a":{"file":{"hash":"1","size":1},"directory":null,"mode":1}}"#, r#"{"a":{"link":"b"}}"#] {
+            assert!(serde_json::from_str::<Manifest>(bad).is_err(), "{bad}");
+        }
     }
 
     proptest! {
