@@ -185,9 +185,9 @@ impl Desk {
             Kind::Start => deploy::production_config(&self.tools, project).await?,
             _ => None,
         };
-        let declared: BTreeSet<ServiceName> = config.iter().flat_map(|c| c.hashes.keys().cloned()).collect();
-        let configuration = config.as_ref().map(|c| c.resolved.hash()).unwrap_or_default();
-        let unset: &[String] = config.as_ref().map_or(&[], |c| &c.unset);
+        let declared: BTreeSet<ServiceName> = config.iter().flat_map(|(_, hashes)| hashes.keys().cloned()).collect();
+        let configuration = config.as_ref().map(|(c, _)| c.resolved.hash()).unwrap_or_default();
+        let unset: &[String] = config.as_ref().map_or(&[], |(c, _)| &c.unset);
         let request = with_known_case(request, containers.iter().map(|c| &c.service).chain(&declared));
         let facts = LifecycleFacts { project, containers: &containers, declared: &declared, configuration: &configuration, unset };
         let plan = plan_lifecycle(&facts, &request)?;

@@ -93,9 +93,9 @@ async fn measure(tools: &Tools, project: &Project) -> Insight {
     let measured = (tools.clock)();
     let mut insight = Insight { measured, ..Insight::default() };
     match deploy::production_config(tools, project).await {
-        Ok(Some(config)) => {
-            insight.declared = config.hashes.keys().cloned().collect();
-            insight.hashes = config.hashes;
+        Ok(Some((_, hashes))) => {
+            insight.declared = hashes.keys().cloned().collect();
+            insight.hashes = hashes;
         }
         Ok(None) => {}
         Err(failure) => insight.trouble = Some(failure.to_string()),

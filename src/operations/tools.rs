@@ -59,13 +59,15 @@ pub struct Tools {
     pub own_container: Option<String>,
 }
 
-/// A configuration as Compose resolved it, with what it says about it.
+/// A configuration as Compose resolved it.
 #[derive(Clone)]
 pub(super) struct Config {
     pub(super) resolved: Resolved,
-    pub(super) hashes: BTreeMap<ServiceName, ConfigHash>,
     pub(super) unset: Vec<String>,
 }
+
+/// The hashes with which Compose would label the containers of services.
+pub(super) type Hashes = BTreeMap<ServiceName, ConfigHash>;
 
 impl Config {
     /// Whether this is the configuration with that hash.
@@ -115,7 +117,7 @@ impl Tools {
         Ok(compose::parse_env_files(&finished.stdout))
     }
 
-    /// Resolves a project's compose files and asks for the hashes of its services.
+    /// Resolves a project's compose files.
     pub(super) async fn resolve(&self, what: &str, files: &Files<'_>) -> Result<Config, Failure> {
         self.resolve_at(what, files, files.directory).await
     }
@@ -141,20 +143,27 @@ impl Tools {
         }
         let mut resolved = Resolved::parse(&finished.stdout).map_err(|why| broken(format!("{why}.")))?;
         resolved.relocate(files.directory, directory);
-        let hashing = Files { directory, ..files.clone() };
-        let whole = self.hashes(what, &hashing, &resolved).await?;
-        let alone = match resolved.alone() {
-            Some(alone) => self.hashes(what, &hashing, &alone).await?,
-            None => whole.clone(),
-        };
-        let both = |(service, whole): (ServiceName, String)| {
-            let alone = alone.get(&service).unwrap_or(&whole).clone();
-            (service, ConfigHash { whole, alone })
-        };
-        Ok(Config { resolved, hashes: whole.into_iter().map(both).collect(), unset })
+        Ok(Config { resolved, unset })
     }
 
-    async fn hashes(&self, what: &str, files: &Files<'_>, resolved: &Resolved) -> Result<BTreeMap<ServiceName, String>, Failure> {
+    /// The hashes of a resolved configuration's services.
+    pub(super) async fn hashes(&self, what: &str, files: &Files<'_>, resolved: &Resolved) -> Result<Hashes, Failure> {
+        let alone = resolved.alone();
+        let alone = async {
+            match &alone {
+                Some(alone) => self.hashes_of(what, files, alone).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (whole, alone) = tokio::try_join!(self.hashes_of(what, files, resolved), alone)?;
+        let both = |(service, whole): (ServiceName, String)| {
+            let alone = alone.as_ref().and_then(|alone| alone.get(&service)).unwrap_or(&whole).clone();
+            (service, ConfigHash { whole, alone })
+        };
+        Ok(whole.into_iter().map(both).collect())
+    }
+
+    async fn hashes_of(&self, what: &str, files: &Files<'_>, resolved: &Resolved) -> Result<BTreeMap<ServiceName, String>, Failure> {
         let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, "")?.stdin(resolved.to_bytes());
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());

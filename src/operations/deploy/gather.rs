@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::super::recorder::history_failure;
-use super::super::tools::{Config, Tools};
+use super::super::tools::{Config, Hashes, Tools};
 use super::mounts::same_on_host;
 use super::overlay;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
@@ -61,14 +61,26 @@ pub(super) fn environment(production: &Path) -> Option<PathBuf> {
 }
 
 /// Production's own compose files, resolved; none where it has none yet or the project is none of Compose.
-pub(in super::super) async fn production_config(tools: &Tools, project: &Project) -> Result<Option<Config>, Failure> {
+pub(super) async fn production_only(tools: &Tools, project: &Project) -> Result<Option<Config>, Failure> {
+    Ok(production(tools, project, false).await?.map(|(config, _)| config))
+}
+
+/// As [`production_only`], with the hashes of its services.
+pub(in super::super) async fn production_config(tools: &Tools, project: &Project) -> Result<Option<(Config, Hashes)>, Failure> {
+    production(tools, project, true).await
+}
+
+async fn production(tools: &Tools, project: &Project, hashed: bool) -> Result<Option<(Config, Hashes)>, Failure> {
     let (Source::Compose(compose), Some(root)) = (&project.source, &project.production) else { return Ok(None) };
     if compose.files.iter().any(|f| !root.join(f).is_file()) {
         return Ok(None);
     }
     let environment = environment(root);
     let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment: environment.as_deref() };
-    tools.resolve(&format!("{}'s production cannot be read.", project.name), &files).await.map(Some)
+    let what = format!("{}'s production cannot be read.", project.name);
+    let config = tools.resolve(&what, &files).await?;
+    let hashes = if hashed { tools.hashes(&what, &files, &config.resolved).await? } else { Hashes::new() };
+    Ok(Some((config, hashes)))
 }
 
 /// Finds out everything.
@@ -95,26 +107,31 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         environment: environment.as_deref(),
     };
     let before_mounts = rules(project, &source_root, &[], &what)?;
-    let config = overlay::resolve(tools, &what, &project.name, &files, &before_mounts).await?;
+    let resolving = overlay::resolve(tools, &what, &project.name, &files, &before_mounts);
+    let (config, current) = tokio::join!(resolving, production_only(tools, project));
+    let config = config?;
     // Said before anybody is asked to confirm what could not be done.
     if !rsync::is_installed(&std::env::var_os("PATH").unwrap_or_default()) {
         return Err(rsync::missing(&what));
     }
     // Production that cannot be resolved is replaced by what can: it only tells what is new.
-    let current = production_config(tools, project).await.ok().flatten();
+    let current = current.ok().flatten();
     let definitions = config.resolved.services(&compose.name, &production_root);
     let before = current.as_ref().map(|c| c.resolved.services(&compose.name, &production_root)).unwrap_or_default();
     let written = written(&production_root, definitions.iter().chain(&before));
     let rules = rules(project, &source_root, &written, &what)?;
-    let (mut workspace_scan, production_scan) = scans(tools, project, workspace.as_deref(), &production_root, &rules, &what).await?;
+    let unread = |e| history_failure(&*what, &e);
+    let (hashes, (mut workspace_scan, production_scan), containers, current, next) = tokio::try_join!(
+        tools.hashes(&what, &files, &config.resolved),
+        scans(tools, project, workspace.as_deref(), &production_root, &rules, &what),
+        async { tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what)) },
+        async { tools.history.release_current(project.name.clone()).await.map_err(unread) },
+        async { tools.history.release_next(project.name.clone()).await.map_err(unread) },
+    )?;
     if let Some(old) = &old {
         // As it was kept, whatever is excluded by now.
         workspace_scan.manifest = old.manifest.clone();
     }
-    let containers = tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
-    let unread = |e| history_failure(&*what, &e);
-    let current = tools.history.release_current(project.name.clone()).await.map_err(unread)?;
-    let next = tools.history.release_next(project.name.clone()).await.map_err(unread)?;
     let kept = touchable(&production_scan.manifest, &workspace_scan.manifest, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), &kept, &containers, &what).await?.then_some(next);
     let mut services = Vec::new();
@@ -122,7 +139,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
         services.push(
-            service(tools, project, name, definition, asks, &config, &workspace_scan.manifest, &production_root, &containers, &what)
+            service(tools, project, name, definition, asks, &hashes, &workspace_scan.manifest, &production_root, &containers, &what)
                 .await?,
         );
     }
@@ -271,7 +288,7 @@ async fn service(
     name: &ServiceName,
     definition: &Definition,
     asks: Vec<String>,
-    config: &Config,
+    hashes: &Hashes,
     workspace: &Manifest,
     production: &Path,
     containers: &[Container],
@@ -293,7 +310,7 @@ async fn service(
         definition.binds.iter().filter(|b| !b.writable).filter_map(|b| b.source.strip_prefix(production).ok()).map(tree_path).collect();
     Ok(ServiceFacts {
         name: name.clone(),
-        config_hash: config.hashes.get(name).cloned().unwrap_or_default(),
+        config_hash: hashes.get(name).cloned().unwrap_or_default(),
         build,
         image_id,
         image: definition.image.clone(),

@@ -19,7 +19,7 @@ use crate::files::rules::Rules;
 
 /// Resolves `files` (of the workspace, for production). `rules` say what a deploy leaves alone.
 pub(super) async fn resolve(tools: &Tools, what: &str, project: &ProjectName, files: &Files<'_>, rules: &Rules) -> Result<Config, Failure> {
-    let mut found: BTreeSet<PathBuf> = tools.env_files(what, files).await?;
+    let mut found: BTreeSet<PathBuf> = if says(files, &["env_file"]) { tools.env_files(what, files).await? } else { BTreeSet::new() };
     found = found.iter().filter_map(|path| path.strip_prefix(files.directory).ok()).map(Path::to_owned).collect();
     if names_other_files(files) {
         let unreadable =
@@ -53,11 +53,20 @@ pub(super) async fn resolve(tools: &Tools, what: &str, project: &ProjectName, fi
 /// How many files of configuration are looked at.
 const DOCUMENTS_MAX: usize = 10_000;
 
+/// The words by which a compose file names others that it is made of, besides `env_file`.
+const OTHERS: [&str; 3] = ["extends", "include", "label_file"];
+
 /// Whether the compose files may name others that they are made of. A word in a comment only costs a little time.
 fn names_other_files(files: &Files<'_>) -> bool {
-    let words = ["extends", "include", "label_file", "env_file"];
     let text = |file: &String| std::fs::read_to_string(files.root.join(file)).unwrap_or_default();
-    files.files.iter().map(text).any(|text| words[..3].iter().any(|w| text.contains(w)) || (text.contains(words[3]) && text.contains("${")))
+    files.files.iter().map(text).any(|text| OTHERS.iter().any(|w| text.contains(w)) || (text.contains("env_file") && text.contains("${")))
+}
+
+/// Whether the compose files, or others that they are made of, may use one of these words. One that cannot be read, or that
+/// escapes characters, may use any: Compose is asked then.
+fn says(files: &Files<'_>, words: &[&str]) -> bool {
+    let may = |text: String| text.contains('\\') || words.iter().chain(&OTHERS).any(|word| text.contains(word));
+    files.files.iter().any(|file| std::fs::read_to_string(files.root.join(file)).map_or(true, may))
 }
 
 /// The files below a directory that a configuration can be made of, by their endings.

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::runner::{Job, StepResult, Stop};
-use super::super::tools::{Config, last_message, process_failure};
-use super::gather::production_config;
+use super::super::tools::{Config, Hashes, last_message, process_failure};
+use super::gather::production_only;
 use crate::domain::container::{Container, State};
 use crate::domain::failure::Failure;
 use crate::domain::plan::layers;
-use crate::domain::project::{ComposeSource, ServiceName, Source};
+use crate::domain::project::{ServiceName, Source};
 use crate::domain::request::Kind;
 use crate::domain::text::count;
 use crate::engine::compose::{Definition, Files};
@@ -32,7 +32,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         return Err(Failure::new(what, "Only a compose project can be brought up.", "Start its containers by hand.").into());
     };
     let production = production.canonicalize().unwrap_or_else(|_| production.clone());
-    let config = production_config(&job.tools, &job.project).await?;
+    let config = production_only(&job.tools, &job.project).await?;
     let mut config = config.ok_or_else(|| Failure::new(what, "Production has no compose file.", "Deploy first: /docker_deploy."))?;
     let undoing = job.undoing.get();
     if undoing.is_none() && job.deploy.as_ref().is_some_and(|facts| !facts.is_configured_as(&config)) {
@@ -51,13 +51,6 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     let services: Vec<ServiceName> = services.iter().filter(|s| undoing.is_none() || definitions.contains_key(*s)).cloned().collect();
     let services = services.as_slice();
     let needed = needed(&definitions, services);
-    let staying = staying(&config, &containers, &needed);
-    let moved = image_moved(job, &containers, &needed).await.map_err(|e| e.failure(what))?;
-    let substituted = !moved && !staying.is_empty() && substitute(job, compose, &production, &staying, &containers, &mut config).await;
-    // A start leaves alone what was not named; Compose would start what the others need.
-    let stopped = |c: &Container| needed.contains_key(&c.service) && !c.is_up() && !c.is_done();
-    let asleep = job.plan.kind() == Kind::Start && containers.iter().any(stopped);
-    let without_dependencies = asleep || moved || (!staying.is_empty() && !substituted);
     let environment = Some(production.join(".env")).filter(|p| p.is_file());
     let files = Files {
         name: &compose.name,
@@ -66,6 +59,15 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         directory: &production,
         environment: environment.as_deref(),
     };
+    // Only what is looked after because of others is asked for its hashes.
+    let hashes = if needed.is_empty() { Hashes::new() } else { job.tools.hashes(what, &files, &config.resolved).await? };
+    let staying = staying(&hashes, &containers, &needed);
+    let moved = image_moved(job, &containers, &needed).await.map_err(|e| e.failure(what))?;
+    let substituted = !moved && !staying.is_empty() && substitute(job, &files, &staying, &containers, &hashes, &mut config).await;
+    // A start leaves alone what was not named; Compose would start what the others need.
+    let stopped = |c: &Container| needed.contains_key(&c.service) && !c.is_up() && !c.is_done();
+    let asleep = job.plan.kind() == Kind::Start && containers.iter().any(stopped);
+    let without_dependencies = asleep || moved || (!staying.is_empty() && !substituted);
     let limit = job.project.deploy.health_timeout + UP_GRACE;
     let depends = |service: &ServiceName| definitions.get(service).map(|d| d.depends_on.clone()).unwrap_or_default();
     // A layer at a time: once Compose has remade a service it remakes, in the same call, whatever needs that one, meant or not.
@@ -130,8 +132,8 @@ fn needed(definitions: &BTreeMap<ServiceName, Definition>, services: &[ServiceNa
 }
 
 /// Those of them that Compose would remake because they run with another definition.
-fn staying(config: &Config, containers: &[Container], needed: &BTreeMap<ServiceName, String>) -> BTreeSet<ServiceName> {
-    let differs = |c: &&Container| config.hashes.get(&c.service).is_some_and(|hash| c.config_hash() != Some(hash.whole.as_str()));
+fn staying(hashes: &Hashes, containers: &[Container], needed: &BTreeMap<ServiceName, String>) -> BTreeSet<ServiceName> {
+    let differs = |c: &&Container| hashes.get(&c.service).is_some_and(|hash| c.config_hash() != Some(hash.whole.as_str()));
     containers.iter().filter(|c| needed.contains_key(&c.service)).filter(differs).map(|c| c.service.clone()).collect()
 }
 
@@ -152,10 +154,10 @@ async fn image_moved(job: &Job, containers: &[Container], needed: &BTreeMap<Serv
 /// nothing was gained.
 async fn substitute(
     job: &Job,
-    compose: &ComposeSource,
-    production: &Path,
+    production: &Files<'_>,
     staying: &BTreeSet<ServiceName>,
     containers: &[Container],
+    hashes: &Hashes,
     config: &mut Config,
 ) -> bool {
     let kept = match job.tools.history.releases_compose(job.project.name.clone()).await {
@@ -166,10 +168,9 @@ async fn substitute(
         }
     };
     let root = job.tools.place(&job.project.name).join("running");
-    let environment = Some(production.join(".env")).filter(|p| p.is_file());
     let mut left = staying.clone();
     left.retain(|service| {
-        let alone = config.hashes.get(service).map(|hash| hash.alone.clone());
+        let alone = hashes.get(service).map(|hash| hash.alone.clone());
         let was_alone = containers.iter().filter(|c| c.service == *service).all(|c| c.config_hash() == alone.as_deref());
         if was_alone {
             // It was brought up without what it needs, and Compose labelled it so.
@@ -187,12 +188,14 @@ async fn substitute(
             return false;
         }
         let names: Vec<String> = release.iter().map(|(name, _)| name.clone()).collect();
-        let files = Files { name: &compose.name, root: &root, files: &names, directory: production, environment: environment.as_deref() };
+        let files = Files { root: &root, files: &names, ..production.clone() };
+        let what = "A kept release cannot be read.";
         // One that can no longer be resolved is passed over.
-        let Ok(before) = job.tools.resolve("A kept release cannot be read.", &files).await else { continue };
+        let Ok(before) = job.tools.resolve(what, &files).await else { continue };
+        let Ok(hashes) = job.tools.hashes(what, &files, &before.resolved).await else { continue };
         left.retain(|service| {
             let labels = containers.iter().filter(|c| c.service == *service).map(Container::config_hash);
-            let found = before.hashes.get(service).is_some_and(|hash| labels.into_iter().all(|label| label == Some(hash.whole.as_str())));
+            let found = hashes.get(service).is_some_and(|hash| labels.into_iter().all(|label| label == Some(hash.whole.as_str())));
             if found {
                 config.resolved.substitute(service, &before.resolved);
             }
