@@ -77,6 +77,9 @@ pub(super) async fn act(job: &Job, act: Act, services: &[ServiceName]) -> StepRe
     // The others were acted on all the same, and their lines say what became of them.
     let rest = if act == Act::Stop {
         stopped(job, &acted).await
+    } else if job.plan.kind().is_release() {
+        // A step of its own watches all that a release touches, and nobody is to wait for the window twice.
+        Ok(None)
     } else {
         let services: BTreeSet<ServiceName> = services.iter().filter(|s| !missed.contains(s)).cloned().collect();
         if services.is_empty() { Ok(None) } else { watch(job, &services).await }

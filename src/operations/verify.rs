@@ -18,6 +18,8 @@ use futures_util::StreamExt;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_millis(300);
+/// How soon again, where a window is about to end.
+const SOONEST: Duration = Duration::from_millis(10);
 /// How many looks in a row must be good for a service with a health check.
 const GOOD_LOOKS: u32 = 2;
 /// How often a service with a health check may be restarted by the engine while it comes up.
@@ -119,7 +121,10 @@ pub(super) async fn verify(
             let failure = Failure::new("It was not verified to the end.", why, "Look at /docker_status.");
             return Verified { cut_short: true, ..done(watched, Some(failure)) };
         }
-        tokio::time::sleep(EVERY).await;
+        // No longer than until the next window is over: nobody is to wait for nothing.
+        let window = |w: &Watched| Some((w.steady? + project.deploy.stability).saturating_duration_since(Instant::now()));
+        let next = watched.values().filter(|w| w.settled.is_none()).filter_map(window).min().unwrap_or(EVERY);
+        tokio::time::sleep(next.clamp(SOONEST, EVERY)).await;
     }
 }
 
