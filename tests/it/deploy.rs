@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::fixture::{compose_file, engine_get, healthy_service, image, plain_service, service};
+use crate::support::program::{Launch, Tools};
 use crate::support::shop::{SERVES, dockerfile, dockerfile_that, shop_of, web};
 use crate::support::{ADMIN, Fixture, World};
 
@@ -287,5 +288,31 @@ async fn what_stands_in_a_broken_env_file_is_never_told() {
     for message in [&refused, &status] {
         assert!(!message.text.contains("secret") && !message.text.contains("DB_PASSWORD"), "{}", message.text);
     }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_to_do_brings_nothing_up() {
+    let fixture = Fixture::up(&[("web", healthy_service(""))]);
+    fixture.write("docker-compose.yml", &compose_file(&[("web", healthy_service("environment: { COLOUR: blue }"))]));
+    let world = World::prepare(vec![fixture], json!({ "default_project": "shop" })).await;
+    let tools = Tools::all();
+    tools.script("docker-compose", "echo \" $* \" >>$here/asked\nexec $real \"$@\"");
+    let mut program = Launch::run(&world, &tools).start();
+    program.says("connected to Telegram").await;
+    let asked = || std::fs::read_to_string(tools.path().join("asked")).unwrap();
+    let brought_up = || asked().lines().filter(|arguments| arguments.contains(" up ")).count();
+
+    world.ask("/docker_deploy").await;
+    let outcome = world.confirm().await;
+    assert!(outcome.text.starts_with('✅'), "{}", outcome.text);
+    assert_eq!(brought_up(), 1, "it is seen where something is brought up:\n{}", asked());
+    let web = world.fixtures[0].container("web");
+
+    let again = world.ask("/docker_deploy").await;
+    assert!(again.text.contains("Nothing to deploy") && again.button_texts().is_empty(), "{}", again.text);
+    assert_eq!(brought_up(), 1, "{}", asked());
+    assert_eq!(world.fixtures[0].container("web"), web);
+    program.stop().await;
     world.finish().await;
 }
