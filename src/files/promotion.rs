@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Mode, Stat};
+use rustix::fs::{Access, AtFlags, FileType, Mode, Stat};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
@@ -115,7 +115,34 @@ impl Job {
                 work.copy(path, entry);
             }
         }
+        self.may_write(&mut tree, &work)?;
         Ok(work)
+    }
+
+    /// Refuses where something comes to, or goes from, a directory that we may not write to: rather than half way.
+    fn may_write(&self, tree: &mut Tree, work: &Work) -> Result<(), Failure> {
+        let touched = [&work.copy, &work.clear_files, &work.clear_directories, &self.changes.deleted];
+        let mut known: BTreeSet<&[u8]> = BTreeSet::new();
+        for path in touched.into_iter().flatten() {
+            let mut at = path.bytes();
+            // The directory that it is in; where that is yet to be made, the nearest one that is there.
+            while let Some(slash) = at.iter().rposition(|b| *b == b'/') {
+                let directory = &at[..slash];
+                if !known.insert(directory) {
+                    break;
+                }
+                let name = TreePath::new(directory);
+                let opened = tree.directory(&name).map_err(|errno| failed(self.what, "looked at", &name, errno))?;
+                let Some(opened) = opened else {
+                    at = directory;
+                    continue;
+                };
+                let allowed = rustix::fs::accessat(&opened, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty());
+                allowed.map_err(|errno| failed(self.what, "written to", &name, errno))?;
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What the system says about every path that comes.

@@ -178,3 +178,24 @@ async fn what_is_typed_wrong_is_answered_with_what_is_right() {
     assert!(!image().is_empty());
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_may_not_be_written_to_is_refused_before_anybody_confirms() {
+    let fixture = Fixture::new(&[("web", healthy_service(""))]);
+    fixture.write("new/file", "from the workspace\n");
+    fixture.write_production("new/own", "only production has this\n");
+    // Even root may not write there.
+    let locked = fixture.production.join("new").display().to_string();
+    sh("mount", &["--bind", &locked, &locked]);
+    sh("mount", &["-o", "remount,ro,bind", &locked]);
+    let world = World::start(fixture).await;
+    let refusal = world.ask("/docker_deploy").await;
+    sh("umount", &[&locked]);
+    for told in ["shop cannot be deployed.", "new could not be written to", "Give dockmaster's user the right to write there"] {
+        assert!(refusal.text.contains(told), "{told:?} is not told: {}", refusal.text);
+    }
+    assert!(refusal.buttons.is_empty());
+    assert!(!world.ask("/docker_deploy").await.buttons.is_empty(), "with the right it is planned");
+    world.api.take_unread(ADMIN);
+    world.finish().await;
+}
