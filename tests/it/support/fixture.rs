@@ -207,7 +207,20 @@ impl Drop for Fixture {
         let file = self.production.join("docker-compose.yml");
         let _ = std::fs::create_dir_all(&self.production);
         let _ = std::fs::write(&file, "services: { none: { image: none } }\n");
-        let args = ["-p", &self.name, "-f", file.to_str().unwrap_or_default(), "down", "--remove-orphans", "-v", "-t", "1"];
+        // Whatever a test has put into its .env.
+        let args = [
+            "--env-file",
+            "/dev/null",
+            "-p",
+            &self.name,
+            "-f",
+            file.to_str().unwrap_or_default(),
+            "down",
+            "--remove-orphans",
+            "-v",
+            "-t",
+            "1",
+        ];
         match command("docker-compose").args(args).output() {
             Ok(output) if output.status.success() => {}
             other => eprintln!("{} could not be taken down: {other:?}", self.name),
