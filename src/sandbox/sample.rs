@@ -40,6 +40,9 @@ COPY . /runtime/
 ENTRYPOINT [\"/runtime/start\", \"--library-path\", \"/runtime\", \"/runtime/dockmaster\"]
 ";
 
+/// What starts a program that was linked with libraries; a static one starts by itself.
+const LOADER: &str = "\"/runtime/start\", \"--library-path\", \"/runtime\", ";
+
 /// Where the sample is, and what it is called.
 #[derive(Debug, Clone)]
 pub struct Sample {
@@ -82,9 +85,9 @@ impl Sample {
                 _ => std::fs::create_dir_all(directory)?,
             }
         }
-        sample.write_base()?;
-        sample.write_tree(&sample.production, "Hello from the first version.")?;
-        sample.write_tree(&sample.workspace, "Hello from the second version: deployed from a chat.")?;
+        let loader = if sample.write_base()? { LOADER } else { "" };
+        sample.write_tree(&sample.production, loader, "Hello from the first version.")?;
+        sample.write_tree(&sample.workspace, loader, "Hello from the second version: deployed from a chat.")?;
         let environment = format!("SAMPLE_PORT={port}\nSAMPLE_IMAGE={}\nGREETING=Hello\n", sample.image);
         std::fs::write(sample.production.join(".env"), environment)?;
         Ok(sample)
@@ -109,18 +112,17 @@ impl Sample {
         .to_string()
     }
 
-    fn write_tree(&self, root: &Path, greeting: &str) -> io::Result<()> {
+    fn write_tree(&self, root: &Path, loader: &str, greeting: &str) -> io::Result<()> {
         std::fs::create_dir_all(root.join("site"))?;
-        std::fs::write(root.join("docker-compose.yml"), COMPOSE)?;
+        std::fs::write(root.join("docker-compose.yml"), COMPOSE.replace(LOADER, loader))?;
         let dockerfile = format!("FROM {}\nCOPY site /site\nCMD [\"sample-service\", \"serve\"]\n", self.image);
         std::fs::write(root.join("Dockerfile"), dockerfile)?;
         let page = format!("<!doctype html>\n<title>Sample</title>\n<h1>{greeting}</h1>\n");
         std::fs::write(root.join("site/index.html"), page)
     }
 
-    /// This program, the libraries that it has loaded, and the loader that starts it.
-    fn write_base(&self) -> io::Result<()> {
-        std::fs::write(self.base.join("Dockerfile"), BASE)?;
+    /// This program, the libraries that it has loaded, and the loader that starts it; whether there is one.
+    fn write_base(&self) -> io::Result<bool> {
         let compose = format!("services:\n  base:\n    build: .\n    image: {}\n", self.image);
         std::fs::write(self.base.join("docker-compose.yml"), compose)?;
         std::fs::write(self.base.join(".dockerignore"), "Dockerfile\ndocker-compose.yml\n.dockerignore\n")?;
@@ -142,10 +144,7 @@ impl Sample {
             let name = if is_loader { std::ffi::OsStr::new("start") } else { name };
             std::fs::copy(library, self.base.join(name))?;
         }
-        if loader {
-            return Ok(());
-        }
-        // A static program needs no loader; the same command line starts it all the same.
-        Err(io::Error::other("this program was built without a loader; try needs a dynamically linked build"))
+        std::fs::write(self.base.join("Dockerfile"), BASE.replace(LOADER, if loader { LOADER } else { "" }))?;
+        Ok(loader)
     }
 }
