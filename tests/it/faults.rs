@@ -1,8 +1,6 @@
 //! What goes wrong in the middle: cancelled at every step, a disk that fills at every step that writes, an engine that is
 //! killed, a workspace that somebody writes to. Production is the old or the new, and the chat is told which.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
 use crate::support::disk::SmallDisk;
@@ -106,9 +104,9 @@ async fn cancelled_at_any_step_production_is_as_it_was() {
         shop.write_production("page", &format!("mended by hand {at}\n"));
         let before = (seen(shop), shop.containers());
         let held = Held::at(&world, &tools, command, gate).await;
-        let asked = Instant::now();
+        // How soon is measured in `releases`: this chat has been talked to so much that it may have to wait for its turn.
         let answer = world.ask("/docker_cancel").await.text;
-        assert!(answer.contains("Cancelling the ") && asked.elapsed() < Duration::from_secs(1), "{:?}: {answer}", asked.elapsed());
+        assert!(answer.contains("Cancelling the "), "{answer}");
         let outcome = held.outcome().await;
         tells(&outcome, &["was cancelled", told]);
         let after = (seen(shop), shop.containers());
