@@ -9,6 +9,7 @@ use crate::support::program::{Launch, Tools};
 use crate::support::proxy::Proxy;
 use crate::support::shop::{
     SERVES, deployed, dockerfile, dockerfile_that, image_named, kept_image, kept_name, running_image, shop, shop_of, web,
+    write_one_that_is_never_well,
 };
 use crate::support::{ADMIN, Fixture, PATIENCE, World};
 
@@ -145,7 +146,7 @@ async fn a_cancel_ends_a_build_at_once_and_undoes_what_came_later() {
     assert!(outcome.text.contains("was cancelled") && outcome.text.contains("not touched"), "{}", outcome.text);
     assert_eq!((tree(&shop.production), shop.containers()), before);
 
-    shop.write("Dockerfile", &dockerfile("while true; do sleep 1; done"));
+    write_one_that_is_never_well(shop);
     world.ask("/docker_deploy").await;
     world.say("yes");
     let progress = world.next().await;
@@ -179,7 +180,7 @@ async fn old_releases_are_forgotten_with_their_files_and_images() {
 async fn killed_while_services_come_up_everything_is_put_back_at_the_next_start() {
     let world = World::prepare(vec![shop(json!({ "deploy": { "health_timeout": "5m" } }))], json!({ "default_project": "shop" })).await;
     let shop = &world.fixtures[0];
-    shop.write("Dockerfile", &dockerfile("while true; do sleep 1; done"));
+    write_one_that_is_never_well(shop);
     let tools = Tools::all();
     let program = Launch::run(&world, &tools).start();
     let before = (tree(&shop.production), running_image(shop, "web"));

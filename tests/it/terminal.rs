@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::fixture::{command, healthy_service, service, sh, tree};
 use crate::support::program::Ended;
-use crate::support::shop::{dockerfile, dockerfile_that, running_image, shop};
+use crate::support::shop::{dockerfile_that, running_image, shop, write_one_that_is_never_well};
 use crate::support::terminal::Terminal;
 use crate::support::{ADMIN, Fixture, PATIENCE, eventually};
 
@@ -147,7 +147,7 @@ async fn alone_it_holds_the_data_directory_and_a_dockmaster_that_starts_waits() 
 
     // Ctrl-C is a cancel: what was begun is undone. Meanwhile another terminal goes through the first.
     shop.write("page", "page three\n");
-    shop.write("Dockerfile", &dockerfile("while true; do sleep 1; done"));
+    write_one_that_is_never_well(shop);
     let before = (tree(&shop.production), running_image(shop, "web"));
     let first = terminal.launch("deploy --yes").start();
     eventually("the first verifies", async || first.out().contains("… Verify web")).await;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
-use super::fixture::{engine_get, healthy_service, image};
+use super::fixture::{compose_file, engine_get, healthy_service, image};
 use super::{Fixture, World};
 
 /// What the web service runs: it shows its page and is well.
@@ -42,6 +42,13 @@ pub(crate) fn shop_of(services: &[(&str, String)], entry: Value) -> Fixture {
     fixture.compose(&["up", "-d", "--build", "--wait"]);
     fixture.write("page", "page two\n");
     fixture
+}
+
+/// Gives the shop's workspace a web service that is never well, and is not given up for long.
+pub(crate) fn write_one_that_is_never_well(shop: &Fixture) {
+    let patient = web("").replace("retries: 3", "retries: 1000");
+    shop.write("docker-compose.yml", &compose_file(&[("web", patient), ("postgres", healthy_service(""))]));
+    shop.write("Dockerfile", &dockerfile("while true; do sleep 1; done"));
 }
 
 /// Deploys, and expects that this comes out as a release.
