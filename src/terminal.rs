@@ -18,7 +18,7 @@ use crate::http::socket;
 use crate::settings::{How, LogsArguments, Place, TerminalCommand};
 
 /// How long it is waited for a dockmaster that has the data directory and does not answer: it may just be starting.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether it does.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -133,12 +133,10 @@ async fn alone(place: &Place, docker_host: Option<String>, interrupted: &Cancell
         if answers(&place.data).await? {
             return Ok((Worker::Running, client(&place.data)?));
         }
-        let silent = || AppError::Failed(format!("Another dockmaster has {} and does not answer.", place.data.display()));
-        tokio::select! {
-            () = interrupted.cancelled() => return Err(silent()),
-            () = tokio::time::sleep(LOOK_EVERY), if Instant::now() < until => {}
-            else => return Err(silent()),
+        if interrupted.is_cancelled() || Instant::now() >= until {
+            return Err(AppError::Failed(format!("Another dockmaster has {} and does not answer.", place.data.display())));
         }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dockmaster::app;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -72,8 +72,7 @@ impl Scene {
         let tools = Tools::all();
         let mut program = Launch::run(&world, &tools).start();
         program.says("connected to Telegram").await;
-        let journal = Connection::open_with_flags(world.data.join("dockmaster.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        journal.busy_timeout(Duration::from_secs(60)).unwrap();
+        let journal = world.kept();
         Self { world, program, journal, _tools: tools, _directory: directory }
     }
 

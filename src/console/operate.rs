@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Events, Trouble};
+use super::client::Trouble;
 use super::names::Typed;
 use super::screen::Screen;
 use super::{Console, Exit, Stop};
@@ -164,7 +164,7 @@ impl Console<'_> {
         let mut heard = !self.json;
         loop {
             let seen = tokio::select! {
-                seen = next(&mut events) => Some(seen.map_err(|t| lost(&t))?),
+                seen = events.next::<OperationView>() => Some(seen.map_err(|t| lost(&t))?),
                 () = tokio::time::sleep(REDRAW), if screen.is_live() => None,
                 () = interrupted.cancelled(), if !cancelled => {
                     cancelled = true;
@@ -212,10 +212,6 @@ impl Console<'_> {
 
 fn unconfirmed(said: &str) -> Stop {
     Stop::Said(Exit::Unconfirmed, said.to_owned())
-}
-
-async fn next(events: &mut Events) -> Result<Option<OperationView>, Trouble> {
-    events.next().await
 }
 
 /// A line that somebody types. Read on a thread of its own, which nobody waits for at the end.

@@ -13,7 +13,7 @@ use futures_util::stream;
 use super::dto::{LogAsk, LogLines, ProjectLine, Projects};
 use super::problem::Problem;
 use crate::domain::access::Actor;
-use crate::domain::project::ProjectName;
+use crate::domain::project::{Project, ProjectName};
 use crate::domain::status::ProjectStatus;
 use crate::domain::words::{HistoryRow, ReleaseRow};
 use crate::operations::logs::LINES_MAX;
@@ -45,8 +45,7 @@ pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Response {
 
 pub(super) async fn projects(State(desk): State<Arc<Desk>>) -> Json<Projects> {
     let config = desk.configuration();
-    let line =
-        |p: &crate::domain::project::Project| ProjectLine { name: p.name.clone(), description: p.description.clone(), enabled: p.enabled };
+    let line = |p: &Project| ProjectLine { name: p.name.clone(), description: p.description.clone(), enabled: p.enabled };
     Json(Projects {
         default: config.implied().map(|p| p.name.clone()),
         projects: config.projects.values().map(line).collect(),

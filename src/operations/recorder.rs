@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::tools::Clock;
 use crate::domain::event::{Event, Progress};
 use crate::domain::failure::Failure;
+use crate::domain::text::capital;
 use crate::domain::view::OperationView;
 use crate::history::{History, HistoryError};
 
@@ -45,12 +46,6 @@ where
         tokio::time::sleep(Duration::from_secs(1 << attempt.min(PAUSE_DOUBLINGS))).await;
     }
     keep().await
-}
-
-/// A sentence begins with a capital letter.
-pub(super) fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 impl Recorder {

@@ -11,6 +11,7 @@ use crate::domain::Millis;
 use crate::domain::container::ConfigHash;
 use crate::domain::failure::Failure;
 use crate::domain::project::{ProjectName, ServiceName};
+use crate::domain::text::capital;
 use crate::engine::compose::{self, Compose, Files, Resolved};
 use crate::engine::docker::Docker;
 use crate::history::History;
@@ -206,6 +207,6 @@ pub(super) fn process_failure(what: &str, error: ProcessError) -> Failure {
         ProcessError::NotFound { program } => {
             Failure::new(what, format!("{} is not installed on this machine.", program), "Install it and ask again.")
         }
-        other => Failure::new(what, format!("{}.", super::recorder::capital(&other.to_string())), "See dockmaster's log, and ask again."),
+        other => Failure::new(what, format!("{}.", capital(&other.to_string())), "See dockmaster's log, and ask again."),
     }
 }

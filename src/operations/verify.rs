@@ -13,7 +13,7 @@ use crate::domain::event::Progress;
 use crate::domain::failure::{Failure, LINES_MAX};
 use crate::domain::outcome::ServiceOutcome;
 use crate::domain::project::{Project, ProjectName, ServiceName};
-use crate::domain::text::duration;
+use crate::domain::text::{capital, duration};
 use futures_util::StreamExt;
 
 /// How often is looked.
@@ -261,7 +261,7 @@ pub(super) async fn failure_of(tools: &Tools, project: &ProjectName, container: 
         (_, false) => format!("It is {seen}; the engine says: {}.", container.error.trim_end_matches('.')),
         (Some(output), _) if container.health == Health::Unhealthy => format!("It is {seen}; its health check says: {output}"),
         _ if seen.starts_with("not ") || seen.starts_with("unhealthy") => format!("It is {seen}."),
-        _ => format!("{}.", super::recorder::capital(seen)),
+        _ => format!("{}.", capital(seen)),
     };
     let next = format!("Read its log with /docker_logs {project}/{}, mend it, and ask again.", container.service);
     Failure::new(format!("{} did not come up.", container.service), why, next).with_lines(lines)

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::fixture::{Tree, compose_file, engine_get, healthy_service, image, sh, tree};
@@ -105,9 +105,7 @@ struct Journal(Connection);
 
 impl Journal {
     fn open(world: &World) -> Self {
-        let connection = Connection::open_with_flags(world.data.join("dockmaster.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        connection.busy_timeout(PATIENCE).unwrap();
-        Self(connection)
+        Self(world.kept())
     }
 
     fn number(&self, query: &str) -> i64 {

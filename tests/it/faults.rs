@@ -134,12 +134,10 @@ async fn cancelled_at_any_step_production_is_as_it_was() {
 
 /// Whether the last operation has begun with a restart, as the journal has it: the chat may be a second behind.
 fn is_restarting(world: &World) -> bool {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let journal = rusqlite::Connection::open_with_flags(world.data.join("dockmaster.db"), flags).unwrap();
     let begun = "SELECT COUNT(*) FROM events JOIN operations ON operation = operations.id
          WHERE operation = (SELECT MAX(id) FROM operations) AND json_extract(event, '$.event') = 'step_started'
             AND json_extract(plan, '$.steps[' || json_extract(event, '$.step') || '].step') = 'restart'";
-    journal.query_row(begun, [], |row| row.get::<_, i64>(0)).unwrap() > 0
+    world.kept().query_row(begun, [], |row| row.get::<_, i64>(0)).unwrap() > 0
 }
 
 /// Moves a directory's contents onto a small disk at the same place.

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use dockmaster::history::lock::{DataLock, Holder};
 use serde_json::{Value, json};
 
 use crate::support::fixture::{command, healthy_service, service, sh, tree};
@@ -174,6 +175,14 @@ async fn alone_it_holds_the_data_directory_and_a_dockmaster_that_starts_waits() 
     tells(&code(&next, 0).err, &["what an earlier run left is put right first"]);
     assert_eq!((tree(&shop.production), running_image(shop, "web")), before);
     tells(&terminal.print("history").await, &["✅ restart shop/postgres", "⚠️ deploy shop", "interrupted"]);
+    terminal.world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_has_the_data_directory_and_does_not_answer_is_not_waited_for_without_end() {
+    let terminal = Terminal::of(vec![Fixture::new(&[("web", healthy_service(""))])], json!({})).await;
+    let _held = DataLock::take(&terminal.world.data, Holder::Bot).unwrap();
+    tells(&code(&terminal.run("start --yes").await, 1).err, &["Another dockmaster has", "does not answer"]);
     terminal.world.finish().await;
 }
 

@@ -4,7 +4,7 @@ use super::{trimmed, warning};
 use crate::domain::manifest::{Changes, TreePath};
 use crate::domain::plan::{Action, Plan, ServicePlan, Step};
 use crate::domain::request::Kind;
-use crate::domain::text::{Text, count, listing};
+use crate::domain::text::{Text, capital, count, listing};
 
 /// How many paths of a kind are named.
 pub(super) const PATHS_SHOWN: usize = 5;
@@ -142,11 +142,6 @@ fn steps(text: Text, plan: &Plan) -> Text {
         text = text.plain(format!("and {more} more\n"));
     }
     text
-}
-
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The project that most deploys are tried on: a web service that is built from its files, and a store that keeps data.
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use super::fixture::{compose_file, engine_get, healthy_service, image};
@@ -73,7 +72,6 @@ pub(crate) fn kept_image(world: &World, service: &str, release: i64) -> Option<S
 
 /// The name under which it keeps it.
 pub(crate) fn kept_name(world: &World, service: &str, release: i64) -> String {
-    let database = Connection::open_with_flags(world.data.join("dockmaster.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let instance: String = database.query_row("SELECT name FROM instance", [], |row| row.get(0)).unwrap();
+    let instance: String = world.kept().query_row("SELECT name FROM instance", [], |row| row.get(0)).unwrap();
     format!("dockmaster/shop/{service}:{release}-{instance}")
 }

@@ -58,14 +58,9 @@ impl Terminal {
         tree(&self.world.data).into_iter().filter(|(path, _)| !path.ends_with("-shm")).map(short).collect()
     }
 
-    pub(crate) fn kept(&self) -> rusqlite::Connection {
-        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        rusqlite::Connection::open_with_flags(self.world.data.join("dockmaster.db"), flags).unwrap()
-    }
-
     /// The plan of the last operation, as it is kept.
     pub(crate) fn kept_plan(&self) -> Value {
-        let plan: String = self.kept().query_row("SELECT plan FROM operations ORDER BY id DESC", [], |row| row.get(0)).unwrap();
+        let plan: String = self.world.kept().query_row("SELECT plan FROM operations ORDER BY id DESC", [], |row| row.get(0)).unwrap();
         serde_json::from_str(&plan).unwrap()
     }
 
@@ -73,7 +68,7 @@ impl Terminal {
     pub(crate) async fn idle(&self) {
         self.world.api.wait_acknowledged(PATIENCE).await.unwrap();
         let left = "SELECT (SELECT COUNT(*) FROM inbox WHERE done IS NULL) + (SELECT COUNT(*) FROM notices WHERE settled IS NULL)";
-        eventually("all is kept", async || self.kept().query_row(left, [], |row| row.get::<_, i64>(0)).unwrap() == 0).await;
+        eventually("all is kept", async || self.world.kept().query_row(left, [], |row| row.get::<_, i64>(0)).unwrap() == 0).await;
     }
 
     pub(crate) fn start(&self) -> Program {

@@ -6,6 +6,7 @@ use dockmaster::app::{self, AppError, Parts};
 use dockmaster::config;
 use dockmaster::sandbox::bot_api::{BotApi, Message};
 use dockmaster::telegram::Activity;
+use rusqlite::{Connection, OpenFlags};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -82,6 +83,13 @@ impl World {
             all.extend(more.clone());
         }
         all.to_string()
+    }
+
+    /// What dockmaster keeps, seen from outside and only read.
+    pub(crate) fn kept(&self) -> Connection {
+        let kept = Connection::open_with_flags(self.data.join("dockmaster.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        kept.busy_timeout(PATIENCE).unwrap();
+        kept
     }
 
     /// Starts the bot in this process.
