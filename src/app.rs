@@ -1,9 +1,12 @@
 //! Everything assembled once.
 
+mod finish;
 mod house;
 
 use std::path::{Path, PathBuf};
 
+use finish::wait_for_helper;
+pub use finish::{Finish, finish};
 use house::hold_patiently;
 pub use house::{House, Reader, hold, hold_for_command};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,6 +18,7 @@ use crate::domain::Millis;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
 use crate::engine::docker::{self, Docker};
+use crate::operations::Successor;
 use crate::telegram::{self, Activity, TelegramError};
 
 /// What an app is assembled from.
@@ -87,13 +91,34 @@ fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> 
     ))
 }
 
+/// Ends what waits for it without waiting.
+fn at_once() -> CancellationToken {
+    let token = CancellationToken::new();
+    token.cancel();
+    token
+}
+
 /// Runs until `shutdown` is cancelled, then ends cleanly: nothing new begins, what runs finishes its step, the chats are told.
 ///
 /// # Errors
 /// It cannot start, or Telegram refuses the token.
 pub async fn run(parts: Parts) -> Result<(), AppError> {
-    let Some(lock) = hold_patiently(&parts.data, &parts.shutdown, || parts.activity.pulse().begins()).await? else { return Ok(()) };
-    let house = House::open(lock, parts.configuration, parts.docker_host, parts.data, parts.shutdown.clone()).await?;
+    loop {
+        // Ended with the program, or earlier by an operation that replaces dockmaster itself.
+        let life = parts.shutdown.child_token();
+        live(&parts, life).await?;
+        if parts.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        tracing::info!("waiting to be replaced by a helper");
+        wait_for_helper(&parts.data, &parts.shutdown, || parts.activity.pulse().begins()).await;
+    }
+}
+
+async fn live(parts: &Parts, life: CancellationToken) -> Result<(), AppError> {
+    let Some(lock) = hold_patiently(&parts.data, &life, || parts.activity.pulse().begins()).await? else { return Ok(()) };
+    let (configuration, data) = (parts.configuration.clone(), parts.data.clone());
+    let house = House::open(lock, configuration, parts.docker_host.clone(), data, life.clone(), &Successor::Dockmaster).await?;
     if !house.composes {
         tracing::warn!("Docker Compose v2 is not installed: projects can be watched and restarted, not deployed");
     }
@@ -105,10 +130,8 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
     house.desk.vitals().beat(Part::Telegram, now());
     let (desk, history) = (house.desk.clone(), house.history.clone());
     // The same token stops the desk and the chats: at its end the front end waits for what it began, and tells the outcomes.
-    let ran = telegram::run(bot, parts.token, desk, history, now, parts.shutdown, parts.activity).await;
-    let at_once = CancellationToken::new();
-    at_once.cancel();
-    house.close(&at_once).await;
+    let ran = telegram::run(bot, parts.token.clone(), desk, history, now, life, parts.activity.clone()).await;
+    house.close(&at_once()).await;
     ran.map_err(|error| match error {
         TelegramError::WrongToken(_) => AppError::Setting(error.to_string()),
         TelegramError::History(_) => AppError::Failed(error.to_string()),

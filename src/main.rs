@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use dockmaster::app::{self, AppError, Parts};
+use dockmaster::app::{self, AppError, Finish, Parts};
 use dockmaster::settings::{Arguments, Command, RunArguments, TerminalCommand, TryArguments, token};
 use dockmaster::trial::{self, Trial};
 use dockmaster::{config, console, sandbox, supervisor, telegram, terminal};
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
                 out.flush()
             })),
             Command::Man => ended(print(|mut out| clap_mangen::Man::new(Arguments::command()).render(&mut out))),
+            Command::Finish { operation, run } => ended(finish(operation, run).await),
             Command::SampleService { role } => {
                 let served = sandbox::service::run(&role).await;
                 ended(served.map_err(|e| AppError::Failed(format!("The sample's service ended: {e}."))))
@@ -131,6 +132,18 @@ async fn run(arguments: RunArguments) -> Result<(), AppError> {
         supervised.abort();
     }
     ran
+}
+
+async fn finish(operation: i64, arguments: RunArguments) -> Result<(), AppError> {
+    start_logging("info");
+    let finish = Finish {
+        configuration: app::configured(&arguments.config)?,
+        docker_host: variable("DOCKER_HOST"),
+        data: arguments.data,
+        operation,
+        shutdown: shutdown_on_signals(CUT_OFF)?,
+    };
+    app::finish(finish).await
 }
 
 async fn terminal(command: TerminalCommand) -> Result<ExitCode, AppError> {

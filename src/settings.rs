@@ -39,6 +39,16 @@ pub enum Command {
     },
     /// Print the manual page: `dockmaster man | man -l -`
     Man,
+    /// Go on with an operation that ends the dockmaster which began it; started by that one alone
+    #[command(hide = true)]
+    Finish {
+        /// The operation
+        #[arg(long)]
+        operation: i64,
+        /// As the one that began it was told
+        #[command(flatten)]
+        run: RunArguments,
+    },
     /// What runs in the containers of the sample
     #[command(hide = true)]
     SampleService {

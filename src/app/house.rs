@@ -14,23 +14,24 @@ use super::{AppError, engine, now};
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
 use crate::engine::compose::Compose;
-use crate::engine::{docker, own};
+use crate::engine::docker;
+use crate::engine::own::{self, Ourselves};
 use crate::history::History;
 use crate::history::lock::{DataLock, Holder, LockError};
 use crate::http::socket;
-use crate::operations::{Desk, Tools, Vitals, random_name, recover};
+use crate::operations::{Desk, Hashed, Registry, Successor, Tools, Vitals, random_name, recover, remove_helpers};
 
 /// How long operations may take to end when dockmaster is asked to stop: the desk ends them after the running step, which
 /// has a limit of its own. Whoever has no time for that asks twice.
 const FINISH_LIMIT: Duration = Duration::from_secs(3_600);
 /// The history, below the data directory.
-const DATABASE: &str = "dockmaster.db";
+pub(super) const DATABASE: &str = "dockmaster.db";
 /// How often old rows of the history are taken away.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How often the engine is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked whether a data directory has become free.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 fn taken(error: &LockError) -> AppError {
     AppError::Setting(format!("{error}; name another with --data, or see to this one."))
@@ -114,18 +115,24 @@ impl Workshop {
             instance,
             stopping,
             vitals: Vitals::default(),
-            own_container: own_container(),
+            own: own(),
+            registry: Registry::default(),
+            hashed: Hashed::default(),
         })
     }
 }
 
-/// The id of the container that we are in. Where the kernel does not say, there are no containers either.
-fn own_container() -> Option<String> {
+/// The container that we are in. Where the kernel does not say, there are no containers either.
+fn own() -> Option<Ourselves> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    own::container_id(&mounts).map(str::to_owned)
+    let container = own::container_id(&mounts)?.to_owned();
+    let program = std::env::current_exe().ok()?.to_str()?.to_owned();
+    // A helper is told all that we were told but what to do.
+    let words = std::env::args().skip(2);
+    Some(Ourselves { container, program: std::iter::once(program).chain(words).collect() })
 }
 
-fn unusable(data: &Path, why: impl std::fmt::Display) -> AppError {
+pub(super) fn unusable(data: &Path, why: impl std::fmt::Display) -> AppError {
     AppError::Failed(format!("{} cannot be used: {why}.", data.display()))
 }
 
@@ -138,14 +145,15 @@ pub struct House {
     pub(super) composes: bool,
     stopping: CancellationToken,
     control: socket::Served,
-    _chores: [AbortOnDropHandle<()>; 2],
+    _chores: Vec<AbortOnDropHandle<()>>,
     _configuration: watch::Sender<Arc<Configuration>>,
     // Last, so that it is let go last.
     _lock: DataLock,
 }
 
 impl House {
-    /// Assembles it, and puts right what an earlier run has left, before anything new is taken. `stopping` ends what runs.
+    /// Assembles it, and puts right what an earlier run has left, as far as that is the `successor`'s, before anything new is
+    /// taken. `stopping` ends what runs.
     ///
     /// # Errors
     /// There is no engine, the history cannot be used, or the control socket cannot be made.
@@ -155,6 +163,7 @@ impl House {
         docker_host: Option<String>,
         data: PathBuf,
         stopping: CancellationToken,
+        successor: &Successor,
     ) -> Result<Self, AppError> {
         let history = History::open(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
         let (place, copy, stop) = (data.clone(), history.clone(), stopping.clone());
@@ -163,16 +172,28 @@ impl House {
         let control = socket::bind(&place)
             .map_err(|e| AppError::Failed(format!("The control socket in {} cannot be made: {e}.", place.display())))?;
         let unordered = |e| AppError::Failed(format!("What an earlier run left cannot be put in order: {e}."));
-        let cut_off = recover(&tools).await.map_err(unordered)?;
+        let cut_off = recover(&tools, successor).await.map_err(unordered)?;
         history.prune(now()).await.map_err(|e| AppError::Failed(format!("{e}.")))?;
         let composes = tools.compose.is_some();
-        let chores = [tokio::spawn(prune_daily(history.clone())), tokio::spawn(ping(tools.clone()))].map(AbortOnDropHandle::new);
+        let mut chores = vec![tokio::spawn(prune_daily(history.clone())), tokio::spawn(ping(tools.clone()))];
+        if *successor == Successor::Dockmaster && tools.own.is_some() {
+            chores.push(tokio::spawn(remove_helpers(tools.clone())));
+        }
         // The sender is kept: whoever reloads the configuration will send through it.
         let (sender, receiver) = watch::channel(Arc::new(configuration));
         let desk = Arc::new(Desk::new(receiver, tools));
         desk.resume(cut_off).await.map_err(unordered)?;
         let control = control.serve(desk.clone());
-        Ok(Self { desk, history, composes, stopping, control, _chores: chores, _configuration: sender, _lock: lock })
+        Ok(Self {
+            desk,
+            history,
+            composes,
+            stopping,
+            control,
+            _chores: chores.into_iter().map(AbortOnDropHandle::new).collect(),
+            _configuration: sender,
+            _lock: lock,
+        })
     }
 
     /// Takes nothing new, waits until what runs has ended, and lets go. Until `hurry` is cancelled what runs may go on to its

@@ -205,7 +205,7 @@ impl Console<'_> {
         match outcome.verdict {
             Verdict::Succeeded => Exit::Done,
             Verdict::Failed => Exit::Failed,
-            Verdict::Cancelled | Verdict::Interrupted => Exit::Cancelled,
+            Verdict::Cancelled | Verdict::Interrupted | Verdict::HandedOver => Exit::Cancelled,
         }
     }
 }

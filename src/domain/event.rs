@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::Outcome;
 use super::plan::Step;
+use super::project::ServiceName;
 
 /// One report. When it happened is said beside it, by whoever records it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,15 @@ pub enum Event {
     StepFailed {
         /// Its place in the plan.
         step: usize,
+    },
+    /// A step would end dockmaster itself: a helper takes it, and what follows is the next dockmaster's.
+    HandedOver {
+        /// Its place in the plan, or in what undoes it.
+        step: usize,
+        /// The service that dockmaster itself is.
+        service: ServiceName,
+        /// Why it is being undone, where it is.
+        why: Option<Box<Outcome>>,
     },
     /// What was done is undone by these steps, which count on from the plan's.
     Undoing {

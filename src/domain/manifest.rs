@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -173,11 +174,22 @@ impl Entry {
     }
 }
 
-/// A tree: what stands at each path, sorted.
+/// A tree: what stands at each path, sorted. Clones share it: it may have a million paths, and goes through many hands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest(pub BTreeMap<TreePath, Entry>);
+pub struct Manifest(pub Arc<BTreeMap<TreePath, Entry>>);
+
+impl FromIterator<(TreePath, Entry)> for Manifest {
+    fn from_iter<I: IntoIterator<Item = (TreePath, Entry)>>(entries: I) -> Self {
+        Self(Arc::new(entries.into_iter().collect()))
+    }
+}
 
 impl Manifest {
+    /// What it holds, to be changed: in a copy, where somebody else has this one, too.
+    pub fn to_mut(&mut self) -> &mut BTreeMap<TreePath, Entry> {
+        Arc::make_mut(&mut self.0)
+    }
+
     /// How many files and links it holds; directories do not count.
     pub fn files(&self) -> usize {
         self.0.values().filter(|e| !e.is_directory()).count()
@@ -197,7 +209,7 @@ impl Manifest {
     /// Feeds everything that makes this tree this tree to `feed`: equal trees feed equal bytes, and lengths keep
     /// neighbouring fields apart.
     pub fn feed(&self, feed: &mut dyn FnMut(&[u8])) {
-        for (path, entry) in &self.0 {
+        for (path, entry) in &*self.0 {
             let (kind, content): (&[u8], &[u8]) = match &entry.node {
                 Node::File { hash, .. } => (b"f", hash.as_bytes()),
                 Node::Link(target) => (b"l", target.bytes()),
@@ -218,7 +230,7 @@ impl Manifest {
 
     /// The part at or below a path.
     pub fn below(&self, root: &TreePath) -> Manifest {
-        Manifest(self.0.iter().filter(|(p, _)| p.is_within(root)).map(|(p, e)| (p.clone(), e.clone())).collect())
+        self.0.iter().filter(|(p, _)| p.is_within(root)).map(|(p, e)| (p.clone(), e.clone())).collect()
     }
 }
 
@@ -243,7 +255,7 @@ impl Changes {
     pub fn between(old: &Manifest, new: &Manifest, owned: Option<&Manifest>) -> Self {
         let mut changes = Self::default();
         let ours = |path: &TreePath| owned.and_then(|o| o.0.get(path));
-        for (path, entry) in &new.0 {
+        for (path, entry) in &*new.0 {
             match old.0.get(path) {
                 // A directory comes with what is in it, unless there is nothing.
                 None if !entry.is_directory() || new.is_empty_at(path) => changes.added.push(path.clone()),
@@ -289,7 +301,7 @@ mod tests {
 
     fn tree(files: &[(&str, &str)]) -> Manifest {
         let entry = |hash: &str| Entry { node: Node::File { hash: hash.into(), size: 1 }, mode: 0o644 };
-        Manifest(files.iter().map(|(p, h)| (TreePath::from(*p), entry(h))).collect())
+        files.iter().map(|(p, h)| (TreePath::from(*p), entry(h))).collect()
     }
 
     #[test]
@@ -311,15 +323,15 @@ mod tests {
     fn a_new_directory_counts_where_it_is_empty_and_a_link_in_the_place_of_one_is_kept() {
         let directory = Entry { node: Node::Directory, mode: 0o755 };
         let mut new = tree(&[("full/file", "1"), ("full-too", "1")]);
-        new.0.insert("full".into(), directory.clone());
-        new.0.insert("empty".into(), directory.clone());
+        new.to_mut().insert("full".into(), directory.clone());
+        new.to_mut().insert("empty".into(), directory.clone());
         let changes = Changes::between(&Manifest::default(), &new, None);
         assert_eq!(changes.added, ["empty".into(), "full-too".into(), "full/file".into()]);
 
         let mut owned = Manifest::default();
-        owned.0.insert("data".into(), directory);
+        owned.to_mut().insert("data".into(), directory);
         let mut old = Manifest::default();
-        old.0.insert("data".into(), Entry { node: Node::Link("/mnt/big".into()), mode: 0 });
+        old.to_mut().insert("data".into(), Entry { node: Node::Link("/mnt/big".into()), mode: 0 });
         let changes = Changes::between(&old, &Manifest::default(), Some(&owned));
         assert_eq!((changes.deleted.len(), changes.kept), (0, vec!["data".into()]));
     }
@@ -328,8 +340,8 @@ mod tests {
     fn entries_are_written_down_as_they_always_were() {
         let written = r#"{"a":{"file":{"hash":"1","size":1},"mode":420},"d":{"directory":null,"mode":493},"l":{"link":"a","mode":0}}"#;
         let mut all = tree(&[("a", "1")]);
-        all.0.insert("d".into(), Entry { node: Node::Directory, mode: 0o755 });
-        all.0.insert("l".into(), Entry { node: Node::Link("a".into()), mode: 0 });
+        all.to_mut().insert("d".into(), Entry { node: Node::Directory, mode: 0o755 });
+        all.to_mut().insert("l".into(), Entry { node: Node::Link("a".into()), mode: 0 });
         assert_eq!(serde_json::to_string(&all).unwrap(), written);
         assert_eq!(serde_json::from_str::<Manifest>(written).unwrap(), all);
         for bad in [r#"{"a":{"mode":1}}"#, r#"{"a":{"file":{"hash":"1","size":1},"directory":null,"mode":1}}"#, r#"{"a":{"link":"b"}}"#] {

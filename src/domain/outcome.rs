@@ -16,6 +16,8 @@ pub enum Verdict {
     Interrupted,
     /// Somebody cancelled it.
     Cancelled,
+    /// It has not ended: dockmaster itself is replaced, and the next one goes on with it. Shown, never kept.
+    HandedOver,
 }
 
 impl Verdict {
@@ -26,6 +28,7 @@ impl Verdict {
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
             Self::Cancelled => "cancelled",
+            Self::HandedOver => "handed over",
         }
     }
 }

@@ -109,6 +109,8 @@ impl OperationView {
             }
             Event::StepDone { step, note } => self.end_step(*step, Progress::Done, note.clone(), now),
             Event::StepFailed { step } => self.end_step(*step, Progress::Failed, None, now),
+            // Whoever watches is told by how this dockmaster's part of it ends.
+            Event::HandedOver { .. } => {}
             Event::Undoing { steps } => {
                 self.tail.clear();
                 self.steps.extend(steps.iter().map(|s| StepView::waiting(format!("↩️ {}", s.label()))));

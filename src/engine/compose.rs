@@ -209,6 +209,11 @@ impl Resolved {
         services.filter_map(read).collect()
     }
 
+    /// Whether it names files of `configs` or `secrets`, whose content it does not hold.
+    pub fn names_files(&self) -> bool {
+        !mounted_files(&self.0).is_empty()
+    }
+
     /// This configuration with no service needing another; none where that is how it is already.
     pub fn alone(&self) -> Option<Self> {
         let mut alone = self.clone();

@@ -174,6 +174,33 @@ impl Docker {
         }
     }
 
+    /// The containers with a label, in no particular order.
+    ///
+    /// # Errors
+    /// The engine does not answer or refuses.
+    pub async fn labelled(&self, label: &str) -> Result<Vec<Container>, EngineError> {
+        self.listed(label, inspect::of_name).await
+    }
+
+    /// Makes a container that has all that another one has (image, mounts, rights, network, environment) but its name, its
+    /// labels and its published ports, and starts it with another command. Returns its id.
+    ///
+    /// # Errors
+    /// The other one is gone, or the engine refuses.
+    pub async fn stand_in(&self, of: &str, name: &str, label: (String, String), command: Vec<String>) -> Result<String, EngineError> {
+        let seen = self.api.inspect_container(of, None::<query::InspectContainerOptions>).await?;
+        let body = inspect::stand_in(seen, of, label, command);
+        let options = query::CreateContainerOptionsBuilder::default().name(name).build();
+        let made = self.api.create_container(Some(options), body).await?;
+        match self.start(&made.id).await {
+            Ok(()) => Ok(made.id),
+            Err(error) => {
+                self.remove(&made.id).await?;
+                Err(error)
+            }
+        }
+    }
+
     /// Starts a container.
     ///
     /// # Errors

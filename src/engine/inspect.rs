@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum, MountPoint, RestartPolicyNameEnum};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HealthConfig, HealthStatusEnum, HostConfig, MountPoint,
+    MountType, RestartPolicy, RestartPolicyNameEnum,
+};
 
 use super::own::Mount;
 use crate::domain::Millis;
@@ -42,6 +45,43 @@ pub(super) fn mounts(seen: ContainerInspectResponse) -> Vec<Mount> {
         Some(Mount { source: mount.source.unwrap_or_default().into(), destination })
     };
     seen.mounts.unwrap_or_default().into_iter().filter_map(read).collect()
+}
+
+/// How often a helper that is killed is started again.
+const HELPER_RESTARTS: i64 = 3;
+
+/// What makes a container that has all that another one has, and does something else.
+pub(super) fn stand_in(seen: ContainerInspectResponse, of: &str, label: (String, String), command: Vec<String>) -> ContainerCreateBody {
+    let config = seen.config.unwrap_or_default();
+    let had = seen.host_config.unwrap_or_default();
+    let memory = had.mounts.unwrap_or_default().into_iter().filter(|m| m.typ == Some(MountType::TMPFS)).collect();
+    let policy = RestartPolicy { name: Some(RestartPolicyNameEnum::ON_FAILURE), maximum_retry_count: Some(HELPER_RESTARTS) };
+    let host = HostConfig {
+        // All that is mounted there, at the same places.
+        volumes_from: Some(vec![of.to_owned()]),
+        binds: None,
+        mounts: Some(memory),
+        port_bindings: None,
+        auto_remove: None,
+        restart_policy: Some(policy),
+        ..had
+    };
+    // Compose labels the images that it builds: with those it would take this one for a container of its project.
+    let composed = config.labels.unwrap_or_default().into_keys().filter(|key| key.starts_with("com.docker.compose."));
+    let labels = composed.map(|key| (key, String::new())).chain([label]).collect();
+    let mut words = command.into_iter();
+    ContainerCreateBody {
+        image: seen.image,
+        entrypoint: words.next().map(|program| vec![program]),
+        cmd: Some(words.collect()),
+        env: config.env,
+        user: config.user,
+        working_dir: config.working_dir,
+        labels: Some(labels),
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    }
 }
 
 fn labels(seen: &ContainerInspectResponse) -> BTreeMap<String, String> {

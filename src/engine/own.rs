@@ -3,6 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
+/// The container that we are in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ourselves {
+    /// Its id.
+    pub container: String,
+    /// What this program was started as, with all its words but `run`.
+    pub program: Vec<String>,
+}
+
 /// Files that engines mount into every container, each from a directory that is called by the container's id.
 const FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
 /// How long an id is.

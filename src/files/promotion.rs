@@ -236,7 +236,8 @@ impl Job {
         let mut tree = self.open()?;
         let root = TreePath::new("");
         self.sweep_one(&mut tree, &root, SCRATCH)?;
-        let ours = self.new.0.iter().chain(self.owned.iter().flat_map(|o| &o.0)).filter(|(_, e)| e.is_directory()).map(|(path, _)| path);
+        let ours =
+            self.new.0.iter().chain(self.owned.iter().flat_map(|o| o.0.iter())).filter(|(_, e)| e.is_directory()).map(|(path, _)| path);
         for directory in std::iter::once(&root).chain(ours) {
             self.sweep_one(&mut tree, directory, DELAYED)?;
         }
@@ -263,7 +264,7 @@ impl Job {
             let gone = tree.delete_file(path).map_err(|errno| failed(self.what, "deleted", path, errno))?;
             count -= usize::from(!gone && tree.stat(path).is_ok_and(|s| s.is_some()));
         }
-        let old = self.owned.iter().flat_map(|o| &o.0).rev().filter(|(_, entry)| entry.is_directory()).map(|(path, _)| path);
+        let old = self.owned.iter().flat_map(|o| o.0.iter()).rev().filter(|(_, entry)| entry.is_directory()).map(|(path, _)| path);
         for path in old.filter(|path| !self.new.0.contains_key(path) && !self.rules.excluded(path, true)) {
             tree.delete_directory(path).map_err(|errno| failed(self.what, "deleted", path, errno))?;
         }
@@ -288,7 +289,7 @@ impl Job {
     pub(super) fn arrived(&self, work: &Work) -> String {
         let wanted = |path: &&TreePath| self.new.0.get(*path).is_some_and(|e| !e.is_directory());
         let wanted: Vec<&TreePath> = work.copy.iter().filter(wanted).collect();
-        let part = Manifest(wanted.iter().filter_map(|p| Some(((*p).clone(), self.new.0.get(*p)?.clone()))).collect());
+        let part = Manifest::from_iter(wanted.iter().filter_map(|p| Some(((*p).clone(), self.new.0.get(*p)?.clone()))));
         let Ok(differing) = self.differing(&part) else { return "How much had arrived by then cannot be said.".to_owned() };
         let there = part.0.len() - differing.len();
         match there {

@@ -145,12 +145,12 @@ impl Walk<'_> {
                         let opened = tree::open_directory(parent, name).map_err(|errno| unreadable(&path, errno))?;
                         // It went, or became something else, just now.
                         let Some(opened) = opened else { return Ok(()) };
-                        self.scan.manifest.0.insert(path.clone(), entry);
+                        self.scan.manifest.to_mut().insert(path.clone(), entry);
                         return self.directory(opened.as_fd(), &path, depth + 1);
                     }
                     _ => {}
                 }
-                self.scan.manifest.0.insert(path, entry);
+                self.scan.manifest.to_mut().insert(path, entry);
             }
         }
         Ok(())
@@ -203,7 +203,7 @@ pub(super) fn differing<'m>(
 pub fn look_at(root: &Path, paths: &Manifest) -> Result<Manifest, ScanError> {
     let listed: Vec<&TreePath> = paths.0.keys().collect();
     let seen = look(root, &listed, None, &CancellationToken::new())?;
-    Ok(Manifest(listed.into_iter().zip(seen).filter_map(|(path, entry)| Some((path.clone(), entry?))).collect()))
+    Ok(listed.into_iter().zip(seen).filter_map(|(path, entry)| Some((path.clone(), entry?))).collect())
 }
 
 fn unreadable(path: &TreePath, errno: Errno) -> ScanError {

@@ -129,7 +129,7 @@ pub fn at_stake(production: &Manifest, new: &Manifest, owned: Option<&Manifest>)
         above.any(|entry| !entry.is_directory())
     };
     let part = production.0.iter().filter(|(path, _)| named(path) || in_the_way(path));
-    Manifest(part.map(|(path, entry)| (path.clone(), entry.clone())).collect())
+    part.map(|(path, entry)| (path.clone(), entry.clone())).collect()
 }
 
 /// The files that are the same in both.
@@ -153,7 +153,7 @@ impl Job {
         self.tree = empty_directory(&self.tree, &self.source)?;
         let opened = |path: &Path| Tree::open(path).map_err(|errno| cannot("opened", path, errno));
         let mut tree = opened(&self.tree)?;
-        for (path, entry) in &self.rest.0 {
+        for (path, entry) in &*self.rest.0 {
             let made = match tree.parent(path) {
                 Ok(Some((parent, name))) if entry.is_directory() => rustix::fs::mkdirat(parent, name, Mode::RWXU),
                 Ok(Some(_)) => Ok(()),
@@ -178,7 +178,7 @@ impl Job {
             })?;
             let gone: HashSet<TreePath> =
                 wanted.iter().zip(linked).filter(|(_, linked)| *linked).map(|((path, _), _)| (*path).clone()).collect();
-            self.rest.0.retain(|path, _| !gone.contains(path));
+            self.rest.to_mut().retain(|path, _| !gone.contains(path));
         }
         Ok(self)
     }

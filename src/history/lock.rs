@@ -25,6 +25,8 @@ pub enum Holder {
     Bot,
     /// A command on a terminal, which is soon done.
     Command,
+    /// The helper of a bot that is being replaced, which is soon done.
+    Helper,
 }
 
 impl Holder {
@@ -32,6 +34,7 @@ impl Holder {
         match self {
             Self::Bot => "run",
             Self::Command => "command",
+            Self::Helper => "helper",
         }
     }
 }
@@ -101,7 +104,7 @@ impl DataLock {
                     let mut words = read.map_or("", |_| written.as_str()).split_whitespace();
                     let pid = words.next().and_then(|pid| pid.parse().ok());
                     // Who has not written anything down yet is asked again.
-                    let soon_done = words.next().is_none_or(|word| word == Holder::Command.word());
+                    let soon_done = words.next().is_none_or(|word| word != Holder::Bot.word());
                     return Err(LockError::Taken { dir: dir.to_owned(), pid, soon_done });
                 }
                 Err(error) => return Err(failed(error.into())),
@@ -109,6 +112,40 @@ impl DataLock {
         }
         file.set_len(0).and_then(|()| writeln!(file, "{} {}", std::process::id(), holder.word())).map_err(failed)?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Held by a helper for as long as it is there, beside the data directory's own lock: whoever handed over to it sees so that
+/// it still is.
+#[derive(Debug)]
+pub struct HelperLock {
+    _file: File,
+}
+
+impl HelperLock {
+    fn open(dir: &Path) -> std::io::Result<File> {
+        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_link);
+        options.open(dir.join("helper.lock"))
+    }
+
+    /// Takes it; none where another helper has it.
+    ///
+    /// # Errors
+    /// The data directory cannot be written.
+    pub fn take(dir: &Path) -> std::io::Result<Option<Self>> {
+        let file = Self::open(dir)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a helper has it. Where that cannot be seen, none has.
+    pub fn is_held(dir: &Path) -> bool {
+        matches!(Self::take(dir), Ok(None))
     }
 }
 
@@ -137,6 +174,17 @@ mod tests {
         assert_eq!(std::fs::read_to_string(dir.join("lock")).unwrap(), format!("{} run\n", std::process::id()));
         let refused = DataLock::take(&dir, Holder::Command).unwrap_err();
         assert!(matches!(refused, LockError::Taken { soon_done: false, .. }), "{refused:?}");
+    }
+
+    #[test]
+    fn a_helper_is_seen_for_as_long_as_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!HelperLock::is_held(dir.path()));
+        let helper = HelperLock::take(dir.path()).unwrap();
+        assert!(helper.is_some() && HelperLock::is_held(dir.path()) && HelperLock::take(dir.path()).unwrap().is_none());
+        drop(helper);
+        assert!(!HelperLock::is_held(dir.path()));
+        assert!(!HelperLock::is_held(&dir.path().join("nowhere")));
     }
 
     #[test]

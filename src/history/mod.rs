@@ -10,6 +10,7 @@ mod migrations;
 pub mod notices;
 pub mod operations;
 mod prune;
+pub mod relay;
 pub mod releases;
 
 use std::os::unix::fs::OpenOptionsExt;

@@ -9,7 +9,7 @@ use crate::domain::event::Event;
 use crate::domain::notice::{Notice, Origin};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Plan;
-use crate::domain::project::ProjectName;
+use crate::domain::project::{ProjectName, ServiceName};
 
 /// An operation as history keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,21 @@ pub struct OperationRecord {
     pub ended: Option<(Millis, Outcome)>,
     /// The last step that was begun, by its place in the plan, and whether it was done.
     pub step: Option<(usize, bool)>,
+    /// To whom it was handed over last, because it ends dockmaster itself.
+    pub handed_over: Option<HandedOver>,
+}
+
+/// An operation that was handed over to a helper.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HandedOver {
+    /// The step at which it was, by its place in the plan.
+    pub step: usize,
+    /// The service that dockmaster itself is.
+    pub service: ServiceName,
+    /// Why it is being undone, where it is.
+    pub why: Option<Outcome>,
+    /// How often it was handed over.
+    pub times: usize,
 }
 
 /// An operation that begins.
@@ -150,7 +165,10 @@ fn records(db: &Transaction<'_>, which: &str, params: impl rusqlite::Params) -> 
     let select = format!(
         "SELECT id, mark, actor, origin, plan, started, ended, outcome,
             (SELECT event FROM events WHERE operation = operations.id
-                AND json_extract(event, '$.event') IN ('step_started', 'step_done', 'step_failed') ORDER BY id DESC LIMIT 1)
+                AND json_extract(event, '$.event') IN ('step_started', 'step_done', 'step_failed') ORDER BY id DESC LIMIT 1),
+            (SELECT event FROM events WHERE operation = operations.id
+                AND json_extract(event, '$.event') = 'handed_over' ORDER BY id DESC LIMIT 1),
+            (SELECT COUNT(*) FROM events WHERE operation = operations.id AND json_extract(event, '$.event') = 'handed_over')
          FROM operations {which}"
     );
     let mut query = db.prepare_cached(&select)?;
@@ -172,6 +190,11 @@ fn record(row: &Row<'_>) -> Result<OperationRecord, HistoryError> {
         Event::StepDone { step, .. } => Some((step, true)),
         _ => None,
     });
+    let times = usize::try_from(row.get::<_, i64>(10)?).unwrap_or(usize::MAX);
+    let handed_over = maybe(9)?.map(|e| from_json::<Event>(&e)).transpose()?.and_then(|event| match event {
+        Event::HandedOver { step, service, why } => Some(HandedOver { step, service, why: why.map(|why| *why), times }),
+        _ => None,
+    });
     Ok(OperationRecord {
         id: row.get(0)?,
         mark: text(1)?,
@@ -181,5 +204,6 @@ fn record(row: &Row<'_>) -> Result<OperationRecord, HistoryError> {
         started: row.get(5)?,
         ended: ended.zip(outcome),
         step,
+        handed_over,
     })
 }

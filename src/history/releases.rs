@@ -279,8 +279,8 @@ impl History {
             let mut query = db.prepare_cached("SELECT DISTINCT target FROM moves WHERE project = ?1 AND settled IS NULL")?;
             let unsettled = query.query_map([project], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
             for target in unsettled {
-                for (path, entry) in read(db, project, target)?.map(|r| r.owned.0).unwrap_or_default() {
-                    owned.0.entry(path).or_insert(entry);
+                for (path, entry) in read(db, project, target)?.iter().flat_map(|r| &*r.owned.0) {
+                    owned.to_mut().entry(path.clone()).or_insert_with(|| entry.clone());
                 }
             }
             Ok(Some(Current { release, owned }))

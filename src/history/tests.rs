@@ -58,7 +58,7 @@ const ORIGIN: Origin = Origin { chat: -100, thread: Some(3), message: Some(9) };
 
 fn release(number: i64, content: &str) -> ReleaseRecord {
     let entry = Entry { node: Node::File { hash: content.into(), size: 1 }, mode: 0o644 };
-    let manifest = Manifest([("page".into(), entry)].into());
+    let manifest = Manifest::from_iter([("page".into(), entry)]);
     ReleaseRecord {
         number,
         kind: ReleaseKind::Deploy,
@@ -107,7 +107,7 @@ async fn an_operation_is_told_as_it_was() {
     let new = operation("m1", Some(ORIGIN));
     let id = history.operation_begin(new.clone(), 100).await.unwrap();
     let NewOperation { mark, actor, origin, plan } = new;
-    let mut expected = OperationRecord { id, mark, actor, origin, plan, started: 100, ended: None, step: None };
+    let mut expected = OperationRecord { id, mark, actor, origin, plan, started: 100, ended: None, step: None, handed_over: None };
     assert_eq!(history.operation(id).await.unwrap(), Some(expected.clone()));
     assert_eq!(history.operation(id + 1).await.unwrap(), None);
 

@@ -11,12 +11,12 @@ use tokio_util::task::TaskTracker;
 use super::deploy::{self, Coming};
 use super::insight::Insights;
 use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
-use super::registry::{Hold, Registry};
+use super::registry::Hold;
+use super::relay;
 use super::runner::{self, Job};
 use super::tools::{Tools, random_name};
 use super::vitals::Vitals;
 use crate::domain::access::{Actor, Denied, Role, allow};
-use crate::domain::container::Container;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::names::{Match, find};
@@ -88,7 +88,6 @@ pub struct Running {
 pub struct Desk {
     configuration: watch::Receiver<Arc<Configuration>>,
     pub(super) tools: Tools,
-    pub(super) registry: Registry,
     pub(super) insights: Insights,
     /// How the operations stand that run, by their numbers.
     pub(super) views: Arc<DashMap<i64, watch::Receiver<OperationView>>>,
@@ -100,9 +99,9 @@ pub struct Desk {
 impl Desk {
     /// A desk that follows the configuration.
     pub fn new(configuration: watch::Receiver<Arc<Configuration>>, tools: Tools) -> Self {
-        let (registry, insights, views) = (Registry::default(), Insights::new(), Arc::default());
+        let (insights, views) = (Insights::new(), Arc::default());
         let closing = tools.stopping.child_token();
-        Self { configuration, tools, registry, insights, views, running: TaskTracker::new(), closing }
+        Self { configuration, tools, insights, views, running: TaskTracker::new(), closing }
     }
 
     /// The configuration in force.
@@ -127,7 +126,7 @@ impl Desk {
 
     /// Whether anything runs, or is about to.
     pub fn is_busy(&self) -> bool {
-        self.registry.is_held()
+        self.tools.registry.is_held()
     }
 
     /// Takes nothing new from now on.
@@ -137,7 +136,7 @@ impl Desk {
 
     /// Waits until no project is held: what runs is done with production, though its outcome may still have to be kept.
     pub async fn at_rest(&self) {
-        self.registry.is_free().await;
+        self.tools.registry.is_free().await;
     }
 
     /// Waits until every running operation ended. Call it after the tools' `stopping` was cancelled.
@@ -159,7 +158,7 @@ impl Desk {
     /// Not allowed, or it must not or cannot be done; busy where another operation holds the project.
     pub async fn plan(&self, actor: &Actor, request: &Request) -> Result<Plan, Refusal> {
         let project = self.project(actor, request.project(), request.kind().needs())?;
-        if let Some(busy) = self.registry.holder(&project.name) {
+        if let Some(busy) = self.tools.registry.holder(&project.name) {
             return Err(Refusal::Busy(project.name, busy));
         }
         Ok(self.planned(&project, request).await?.0)
@@ -173,9 +172,9 @@ impl Desk {
         };
         if let Some((coming, with)) = release {
             let facts = deploy::gather(&self.tools, project, coming).await?;
-            let plan = facts.plan(project, with)?;
+            let mut plan = facts.plan(project, with)?;
             facts.check(&plan).await?;
-            self.spare_ourselves(&plan, facts.containers())?;
+            relay::consider(&self.tools, &mut plan, facts.containers()).await?;
             return Ok((plan, Some(facts)));
         }
         let what = format!("{} could not be planned.", request.kind().verb());
@@ -190,25 +189,9 @@ impl Desk {
         let unset: &[String] = config.as_ref().map_or(&[], |(c, _)| &c.unset);
         let request = with_known_case(request, containers.iter().map(|c| &c.service).chain(&declared));
         let facts = LifecycleFacts { project, containers: &containers, declared: &declared, configuration: &configuration, unset };
-        let plan = plan_lifecycle(&facts, &request)?;
-        self.spare_ourselves(&plan, &containers)?;
+        let mut plan = plan_lifecycle(&facts, &request)?;
+        relay::consider(&self.tools, &mut plan, &containers).await?;
         Ok((plan, None))
-    }
-
-    /// Refuses what would end dockmaster itself in the middle of it.
-    fn spare_ourselves(&self, plan: &Plan, containers: &[Container]) -> Result<(), Failure> {
-        let Some(own) = &self.tools.own_container else { return Ok(()) };
-        let ours = containers.iter().find(|c| c.id == *own && plan.affected().any(|s| s.service == c.service));
-        let Some(ours) = ours else { return Ok(()) };
-        let (verb, project) = (plan.kind().verb(), plan.request.project());
-        Err(Failure::new(
-            format!("{verb} would end dockmaster itself."),
-            format!(
-                "{} of {project} is the container that dockmaster runs in: nobody would be left to finish it, or to undo it.",
-                ours.service
-            ),
-            "Do it from a shell, with docker-compose in its own directory, or keep dockmaster in a project of its own.",
-        ))
     }
 
     /// Runs what was confirmed: takes the project's lock, plans again, compares the digests, and starts.
@@ -221,7 +204,7 @@ impl Desk {
         let now = (self.tools.clock)();
         let busy = Busy { what: request.kind().word().to_owned(), who: actor.label(), since: now };
         let ending = self.tools.stopping.child_token();
-        let held = self.registry.hold(&project.name, project.production.as_deref(), busy, ending.clone());
+        let held = self.tools.registry.hold(&project.name, project.production.as_deref(), busy, ending.clone());
         let hold = held.map_err(|busy| Refusal::Busy(project.name.clone(), busy))?;
         // Not before: whoever closes waits for what is held.
         if self.closing.is_cancelled() {
@@ -268,7 +251,7 @@ impl Desk {
     /// Not allowed, or no such project.
     pub fn cancel(&self, actor: &Actor, name: &ProjectName) -> Result<Option<Busy>, Refusal> {
         let project = self.project(actor, name, Role::Operator)?;
-        let ended = self.registry.end(&project.name);
+        let ended = self.tools.registry.end(&project.name);
         if let Some(busy) = &ended {
             tracing::info!(project = %name, actor = actor.label(), what = busy.what, "is cancelled");
         }
@@ -306,7 +289,7 @@ async fn supervise(job: Arc<Job>, hold: Hold, insights: Insights, work: impl Fut
         })
     });
     let Some(outcome) = outcome else {
-        tracing::warn!(operation = job.operation, "is left as it is: the next start puts production back");
+        tracing::warn!(operation = job.operation, "is left as it is, to whoever comes next");
         drop(hold);
         return job.recorder.show(&Event::Ended { outcome: runner::left(&job) });
     };

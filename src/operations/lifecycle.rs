@@ -142,7 +142,11 @@ async fn stopped(job: &Job, meant: &[Container]) -> StepResult {
 
 /// Watches services come up; their lines go into the outcome.
 pub(super) async fn watch(job: &Job, services: &BTreeSet<ServiceName>) -> StepResult {
-    let verified = verify(&job.tools, &job.project, services, &job.recorder, job.ends_watching()).await;
+    let services: BTreeSet<ServiceName> = services.iter().filter(|s| job.unwatched.as_ref() != Some(*s)).cloned().collect();
+    if services.is_empty() {
+        return Ok(None);
+    }
+    let verified = verify(&job.tools, &job.project, &services, &job.recorder, job.ends_watching()).await;
     job.note(verified.services);
     match verified.failure {
         Some(failure) => Err(Stop::cut_short(failure, verified.cut_short)),

@@ -2,6 +2,7 @@
 
 mod deploy;
 mod desk;
+mod hashed;
 mod insight;
 mod lifecycle;
 pub mod logs;
@@ -10,6 +11,7 @@ mod reads;
 mod recorder;
 mod recovery;
 mod registry;
+mod relay;
 mod runner;
 mod status;
 mod tools;
@@ -17,6 +19,9 @@ mod verify;
 mod vitals;
 
 pub use desk::{Desk, Refusal, Running};
-pub use recovery::recover;
+pub use hashed::Hashed;
+pub use recovery::{Successor, recover};
+pub use registry::Registry;
+pub use relay::remove_helpers;
 pub use tools::{Clock, Tools, random_name};
 pub use vitals::Vitals;

@@ -29,7 +29,7 @@ impl Desk {
         let containers = self.tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
         let insight = self.insights.of(&self.tools, &project);
         let release = self.tools.history.release_number(name.clone()).await.map_err(|e| history_failure(&*what, &e))?;
-        Ok(status::status(&project, containers, insight, release, self.registry.holder(name)))
+        Ok(status::status(&project, containers, insight, release, self.tools.registry.holder(name)))
     }
 
     /// The last lines of a log.

@@ -9,11 +9,13 @@ use tokio::sync::watch;
 use super::deploy;
 use super::desk::Desk;
 use super::recorder::Recorder;
+use super::relay;
 use super::runner::{self, Job, left_to_start, stands};
 use super::tools::Tools;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::Step;
+use crate::domain::project::ServiceName;
 use crate::domain::status::Busy;
 use crate::domain::view::OperationView;
 use crate::history::HistoryError;
@@ -23,6 +25,21 @@ use crate::process;
 
 /// How long a surviving process may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who puts right what was left.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Successor {
+    /// A dockmaster that comes up.
+    Dockmaster,
+    /// The helper of one operation, which looks after no other: it takes the steps that dockmaster itself could not; where
+    /// the one that came up after them is given up, it undoes them.
+    Helper {
+        /// The operation.
+        operation: i64,
+        /// Why the one that came up is given up, where it is.
+        given_up: Option<Failure>,
+    },
+}
 
 /// An operation that was cut off and left something that is to be put right.
 #[derive(Debug)]
@@ -43,6 +60,15 @@ pub(super) enum Left {
         /// Whether it had begun with the services.
         services_touched: bool,
     },
+    /// Nothing was cut off: its plan goes on.
+    Ahead {
+        /// The first step that is left.
+        from: usize,
+        /// The step at which somebody else goes on, or the number of all.
+        until: usize,
+        /// The service that dockmaster itself is.
+        service: ServiceName,
+    },
     /// A restart has stopped what it did not start again.
     Stopped {
         /// How many of its steps were begun.
@@ -57,14 +83,28 @@ pub(super) enum Left {
 ///
 /// # Errors
 /// The history cannot be read or written: dockmaster must not take new operations then.
-pub async fn recover(tools: &Tools) -> Result<Vec<CutOff>, HistoryError> {
+pub async fn recover(tools: &Tools, successor: &Successor) -> Result<Vec<CutOff>, HistoryError> {
     sweep(&tools.data.join("projects"));
     let mut cut_off = Vec::new();
     for record in tools.history.operations_unfinished().await? {
+        if matches!(successor, Successor::Helper { operation, .. } if *operation != record.id) {
+            continue;
+        }
+        if let Some(left) = ahead(&record, successor) {
+            tracing::info!(operation = record.id, "an operation goes on");
+            let outcome = outcome(&record, 0);
+            cut_off.push(CutOff { record, outcome, left });
+            continue;
+        }
         let survivors = process::end_survivors(&record.mark, PATIENCE).await;
         tracing::warn!(operation = record.id, survivors, "an operation was cut off");
         let arrived = arrived(tools, &record).await?;
-        let outcome = if arrived { finished(&record) } else { outcome(&record, survivors) };
+        let outcome = match (successor, record.handed_over.as_ref().and_then(|handed| handed.why.clone())) {
+            _ if arrived => finished(&record),
+            (Successor::Helper { given_up: Some(why), .. }, _) => given_up(&record, why),
+            (_, Some(why)) => why,
+            _ => outcome(&record, survivors),
+        };
         let left = match tools.history.move_of(record.id).await? {
             Some(going) => Some(Left::Between { going, services_touched: services_touched(&record) }),
             None => stopped(&record),
@@ -94,19 +134,25 @@ impl Desk {
             let project = self.configuration().projects.get(&name).cloned();
             let busy = Busy { what: format!("repair of a {}", cut.record.plan.kind().word()), who: "dockmaster".to_owned(), since: now };
             let production = project.as_ref().and_then(|p| p.production.as_deref());
-            let hold = self.registry.hold(&name, production, busy, self.tools.stopping.child_token());
+            let hold = self.tools.registry.hold(&name, production, busy, self.tools.stopping.child_token());
             let (Some(project), Ok(hold)) = (project, hold) else {
                 self.tools.history.operation_end(cut.record.id, cut.outcome, now).await?;
                 continue;
             };
             let CutOff { record, outcome, left } = cut;
+            let service = record.handed_over.as_ref().map(|handed| handed.service.clone());
             let (sender, view) = watch::channel(OperationView::new(record.id, &record.plan, record.actor.label(), record.started));
             let recorder = Recorder::new(record.id, self.tools.history.clone(), self.tools.clock, sender);
             let ending = self.tools.stopping.child_token();
-            let job = Arc::new(Job::new(self.tools.clone(), project, record.plan, recorder, record.mark, record.id, None, ending));
+            let mut job = Job::new(self.tools.clone(), project, record.plan, recorder, record.mark, record.id, None, ending);
+            // In a container of its own project it is dockmaster; elsewhere it is the helper of one that cannot come up yet.
+            let is_ours = relay::own_service(&job.tools, &job.project.source).await.is_ok_and(|own| own.is_some());
+            job.unwatched = service.filter(|_| !is_ours);
+            let job = Arc::new(job);
             let work = job.clone();
             let undo = async move {
                 match left {
+                    Left::Ahead { from, until, service } => runner::go_on_with(&work, from, until, &service).await,
                     Left::Between { going, services_touched } => {
                         let undone = runner::undo(&work, going, services_touched, outcome).await;
                         deploy::sweep(&work.tools, &work.project.name).await;
@@ -118,6 +164,27 @@ impl Desk {
             self.supervised(job, hold, view, undo);
         }
         Ok(())
+    }
+}
+
+/// What of an operation goes on as it was planned, since it was handed over and nothing went wrong.
+fn ahead(record: &OperationRecord, successor: &Successor) -> Option<Left> {
+    let (handed, (at, done)) = (record.handed_over.as_ref()?, record.step?);
+    let (steps, service) = (record.plan.steps.len(), handed.service.clone());
+    // One that is being undone is undone from the beginning, whoever does it.
+    if handed.why.is_some() || at >= steps {
+        return None;
+    }
+    let last = relay::last_step(&record.plan, handed.step, &service);
+    match successor {
+        Successor::Helper { given_up: None, .. } if at == handed.step && !done => Some(Left::Ahead { from: at, until: last + 1, service }),
+        Successor::Helper { .. } => None,
+        // The helper took all that it was to take.
+        Successor::Dockmaster if at > last || (at == last && done) => {
+            let from = if done { at + 1 } else { at };
+            Some(Left::Ahead { from, until: steps, service })
+        }
+        Successor::Dockmaster => None,
     }
 }
 
@@ -158,6 +225,13 @@ fn finished(record: &OperationRecord) -> Outcome {
     let (project, release) = (record.plan.request.project(), record.plan.release.unwrap_or(0));
     let now = format!("{project} runs release {release}. dockmaster itself was ended right after that.");
     Outcome { verdict: Verdict::Succeeded, now, failure: None, services: Vec::new() }
+}
+
+/// What is said of an operation whose dockmaster did not come up.
+fn given_up(record: &OperationRecord, why: &Failure) -> Outcome {
+    let plan = &record.plan;
+    let now = stands(plan, plan.steps.len(), false);
+    Outcome { verdict: Verdict::Failed, now, failure: Some(why.clone()), services: Vec::new() }
 }
 
 fn outcome(operation: &OperationRecord, survivors: usize) -> Outcome {

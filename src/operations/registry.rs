@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The projects that are held. Clones share one registry.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Registry(Arc<DashMap<ProjectName, Held>>);
+pub struct Registry(Arc<DashMap<ProjectName, Held>>);
 
 /// Who holds a project, and what ends that.
 #[derive(Debug)]
@@ -57,6 +57,11 @@ impl Registry {
         while !self.0.is_empty() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Another project that is held, where one is.
+    pub(super) fn other_than(&self, project: &ProjectName) -> Option<(ProjectName, Busy)> {
+        self.0.iter().find(|held| held.key() != project).map(|held| (held.key().clone(), held.busy.clone()))
     }
 
     /// Whether anything is held.

@@ -1,5 +1,6 @@
 //! Running a plan: step by step, each in the journal before it begins, to an outcome that says what is there now.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::deploy;
 use super::lifecycle::{Act, act, watch};
 use super::probe::probe;
 use super::recorder::{KEPT_AT_ONCE, Recorder, insist};
+use super::relay;
 use super::tools::Tools;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
@@ -76,7 +78,18 @@ pub(super) struct Job {
     pub(super) ending: CancellationToken,
     /// What it goes back to, once it does.
     pub(super) undoing: OnceLock<deploy::Undoing>,
+    /// The service that cannot be watched yet: the next dockmaster, where we are the helper that makes it.
+    pub(super) unwatched: Option<ServiceName>,
+    handed_over: AtomicBool,
     services: Mutex<Vec<ServiceOutcome>>,
+}
+
+/// What a run of steps came to.
+enum Went {
+    /// An end, and whether it was seen that the last step changed nothing.
+    Ended(Outcome, bool),
+    /// None yet: somebody else goes on.
+    Left,
 }
 
 impl Job {
@@ -91,8 +104,8 @@ impl Job {
         deploy: Option<deploy::Facts>,
         ending: CancellationToken,
     ) -> Self {
-        let (undoing, services) = (OnceLock::new(), Mutex::default());
-        Self { tools, project, plan, recorder, mark, operation, deploy, ending, undoing, services }
+        let (undoing, unwatched, handed_over, services) = (OnceLock::new(), None, AtomicBool::new(false), Mutex::default());
+        Self { tools, project, plan, recorder, mark, operation, deploy, ending, undoing, unwatched, handed_over, services }
     }
 
     /// Notes how services came out; a later word about the same one takes the place of the earlier.
@@ -108,6 +121,11 @@ impl Job {
         std::mem::take(&mut self.services.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
+    /// Notes that a helper goes on.
+    pub(super) fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Relaxed);
+    }
+
     /// What ends the watching of services: whoever cancels; in an undo, which nobody can cancel, only dockmaster's own end.
     pub(super) fn ends_watching(&self) -> &CancellationToken {
         if self.undoing.get().is_some() { &self.tools.stopping } else { &self.ending }
@@ -119,14 +137,24 @@ impl Job {
     }
 }
 
-/// Runs the plan to its end, or undoes it. None where dockmaster is stopping with production neither the old nor the new:
-/// the next start puts that right.
+/// Runs the plan to its end, or undoes it. None where dockmaster is stopping with production neither the old nor the new,
+/// and where a helper goes on: the next start puts that right.
 pub(super) async fn run(job: &Job) -> Option<Outcome> {
-    let mut begun = 0;
-    let (outcome, unchanged) = run_steps(job, &mut begun).await;
+    go_on(job, 0, job.plan.steps.len()).await
+}
+
+/// As [`run`], from one step on and not beyond another. None, too, where that one is reached before the plan's end.
+pub(super) async fn go_on(job: &Job, from: usize, until: usize) -> Option<Outcome> {
+    let mut begun = from;
+    let Went::Ended(outcome, unchanged) = run_steps(job, from, until, &mut begun).await else { return None };
     if outcome.verdict == Verdict::Succeeded {
         return Some(outcome);
     }
+    after_failure(job, begun, unchanged, outcome).await
+}
+
+/// Undoes what was begun, where something is to be undone.
+async fn after_failure(job: &Job, begun: usize, unchanged: bool, outcome: Outcome) -> Option<Outcome> {
     if !job.plan.kind().is_release() {
         return Some(bring_back(job, begun, begun, outcome).await);
     }
@@ -151,15 +179,33 @@ pub(super) async fn run(job: &Job) -> Option<Outcome> {
     outcome
 }
 
-/// Runs the steps, up to the first that fails. `begun` counts those that were begun. Also says whether it was seen that
-/// the last one changed nothing.
-async fn run_steps(job: &Job, begun: &mut usize) -> (Outcome, bool) {
-    for (at, step) in job.plan.steps.iter().enumerate() {
+/// As [`go_on`], for an operation that was handed over: the dockmaster that came up watches itself first.
+pub(super) async fn go_on_with(job: &Job, from: usize, until: usize, service: &ServiceName) -> Option<Outcome> {
+    if job.unwatched.is_some() {
+        return go_on(job, from, until).await;
+    }
+    match watch(job, &[service.clone()].into()).await {
+        Ok(_) => go_on(job, from, until).await,
+        Err(stop) => {
+            let outcome = failed(job, from, false, *stop.failure);
+            after_failure(job, from, false, outcome).await
+        }
+    }
+}
+
+/// Runs the steps, up to the first that fails. `begun` counts those that were begun.
+async fn run_steps(job: &Job, from: usize, until: usize, begun: &mut usize) -> Went {
+    for (at, step) in job.plan.steps.iter().enumerate().take(until).skip(from) {
         if job.ending.is_cancelled() {
-            return (ended_early(job, at), false);
+            return Went::Ended(ended_early(job, at), false);
         }
         if let Err(failure) = begin(job, at, step).await {
-            return (failed(job, at, false, failure), false);
+            return Went::Ended(failed(job, at, false, failure), false);
+        }
+        if let Some(service) = relay::ended_by(job, step).await {
+            let Err(failure) = relay::hand_over(job, at, service, None).await else { return Went::Left };
+            job.recorder.report(Event::StepFailed { step: at }).await;
+            return Went::Ended(failed(job, at, false, failure), false);
         }
         *begun = at + 1;
         match execute(job, step).await {
@@ -167,16 +213,19 @@ async fn run_steps(job: &Job, begun: &mut usize) -> (Outcome, bool) {
             Err(stop) => {
                 job.recorder.report(Event::StepFailed { step: at }).await;
                 if job.ending.is_cancelled() && (step.leaves_production_alone() || job.plan.kind().is_release()) {
-                    return (ended_early(job, at), stop.unchanged);
+                    return Went::Ended(ended_early(job, at), stop.unchanged);
                 }
                 let outcome = failed(job, at, !stop.unchanged, *stop.failure);
                 let verdict = if job.tools.stopping.is_cancelled() { Verdict::Interrupted } else { Verdict::Cancelled };
                 let outcome = if stop.cut_short { Outcome { verdict, ..outcome } } else { outcome };
-                return (outcome, stop.unchanged);
+                return Went::Ended(outcome, stop.unchanged);
             }
         }
     }
-    (Outcome { verdict: Verdict::Succeeded, now: succeeded(job), failure: None, services: job.noted() }, false)
+    if until < job.plan.steps.len() {
+        return Went::Left;
+    }
+    Went::Ended(Outcome { verdict: Verdict::Succeeded, now: succeeded(job), failure: None, services: job.noted() }, false)
 }
 
 /// Keeps that a step begins, and before the first that touches production where it goes back to.
@@ -187,16 +236,18 @@ async fn begin(job: &Job, at: usize, step: &Step) -> Result<(), Failure> {
     job.recorder.begin(at).await
 }
 
-/// Puts production back to what it was before, and says how that went. None where dockmaster is stopping meanwhile.
+/// Puts production back to what it was before, and says how that went. None where dockmaster is stopping meanwhile, or a
+/// helper goes on.
 pub(super) async fn undo(job: &Job, going: Move, services_touched: bool, outcome: Outcome) -> Option<Outcome> {
     let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
     tracing::warn!(operation = job.operation, base = going.base, why, "production is put back");
     let undone = match deploy::Undoing::of(job, going).await {
-        Ok(undoing) => run_undo(job, undoing, services_touched).await,
+        Ok(undoing) => run_undo(job, undoing, services_touched, &outcome).await,
         Err(failure) => Err(failure),
     };
     let (now, failure) = match undone {
-        Ok(()) => (put_back(job, going).await, outcome.failure),
+        Ok(false) => return None,
+        Ok(true) => (put_back(job, going).await, outcome.failure),
         Err(_) if job.tools.stopping.is_cancelled() => return None,
         Err(undo) => {
             (not_undone(job, going, &undo), outcome.failure.map(|first| Failure { lines: [first.lines, undo.lines].concat(), ..first }))
@@ -205,7 +256,8 @@ pub(super) async fn undo(job: &Job, going: Move, services_touched: bool, outcome
     Some(Outcome { now, failure, services: job.noted(), ..outcome })
 }
 
-async fn run_undo(job: &Job, undoing: deploy::Undoing, services_touched: bool) -> Result<(), Failure> {
+/// Takes the steps of an undo; whether to their end, and not only until a helper goes on. `outcome` is what it is because of.
+async fn run_undo(job: &Job, undoing: deploy::Undoing, services_touched: bool, outcome: &Outcome) -> Result<bool, Failure> {
     let steps = deploy::undo_steps(&job.plan, undoing.base(), services_touched);
     drop(job.undoing.set(undoing));
     drop(job.noted());
@@ -219,6 +271,10 @@ async fn run_undo(job: &Job, undoing: deploy::Undoing, services_touched: bool) -
         if let Err(failure) = job.recorder.begin(at).await {
             tracing::error!(operation = job.operation, why = %failure, "a step of an undo could not be kept");
         }
+        if let Some(service) = relay::ended_by(job, step).await {
+            relay::hand_over(job, at, service, Some(outcome.clone())).await?;
+            return Ok(false);
+        }
         match execute(job, step).await {
             Ok(note) => job.recorder.report(Event::StepDone { step: at, note }).await,
             Err(stop) => {
@@ -227,7 +283,7 @@ async fn run_undo(job: &Job, undoing: deploy::Undoing, services_touched: bool) -
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn wait_for_engine(job: &Job) {
@@ -361,8 +417,13 @@ fn ended_early(job: &Job, at: usize) -> Outcome {
 
 /// What is shown of an operation that the next start puts right.
 pub(super) fn left(job: &Job) -> Outcome {
-    let now = format!("{} is put back as it was at the next start.", job.project.name);
-    Outcome { verdict: Verdict::Interrupted, now, failure: None, services: job.noted() }
+    let project = &job.project.name;
+    let (verdict, now) = if job.handed_over.load(Ordering::Relaxed) {
+        (Verdict::HandedOver, "dockmaster itself is replaced now. The one that comes up tells how it went.".to_owned())
+    } else {
+        (Verdict::Interrupted, format!("{project} is put back as it was at the next start."))
+    };
+    Outcome { verdict, now, failure: None, services: job.noted() }
 }
 
 /// What is there when a plan ended at a step, which was begun or not. The truth, also where it is not pleasant.

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::hashed::Hashed;
+use super::registry::Registry;
 use super::vitals::Vitals;
 use crate::domain::Millis;
 use crate::domain::container::ConfigHash;
@@ -14,6 +17,7 @@ use crate::domain::project::{ProjectName, ServiceName};
 use crate::domain::text::capital;
 use crate::engine::compose::{self, Compose, Files, Resolved};
 use crate::engine::docker::Docker;
+use crate::engine::own::Ourselves;
 use crate::history::History;
 use crate::process::{self, Finished, Invocation, ProcessError};
 
@@ -56,8 +60,12 @@ pub struct Tools {
     pub stopping: CancellationToken,
     /// When each part of dockmaster was heard from.
     pub vitals: Vitals,
-    /// The id of the container that dockmaster itself runs in, where it does.
-    pub own_container: Option<String>,
+    /// The container that dockmaster itself runs in, where it does.
+    pub own: Option<Ourselves>,
+    /// Which project is held by which operation.
+    pub registry: Registry,
+    /// What Compose hashed a moment ago.
+    pub hashed: Hashed,
 }
 
 /// A configuration as Compose resolved it.
@@ -165,7 +173,13 @@ impl Tools {
     }
 
     async fn hashes_of(&self, what: &str, files: &Files<'_>, resolved: &Resolved) -> Result<BTreeMap<ServiceName, String>, Failure> {
-        let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, "")?.stdin(resolved.to_bytes());
+        let configuration = resolved.to_bytes();
+        // Of a file that it names nobody says whether its content counts.
+        let is_complete = !resolved.names_files();
+        if let Some(known) = self.hashed.known(&configuration, Instant::now()).filter(|_| is_complete) {
+            return Ok(known);
+        }
+        let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, "")?.stdin(configuration.clone());
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());
         let hashed = process::run(&invocation, &mut note, &self.stopping).await.map_err(|e| secretive(what, e))?;
@@ -173,7 +187,9 @@ impl Tools {
             let why = format!("Compose cannot hash its configuration: {}.", compose::reason(&said));
             return Err(Failure::new(what, why, "Mend the compose file and ask again."));
         }
-        Ok(compose::parse_hashes(&String::from_utf8_lossy(&hashed.stdout)))
+        let services = compose::parse_hashes(&String::from_utf8_lossy(&hashed.stdout));
+        self.hashed.learn(&configuration, &services, Instant::now());
+        Ok(services)
     }
 }
 

@@ -32,3 +32,6 @@ mod trust;
 pub use activity::{Activity, Guard};
 pub use pulse::Pulse;
 pub use run::{TelegramError, run};
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use crate::domain::access::Role;
 use crate::domain::project::Configuration;
 use crate::engine::docker::Docker;
 use crate::history::History;
-use crate::operations::{Desk, Tools};
+use crate::operations::{Desk, Hashed, Registry, Tools, Vitals};
 use crate::sandbox::bot_api::{BotApi, Message};
 
 const TOKEN: &str = "123456789:AAE-a-token-that-must-never-be-shown-x";
@@ -112,6 +112,10 @@ impl Chat {
             data: self.directory.path().to_owned(),
             elsewhere: None,
             stopping: shutdown.clone(),
+            vitals: Vitals::default(),
+            own: None,
+            registry: Registry::default(),
+            hashed: Hashed::default(),
         };
         let (sender, receiver) = watch::channel(Arc::new(Self::configuration()));
         let desk = Arc::new(Desk::new(receiver, tools));

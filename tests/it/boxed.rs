@@ -13,11 +13,11 @@ use crate::support::{Fixture, World, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_its_own_container_it_deploys_and_refuses_what_the_engine_would_mount_from_elsewhere() {
-    let itself = json!({ "compose": null, "workspace": null, "production": null, "deploy": null, "containers": [Boxed::name()] });
+    let itself = json!({ "compose": null, "workspace": null, "production": null, "deploy": null, "containers": [Boxed::name("boxed")] });
     let fixtures = vec![published(), Fixture::new(&[]).with(itself)];
     let world = World::prepare(fixtures, json!({ "default_project": "shop" })).await;
     let shop = &world.fixtures[0];
-    let boxed = Boxed::build(&world);
+    let boxed = Boxed::build("boxed", &world);
 
     // As the image has it, with less patience.
     let health_check = json!({ "interval": "1s", "timeout": "3s", "retries": 1 });
@@ -45,9 +45,9 @@ async fn from_its_own_container_it_deploys_and_refuses_what_the_engine_would_mou
     // A terminal inside reaches it.
     let status = boxed.compose(&["exec", "-T", "dockmaster", "dockmaster", "status", "shop"]);
     assert!(status.contains("all 2 up") && status.contains("Release 1"), "{status}");
-    // Whoever would be ended in the middle of it does not begin it.
-    let ourselves = world.ask("/docker_restart edge").await.text;
-    assert!(ourselves.contains("Restart would end dockmaster itself"), "{ourselves}");
+    // Whoever would be stopped could not be started again from here.
+    let ourselves = world.ask("/docker_stop edge").await.text;
+    assert!(ourselves.contains("Stop would end dockmaster itself"), "{ourselves}");
     is_watched(&boxed).await;
 
     // Asked to end, it does so by itself, well before it is killed.

@@ -10,6 +10,7 @@ mod docs;
 mod dry_run;
 mod faults;
 mod interrupted;
+mod itself;
 mod lifecycle;
 mod logs;
 mod page;

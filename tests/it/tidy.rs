@@ -7,23 +7,34 @@ const LONG: [(&str, &str); 0] = [];
 /// How many lines a source file may have, its tests not counted.
 const LINES_MAX: usize = 420;
 
-fn sources() -> Vec<(String, String)> {
-    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                found.push(path);
-            }
+/// The files of a directory, and of those below it.
+fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
         }
     }
+}
+
+fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     walk(&root, &mut found);
     found.sort();
     let read = |path: &PathBuf| (path.strip_prefix(&root).unwrap().display().to_string(), std::fs::read_to_string(path).unwrap());
     found.iter().map(read).collect()
+}
+
+/// The files that a file names by `mod`, in the directory that is its own.
+fn named_by(file: &Path) -> Vec<PathBuf> {
+    let is_root = file.file_name().is_some_and(|name| name == "mod.rs" || name == "main.rs" || name == "lib.rs");
+    let directory = if is_root { file.parent().unwrap().to_owned() } else { file.with_extension("") };
+    let text = std::fs::read_to_string(file).unwrap();
+    let names = text.lines().filter_map(|line| Some(line.trim().strip_suffix(';')?.split_once("mod ")?.1.to_owned()));
+    names.flat_map(|name| [directory.join(format!("{name}.rs")), directory.join(name).join("mod.rs")]).filter(|f| f.is_file()).collect()
 }
 
 /// A file without its tests and comments.
@@ -132,4 +143,21 @@ fn files_are_short_and_nothing_is_waved_through() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn nothing_lies_about_that_is_not_compiled() {
+    for (directory, roots) in [("src", ["main.rs", "lib.rs"].as_slice()), ("tests/it", &["main.rs"])] {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        let mut reached: Vec<PathBuf> = roots.iter().map(|root| directory.join(root)).collect();
+        let mut at = 0;
+        while let Some(file) = reached.get(at) {
+            reached.extend(named_by(file));
+            at += 1;
+        }
+        let mut there = Vec::new();
+        walk(&directory, &mut there);
+        there.retain(|file| !reached.contains(file));
+        assert!(there.is_empty(), "no `mod` names these: {there:?}");
+    }
 }

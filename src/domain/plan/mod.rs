@@ -154,6 +154,16 @@ impl Step {
         }
     }
 
+    /// Whether it ends the container of a service, for a while or for good.
+    pub fn ends(&self, service: &ServiceName) -> bool {
+        match self {
+            Self::Remove { services } | Self::Up { services } | Self::Stop { services } | Self::Restart { services } => {
+                services.contains(service)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it can be ended in the middle with production as it was before.
     pub fn leaves_production_alone(&self) -> bool {
         matches!(self, Self::Stage | Self::Pull { .. } | Self::Build { .. } | Self::Keep { .. })

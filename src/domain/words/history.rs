@@ -39,6 +39,7 @@ pub fn history(project: &str, rows: &[HistoryRow], now: Millis) -> Text {
                     Verdict::Succeeded => "✅",
                     Verdict::Failed => "❌",
                     Verdict::Interrupted | Verdict::Cancelled => "⚠️",
+                    Verdict::HandedOver => "🔁",
                 };
                 (mark, format!("{} in {}", verdict.word(), duration(at.saturating_sub(row.started))))
             }

@@ -18,6 +18,7 @@ pub fn outcome(id: i64, kind: Kind, target: &str, actor: &str, took: Millis, out
         Verdict::Failed => ("❌", "failed"),
         Verdict::Interrupted => ("⚠️", "was interrupted"),
         Verdict::Cancelled => ("⚠️", "was cancelled"),
+        Verdict::HandedOver => ("🔁", "goes on"),
     };
     let mut text = Text::new().plain(format!("{mark} ")).bold(format!("{} of {target} {word}", kind.verb()));
     text = text.plain(format!(" · {}\n{}\n", duration(took), outcome.now));

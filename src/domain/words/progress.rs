@@ -32,6 +32,7 @@ pub fn progress(view: &OperationView, now: Millis) -> Text {
         Some(Verdict::Succeeded) => "✅",
         Some(Verdict::Failed) => "❌",
         Some(Verdict::Interrupted | Verdict::Cancelled) => "⚠️",
+        Some(Verdict::HandedOver) => "🔁",
     };
     // The outcome begins with its mark, and this does not: so the two are told apart at a glance.
     let mut text = Text::new().bold(format!("{} {}", view.kind.verb(), view.target));
@@ -43,6 +44,10 @@ pub fn progress(view: &OperationView, now: Millis) -> Text {
     if !view.tail.is_empty() {
         let tail: Vec<String> = view.tail.iter().map(|line| line.chars().take(TAIL_WIDTH).collect()).collect();
         text = with_block(text, tail.join("\n"));
+    }
+    // Nobody edits this message any more, and the outcome is the next dockmaster's.
+    if let Some((_, outcome)) = view.ended.as_ref().filter(|(_, outcome)| outcome.verdict == Verdict::HandedOver) {
+        text = text.line().plain(outcome.now.as_str()).line();
     }
     trimmed(text)
 }

@@ -67,7 +67,7 @@ fn a_tree_is_read_as_it_is() {
     assert_eq!(found.escaping, ["absolute".into(), "out".into()]);
     assert_eq!(found.changing, []);
 
-    let part = Manifest(found.manifest.0.iter().filter(|(p, _)| p.bytes() != b"run.sh").map(|(p, e)| (p.clone(), e.clone())).collect());
+    let part = Manifest::from_iter(found.manifest.0.iter().filter(|(p, _)| p.bytes() != b"run.sh").map(|(p, e)| (p.clone(), e.clone())));
     assert_eq!(look_at(root, &part).unwrap(), part, "the same, of what is asked for");
 }
 

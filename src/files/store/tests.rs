@@ -220,7 +220,7 @@ async fn nothing_comes_that_is_not_listed() {
     let place = Place::new();
     put(&place.workspace(), "d/x", "x");
     let mut part = place.scan(&place.workspace());
-    part.0.remove(&"d".into());
+    part.to_mut().remove(&"d".into());
     let failure = place.store(&place.workspace(), 1, &part, &[]).await.unwrap_err();
     assert!(failure.why.ends_with("d/x cannot be made: No such file or directory."), "{failure}");
     assert_eq!(place.store(&place.workspace(), 1, &Manifest::default(), &[]).await.unwrap(), Staged { linked: 0, copied: 0 });
@@ -354,7 +354,7 @@ async fn directories_that_made_way_come_back() {
     fs::create_dir_all(p.join("not-in-the-way")).unwrap();
     put(&p, "gone", "x");
     put(&w, "a", "x");
-    let owned = Manifest([("gone".into(), place.scan(&p).0[&"gone".into()].clone())].into());
+    let owned = Manifest::from_iter([("gone".into(), place.scan(&p).0[&"gone".into()].clone())]);
     let (new, there, before) = (place.scan(&w), place.scan(&p), raw(&p));
     let kept = at_stake(&there, &new, Some(&owned));
     assert_eq!(kept.0.keys().map(ToString::to_string).collect::<Vec<_>>(), ["a", "a/theirs", "a/theirs/empty", "gone"]);

@@ -264,7 +264,7 @@ async fn a_link_in_production_is_never_deleted_through() {
     let data = Entry { node: Node::Directory, mode: 0o755 };
     let file = place.owned.as_ref().unwrap().0[&"other".into()].clone();
     let owned = [("data".into(), data), ("data/file".into(), file.clone()), ("other".into(), file)];
-    place.owned = Some(Manifest(owned.into()));
+    place.owned = Some(Manifest::from_iter(owned));
     let new = place.scan(&w);
     place.promote(&new, &changes, &mut Vec::new()).await.unwrap();
     assert!(elsewhere.join("file").exists() && p.join("data").is_symlink());
@@ -323,7 +323,7 @@ fn expected(place: &Place, before: &Raw, changes: &Changes, new: &Manifest) -> R
         }
         all.insert(path.bytes().to_vec(), workspace[path.bytes()].clone());
     }
-    let old: BTreeSet<&TreePath> = place.owned.iter().flat_map(|o| &o.0).filter(|(_, e)| e.is_directory()).map(|(p, _)| p).collect();
+    let old: BTreeSet<&TreePath> = place.owned.iter().flat_map(|o| o.0.iter()).filter(|(_, e)| e.is_directory()).map(|(p, _)| p).collect();
     for directory in old.into_iter().rev() {
         let is_empty = !all.keys().any(|p| p != directory.bytes() && TreePath::new(p.clone()).is_within(directory));
         let is_directory = all.get(directory.bytes()).is_some_and(|(_, content)| content.is_none());

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use tokio::time::Instant;
+
 use super::super::recorder::history_failure;
+use super::super::relay;
 use super::super::tools::{Config, Hashes, Tools};
 use super::mounts::same_on_host;
 use super::overlay;
@@ -23,6 +26,8 @@ use crate::history::releases::{Current, ReleaseRecord};
 
 /// Everything that planning a deploy found out. Holds the resolved configuration, so it is never printed.
 pub(in super::super) struct Facts {
+    /// When the finding out began.
+    pub(super) since: Instant,
     /// What it means that it cannot be done.
     pub(super) what: String,
     /// Where the files are read from: the workspace, or the tree of an earlier release.
@@ -85,6 +90,7 @@ async fn production(tools: &Tools, project: &Project, hashed: bool) -> Result<Op
 
 /// Finds out everything.
 pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: Coming) -> Result<Facts, Failure> {
+    let since = Instant::now();
     let what = match coming {
         Coming::Workspace => format!("{} cannot be deployed.", project.name),
         Coming::Release(_) => format!("{} cannot be rolled back.", project.name),
@@ -118,7 +124,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let current = current.ok().flatten();
     let definitions = config.resolved.services(&compose.name, &production_root);
     let before = current.as_ref().map(|c| c.resolved.services(&compose.name, &production_root)).unwrap_or_default();
-    let written = written(&production_root, definitions.iter().chain(&before));
+    let ours = relay::own_service(tools, &project.source).await.map_err(|e| e.failure(&*what))?;
+    let written = written(&production_root, ours.as_ref(), definitions.iter().chain(&before));
     let rules = rules(project, &source_root, &written, &what)?;
     let unread = |e| history_failure(&*what, &e);
     let (hashes, (mut workspace_scan, production_scan), containers, current, next) = tokio::try_join!(
@@ -158,6 +165,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         remarks.push(format!("The further tags of {name} ({tags}) move as soon as it is built, also where the deploy fails after that."));
     }
     Ok(Facts {
+        since,
         release: old.as_ref().map_or(next + i64::from(keeps.is_some()), |r| r.number),
         keeps,
         kept,

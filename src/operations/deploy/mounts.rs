@@ -17,8 +17,8 @@ pub(super) async fn same_on_host(
     production: &Path,
     what: &str,
 ) -> Result<(), Failure> {
-    let Some(id) = &tools.own_container else { return Ok(()) };
-    let Some(mounts) = tools.docker.mounts(id).await.map_err(|e| e.failure(what))? else { return Ok(()) };
+    let Some(own) = &tools.own else { return Ok(()) };
+    let Some(mounts) = tools.docker.mounts(&own.container).await.map_err(|e| e.failure(what))? else { return Ok(()) };
     if let Some(workspace) = workspace {
         same(&mounts, project, "workspace", workspace, what)?;
     }

@@ -9,7 +9,6 @@ use super::super::tools::Tools;
 use super::places::{release_directory, release_tree};
 use super::steps::{facts, on_disk};
 use crate::domain::failure::Failure;
-use crate::domain::manifest::Manifest;
 use crate::domain::plan::Step;
 use crate::domain::project::{Project, ProjectName, ServiceName};
 use crate::domain::text::count;
@@ -46,7 +45,7 @@ async fn kept(job: &Job, step: &Step, number: i64) -> StepResult {
         kind: ReleaseKind::Kept,
         operation: job.operation,
         at: (tools.clock)(),
-        owned: Manifest(facts.kept.0.iter().filter(ours).map(|(p, e)| (p.clone(), e.clone())).collect()),
+        owned: facts.kept.0.iter().filter(ours).map(|(p, e)| (p.clone(), e.clone())).collect(),
         manifest: facts.kept.clone(),
         compose: compose.collect(),
         images: tag_running(tools, &job.project, number).await.map_err(|e| e.failure(what))?,
@@ -75,12 +74,12 @@ async fn tag_running(tools: &Tools, project: &Project, number: i64) -> Result<BT
 
 /// Keeps that production is about to be touched, before it is.
 pub(in super::super) async fn set_out(job: &Job) -> Result<(), Failure> {
-    let facts = facts(job).map_err(Stop::into_failure)?;
     let what = "Production was not touched.";
     let unkept = |e: HistoryError| history_failure(what, &e);
     if job.tools.history.move_of(job.operation).await.map_err(unkept)?.is_some() {
         return Ok(());
     }
+    let facts = facts(job).map_err(Stop::into_failure)?;
     let current = facts.current.as_ref().map(|c| c.release.number);
     let Some(base) = facts.keeps.or(current) else {
         return Err(Failure::new(what, "There is nothing to go back to.", "Report this as a bug."));

@@ -13,7 +13,7 @@ use super::trees::hashes;
 use super::up::configuration_changed;
 use super::{Facts, overlay};
 use crate::domain::failure::Failure;
-use crate::domain::manifest::{Changes, Entry, Manifest, TreePath};
+use crate::domain::manifest::{Changes, Manifest, TreePath};
 use crate::domain::plan::{Plan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
@@ -23,6 +23,8 @@ use crate::files::scan::look;
 use crate::files::{store, transfer};
 use crate::process::{self, Invocation};
 
+/// How long what was resolved for the plan counts as resolved just now.
+const FRESH: Duration = Duration::from_secs(5);
 /// How long images may take to build or to be pulled.
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 
@@ -149,18 +151,8 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
         );
         return Err(Stop::unchanged(failure, true));
     }
-    let what = "The files were not brought into production.";
-    let environment = production_environment(facts);
-    let files = Files {
-        name: &facts.compose.name,
-        root: &facts.source_root,
-        files: &facts.compose.files,
-        directory: &facts.production_root,
-        environment: environment.as_deref(),
-    };
-    let config = overlay::resolve(&job.tools, what, &job.project.name, &files, &facts.rules).await;
-    if !config.map_err(|failure| Stop::unchanged(failure, true))?.hash_is(&facts.configuration) {
-        return Err(Stop::unchanged(configuration_changed(what), true));
+    if facts.since.elapsed() > FRESH {
+        is_still_configured(job, facts).await?;
     }
     let mut line = |line: &str| job.recorder.line(line);
     let stage = coming(job, facts);
@@ -173,6 +165,24 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     Ok(Some(format!("{} copied, {} deleted", promoted.copied, promoted.deleted)))
 }
 
+/// Compares the configuration as it is by now with the one that was confirmed: a build may have taken long.
+async fn is_still_configured(job: &Job, facts: &Facts) -> Result<(), Stop> {
+    let what = "The files were not brought into production.";
+    let environment = production_environment(facts);
+    let files = Files {
+        name: &facts.compose.name,
+        root: &facts.source_root,
+        files: &facts.compose.files,
+        directory: &facts.production_root,
+        environment: environment.as_deref(),
+    };
+    let config = overlay::resolve(&job.tools, what, &job.project.name, &files, &facts.rules).await;
+    if config.map_err(|failure| Stop::unchanged(failure, true))?.hash_is(&facts.configuration) {
+        return Ok(());
+    }
+    Err(Stop::unchanged(configuration_changed(what), true))
+}
+
 /// What the project's files are known to hold. Nothing is learned here that is kept.
 async fn known(job: &Job) -> Arc<HashCache> {
     let path = hashes(&job.tools, &job.project);
@@ -183,24 +193,18 @@ async fn known(job: &Job) -> Arc<HashCache> {
 /// Whether production is as it was when this was planned, as far as a release touches it: what else lives there may well
 /// be written to. What cannot be read is not known to be unchanged.
 async fn unchanged(job: &Job, facts: &Facts, changes: &Changes, known: &Arc<HashCache>) -> bool {
-    // What the rules leave alone was not looked at then. A release that is gone back to may hold such paths.
-    let seen = |path: &&TreePath| {
-        facts.production.0.contains_key(*path) || !facts.rules.excluded(path, false) && !facts.rules.excluded(path, true)
-    };
-    let touched: BTreeMap<TreePath, Option<Entry>> = facts
-        .workspace
-        .0
-        .keys()
-        .chain(&changes.deleted)
-        .filter(seen)
-        .map(|path| (path.clone(), facts.production.0.get(path).cloned()))
-        .collect();
     let (root, cache, now) = (facts.production_root.clone(), Arc::clone(known), (job.tools.clock)());
+    let (workspace, production, rules) = (facts.workspace.clone(), facts.production.clone(), facts.rules.clone());
+    let deleted = changes.deleted.clone();
     let same = tokio::task::spawn_blocking(move || {
-        let paths: Vec<&TreePath> = touched.keys().collect();
+        // What the rules leave alone was not looked at then. A release that is gone back to may hold such paths.
+        let seen = |path: &&TreePath| production.0.contains_key(*path) || !rules.excluded(path, false) && !rules.excluded(path, true);
+        let mut paths: Vec<&TreePath> = workspace.0.keys().chain(&deleted).filter(seen).collect();
+        // Neighbours are found in the same directory.
+        paths.sort_unstable();
         let never = tokio_util::sync::CancellationToken::new();
         let now = look(&root, &paths, Some(Hashes { cache: &cache, now }), &never);
-        now.is_ok_and(|now| touched.values().eq(&now))
+        now.is_ok_and(|now| paths.iter().map(|path| production.0.get(*path)).eq(now.iter().map(Option::as_ref)))
     });
     same.await.unwrap_or(false)
 }

@@ -14,9 +14,11 @@ use crate::files::scan::{Scan, ScanError, scan_cached};
 use crate::files::store::at_stake;
 use crate::history::releases::Current;
 
-/// The sources of writable bind mounts below production, and who mounts them.
+/// The sources of writable bind mounts below production, and who mounts them. `ours` is the service that dockmaster itself
+/// is: it has all of production to write to, and does so in a deploy alone.
 pub(super) fn written<'a>(
     production: &Path,
+    ours: Option<&ServiceName>,
     services: impl Iterator<Item = (&'a ServiceName, &'a Definition)>,
 ) -> Vec<(TreePath, ServiceName)> {
     let mut all: Vec<(TreePath, ServiceName)> = services
@@ -24,7 +26,14 @@ pub(super) fn written<'a>(
         .filter_map(|(name, bind)| {
             let source = bind.source.canonicalize().unwrap_or_else(|_| bind.source.clone());
             // A mount of a directory above production is one of all of production.
-            let below = if production.starts_with(&source) { Path::new("") } else { source.strip_prefix(production).ok()? };
+            let below = if production.starts_with(&source) {
+                if ours == Some(name) {
+                    return None;
+                }
+                Path::new("")
+            } else {
+                source.strip_prefix(production).ok()?
+            };
             Some((tree_path(below), name.clone()))
         })
         .collect();
@@ -92,6 +101,6 @@ pub(super) fn hashes(tools: &Tools, project: &Project) -> PathBuf {
 
 /// The part of production that a release could touch: what it holds itself, and what earlier ones put there or kept.
 pub(super) fn touchable(production: &Manifest, coming: &Manifest, current: Option<&Current>) -> Manifest {
-    let known = current.map(|c| Manifest(c.owned.0.iter().chain(&c.release.manifest.0).map(|(p, e)| (p.clone(), e.clone())).collect()));
+    let known = current.map(|c| c.owned.0.iter().chain(&*c.release.manifest.0).map(|(p, e)| (p.clone(), e.clone())).collect::<Manifest>());
     at_stake(production, coming, known.as_ref())
 }

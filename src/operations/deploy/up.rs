@@ -87,6 +87,14 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     Ok(Some(count(services.len(), "service")))
 }
 
+/// Gives the images of the release that comes the names that production uses, ahead of whoever brings the services up.
+pub(in super::super) async fn tag_coming(job: &Job) -> Result<(), EngineError> {
+    match &job.deploy {
+        Some(facts) => tag(job, facts.release, &facts.images(&job.plan)).await,
+        None => Ok(()),
+    }
+}
+
 /// Gives images with a release's own tags the names that production uses.
 async fn tag(job: &Job, release: i64, images: &BTreeMap<ServiceName, String>) -> Result<(), EngineError> {
     for (service, image) in images {

@@ -38,6 +38,10 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
         data: chat.directory.path().to_owned(),
         elsewhere: None,
         stopping: shutdown.clone(),
+        vitals: Vitals::default(),
+        own: None,
+        registry: Registry::default(),
+        hashed: Hashed::default(),
     };
     let (sender, receiver) = watch::channel(Arc::new(Chat::configuration()));
     let desk = Arc::new(Desk::new(receiver, tools));

@@ -11,14 +11,11 @@ use tempfile::TempDir;
 use super::fixture::{command, engine_get, sh};
 use super::{TOKEN, World, engine};
 
-/// The image, and the one that it is made on.
-const IMAGE: &str = "dockmaster-test-boxed";
-const BASE: &str = "dockmaster-test-boxed-base";
 /// Who runs in it where the tests run as root; anybody else can only give away what they have.
 const SOMEBODY: u32 = 10_001;
 
 /// A base of what this machine's packages hold of the programs that the image needs, so that no registry is asked.
-fn make_base() {
+fn make_base(base: &str) {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("root");
     for path in files_of(&["sh", "rsync", "docker-compose", env!("CARGO_BIN_EXE_dockmaster")]) {
@@ -32,8 +29,8 @@ fn make_base() {
     }
     std::fs::write(directory.path().join("Dockerfile"), "FROM scratch\nCOPY root/ /\n").unwrap();
     let compose = directory.path().join("docker-compose.yml");
-    std::fs::write(&compose, format!("services: {{ base: {{ build: ., image: {BASE} }} }}\n")).unwrap();
-    sh("docker-compose", &["-p", BASE, "-f", compose.to_str().unwrap(), "build", "--quiet"]);
+    std::fs::write(&compose, format!("services: {{ base: {{ build: ., image: {base} }} }}\n")).unwrap();
+    sh("docker-compose", &["-p", base, "-f", compose.to_str().unwrap(), "build", "--quiet"]);
 }
 
 /// What is to be in an image so that these programs run in it: all files of their packages and of those of their libraries.
@@ -83,6 +80,9 @@ fn plain(path: &Path) -> PathBuf {
 /// A bot in a container. Removed, with its images, when it is dropped.
 pub(crate) struct Boxed {
     project: String,
+    /// Its image, and the one that it is made on.
+    pub(crate) image: String,
+    base: String,
     /// The numbers of who runs in it.
     pub(crate) user: u32,
     variables: Vec<(String, String)>,
@@ -92,8 +92,9 @@ pub(crate) struct Boxed {
 
 impl Boxed {
     /// Builds the image and gives the bot what it needs for a world. Nothing is started.
-    pub(crate) fn build(world: &World) -> Self {
-        make_base();
+    pub(crate) fn build(name: &str, world: &World) -> Self {
+        let (image, base) = (format!("dockmaster-test-{name}"), format!("dockmaster-test-{name}-base"));
+        make_base(&base);
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let shop = &world.fixtures[0];
@@ -102,7 +103,6 @@ impl Boxed {
         let user = if me == 0 { SOMEBODY } else { me };
         std::fs::create_dir_all(path("config")).unwrap();
         std::fs::create_dir_all(&world.data).unwrap();
-        std::fs::write(path("config/projects.json"), world.projects_json()).unwrap();
         std::fs::write(path("token"), format!("{TOKEN}\n")).unwrap();
         std::fs::set_permissions(path("token"), std::fs::Permissions::from_mode(0o400)).unwrap();
         if me == 0 {
@@ -123,28 +123,35 @@ impl Boxed {
             ("TELOXIDE_API_URL", world.api.url()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        let project = Self::project();
-        let boxed = Self { project, user, variables, more: path("more.yml"), _directory: directory };
+        let project = Self::project(name);
+        let boxed = Self { project, image, base, user, variables, more: path("more.yml"), _directory: directory };
+        boxed.configure(world);
         boxed.also(&json!({}));
         boxed.compose(&["build", "--quiet"]);
         boxed
     }
 
-    fn project() -> String {
-        format!("dmt-boxed-{}", std::process::id())
+    /// Gives it the world's projects.json.
+    pub(crate) fn configure(&self, world: &World) {
+        let directory = self.variables.iter().find(|(name, _)| name == "DOCKMASTER_CONFIG_DIR").unwrap();
+        std::fs::write(Path::new(&directory.1).join("projects.json"), world.projects_json()).unwrap();
+    }
+
+    fn project(name: &str) -> String {
+        format!("dmt-{name}-{}", std::process::id())
     }
 
     /// The name of its container.
-    pub(crate) fn name() -> String {
-        format!("{}-dockmaster-1", Self::project())
+    pub(crate) fn name(name: &str) -> String {
+        format!("{}-dockmaster-1", Self::project(name))
     }
 
     /// What the test changes of the service: where it is built from, and this.
     pub(crate) fn also(&self, more: &Value) {
         let program = Path::new(env!("CARGO_BIN_EXE_dockmaster")).parent().unwrap();
         let mut service = json!({
-            "image": IMAGE,
-            "build": { "args": { "RUNTIME_BASE": BASE }, "additional_contexts": { "program": program } },
+            "image": self.image,
+            "build": { "args": { "RUNTIME_BASE": self.base }, "additional_contexts": { "program": program } },
         });
         service.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         std::fs::write(&self.more, json!({ "services": { "dockmaster": service } }).to_string()).unwrap();
@@ -185,7 +192,7 @@ impl Drop for Boxed {
         }
         self.composing(&["down", "-t", "1"]);
         let host = engine::host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
-        for image in [IMAGE, BASE] {
+        for image in [&self.image, &self.base] {
             let address = format!("http://engine/images/{image}");
             let _ = command("curl").args(["-sS", "-X", "DELETE", "--unix-socket", &host.replacen("unix://", "", 1), &address]).output();
         }

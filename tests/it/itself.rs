@@ -1,0 +1,158 @@
+//! dockmaster in a container of a project that it looks after itself: restarted and deployed from its own chat.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::boxed::Boxed;
+use crate::support::fixture::{command, engine_get, sh};
+use crate::support::{ADMIN, Fixture, World, engine, eventually};
+
+const SERVICE: &str = "dockmaster";
+
+/// A bot that is called `shop` in its own chat.
+struct Itself {
+    world: World,
+    boxed: Boxed,
+}
+
+impl Itself {
+    async fn start() -> Self {
+        let deploy = json!({ "stability": "1s", "health_timeout": "60s" });
+        let fixture = Fixture::new(&[]).with(json!({ "deploy": deploy, "restart": { "stop_timeout": "20s" } }));
+        let world = World::prepare(vec![fixture], json!({ "default_project": "shop" })).await;
+        let boxed = Boxed::build("itself", &world);
+        boxed.also(&json!({ "healthcheck": { "interval": "1s", "timeout": "5s", "retries": 2, "start_period": "10s" } }));
+        let mut itself = Self { world, boxed };
+        itself.lay();
+        itself
+    }
+
+    /// Workspace and production as somebody has them who deploys dockmaster with dockmaster: all in one compose file.
+    fn lay(&mut self) {
+        let mut all: Value = serde_json::from_str(&self.boxed.compose(&["config", "--format", "json"])).unwrap();
+        let dockerfile = self.dockerfile("1");
+        let shop = &mut self.world.fixtures[0];
+        shop.name = all["name"].as_str().unwrap().to_owned();
+        let service = all["services"][SERVICE].as_object_mut().unwrap();
+        service.insert("build".into(), json!("."));
+        service.insert("image".into(), json!(format!("{}-own", self.boxed.image)));
+        let file = serde_json::to_string_pretty(&all).unwrap();
+        let ignore = "*\n!Dockerfile\n";
+        for (path, text) in [("docker-compose.yml", &*file), ("Dockerfile", &*dockerfile), (".dockerignore", ignore)] {
+            shop.write(path, text);
+            shop.write_production(path, text);
+        }
+        self.boxed.configure(&self.world);
+    }
+
+    fn dockerfile(&self, version: &str) -> String {
+        format!("FROM {}\nLABEL version={version}\n", self.boxed.image)
+    }
+}
+
+fn version(world: &World) -> String {
+    let seen = engine_get(&format!("/containers/{}/json", world.fixtures[0].container(SERVICE).0));
+    seen["Config"]["Labels"]["version"].as_str().unwrap_or_default().to_owned()
+}
+
+fn helpers() -> Vec<Value> {
+    let filter = "%7B%22label%22%3A%5B%22dockmaster.helper%22%5D%7D";
+    engine_get(&format!("/containers/json?all=true&filters={filter}")).as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_restarts_and_deploys_itself_and_is_put_back_where_the_new_one_does_not_come_up() {
+    let itself = Itself::start().await;
+    let (world, shop) = (&itself.world, &itself.world.fixtures[0]);
+    own(&shop.production, itself.boxed.user);
+    shop.compose(&["up", "-d", "--build", "--wait"]);
+    let first = shop.container(SERVICE);
+
+    // Restarted: the same container, started anew, says how it went.
+    let plan = world.ask("/docker_restart").await.text;
+    assert!(plan.contains("is the container that dockmaster runs in") && plan.contains("reports here"), "{plan}");
+    let outcome = world.confirm().await.text;
+    assert!(outcome.starts_with("✅ Restart of shop done"), "{outcome}");
+    let second = shop.container(SERVICE);
+    assert!(second.0 == first.0 && second.1 != first.1, "{first:?} {second:?}");
+    let shown = world.texts(ADMIN).into_iter().rev().find(|text| text.contains("🔁")).unwrap_or_default();
+    assert!(shown.contains("The one that comes up tells how it went"), "{:#?}", world.texts(ADMIN));
+
+    // Deployed: another container of another image.
+    shop.write("Dockerfile", &itself.dockerfile("2"));
+    let plan = world.ask("/docker_deploy").await.text;
+    assert!(plan.contains("dockmaster: recreate") || plan.contains("build"), "{plan}");
+    let outcome = world.confirm().await.text;
+    assert!(outcome.starts_with("✅") && outcome.contains("runs release 1 "), "{outcome}");
+    assert_eq!(version(world), "2");
+
+    // One that ends as soon as it begins is taken back, and the old one says why.
+    let broken = format!("{}CMD [\"check\", \"--config\", \"/nowhere.json\"]\n", itself.dockerfile("3"));
+    shop.write("Dockerfile", &broken);
+    world.ask("/docker_deploy").await;
+    let outcome = world.confirm().await.text;
+    assert!(outcome.starts_with("❌") && outcome.contains("The new dockmaster did not come up"), "{outcome}");
+    assert!(outcome.contains("runs release 1 again") && outcome.contains("/nowhere.json"), "{outcome}");
+    assert_eq!(version(world), "2");
+    assert_eq!(shop.production_file("Dockerfile"), Some(itself.dockerfile("2")));
+
+    // So is one that runs and is not well.
+    shop.write("Dockerfile", &format!("{}ENTRYPOINT [\"sh\", \"-c\", \"while :; do :; done\"]\n", itself.dockerfile("4")));
+    world.ask("/docker_deploy").await;
+    let outcome = world.confirm().await.text;
+    assert!(outcome.starts_with("❌") && outcome.contains("It is unhealthy"), "{outcome}");
+    assert_eq!(version(world), "2");
+
+    // Whenever the helper is killed, it comes out as one or the other.
+    for (number, pause) in [("5", 0), ("6", 300), ("7", 900)] {
+        let before = version(world);
+        shop.write("Dockerfile", &itself.dockerfile(number));
+        world.ask("/docker_deploy").await;
+        world.say("yes");
+        eventually("there is a helper", async || helpers().iter().any(|h| h["State"] == json!("running"))).await;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        kill(&helpers());
+        let outcome = world.outcome(ADMIN).await.text;
+        let runs = if outcome.starts_with("✅") { number } else { &*before };
+        assert!(outcome.starts_with("✅") || outcome.contains("Everything was put back"), "{outcome}");
+        assert_eq!((version(world).as_str(), shop.production_file("Dockerfile")), (runs, Some(itself.dockerfile(runs))), "{outcome}");
+    }
+
+    // Nothing is left of the helpers, and it works on.
+    eventually("the helpers are gone", async || helpers().is_empty()).await;
+    let status = world.ask("/docker_status").await.text;
+    assert!(status.contains("1 of 1 up"), "{status}");
+    shop.compose(&["down", "-t", "20"]);
+    let Itself { world, boxed } = itself;
+    remove_image(&format!("{}-own", boxed.image));
+    drop(boxed);
+    world.finish().await;
+}
+
+/// Kills the first process of each, as a machine that runs out of memory would.
+fn kill(helpers: &[Value]) {
+    for helper in helpers {
+        let seen = engine_get(&format!("/containers/{}/json", helper["Id"].as_str().unwrap()));
+        let process = seen["State"]["Pid"].as_i64().unwrap_or_default();
+        if process > 1
+            && std::fs::read_to_string(format!("/proc/{process}/mountinfo")).is_ok_and(|m| m.contains(seen["Id"].as_str().unwrap()))
+        {
+            sh("kill", &["-9", &process.to_string()]);
+        }
+    }
+}
+
+/// Gives a tree to whoever the bot runs as.
+fn own(directory: &Path, user: u32) {
+    if rustix::process::getuid().is_root() {
+        sh("chown", &["-R", &format!("{user}:{user}"), directory.to_str().unwrap()]);
+    }
+}
+
+fn remove_image(name: &str) {
+    let host = engine::host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+    let address = format!("http://engine/images/{name}?force=true");
+    let _ = command("curl").args(["-sS", "-X", "DELETE", "--unix-socket", &host.replacen("unix://", "", 1), &address]).output();
+}
