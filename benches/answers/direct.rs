@@ -58,7 +58,8 @@ impl Direct {
     /// Asks for the containers of a compose project so many times.
     pub(crate) async fn ask(&self, project: &str, times: usize, connections: Connections) -> Took {
         let (reply, took) = oneshot::channel();
-        self.0.send(Order { project: project.to_owned(), times, connections, reply }).ok().expect("the thread lives");
+        let sent = self.0.send(Order { project: project.to_owned(), times, connections, reply });
+        assert!(sent.is_ok(), "the thread has ended");
         took.await.unwrap()
     }
 }
