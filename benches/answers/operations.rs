@@ -23,13 +23,15 @@ pub(crate) async fn measure(rounds: usize, table: &mut Table) {
     let scene = Scene::new(vec![shop_of(&services, json!({}))]).await;
     let (mut deploys, mut restarts) = (Vec::new(), Vec::new());
     for number in 1..=rounds {
-        scene.world.fixtures[0].write("page", &format!("page {number}, and none that is known\n"));
+        let fixture = &scene.world.fixtures[0];
+        // Of no page of an earlier run either, for which the engine has an image.
+        fixture.write("page", &format!("page {number} of {}\n", fixture.name));
         scene.plan(person(number), "/docker_deploy shop").await;
         deploys.push(scene.confirm(person(number)).await);
-        let before = scene.world.fixtures[0].containers();
+        let before = fixture.containers();
         scene.plan(person(number), "/docker_restart shop").await;
         restarts.push(scene.confirm(person(number)).await);
-        let after = scene.world.fixtures[0].containers();
+        let after = fixture.containers();
         let restarted = before.iter().zip(&after).filter(|(before, after)| before.2 < after.2).count();
         assert_eq!(restarted, RESTARTED);
         eprintln!("operations: round {number} of {rounds}: deploy {:.1} s, restart {:.1} s", deploys[number - 1], restarts[number - 1]);

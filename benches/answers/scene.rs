@@ -92,6 +92,14 @@ impl Scene {
         }
     }
 
+    /// Asks for what the bot answers without asking anybody else; how long it took, in seconds.
+    pub(crate) async fn whoami(&self, person: i64) -> f64 {
+        let asked = Instant::now();
+        self.world.api.say(person, person, "/docker_whoami");
+        self.world.next_in(person).await;
+        asked.elapsed().as_secs_f64()
+    }
+
     /// Asks for the first project's status so many times, one chat after another, no faster than the pace.
     pub(crate) async fn statuses(&self, times: usize, pace: Duration) -> Vec<f64> {
         let began = tokio::time::Instant::now();
