@@ -45,7 +45,7 @@ fn deployed(number: usize) -> Fixture {
     // Checked as seldom as people would have it: the tests' checks twice a second would be a load of their own.
     let seldom = |service: String| service.replace(" interval: 500ms", " interval: 30s");
     let services = [("web", seldom(web(""))), ("postgres", seldom(healthy_service("")))];
-    let fixture = shop_of(&services, json!({ "deploy": { "stability": "5s", "health_timeout": "120s" } }));
+    let fixture = shop_of(&services, json!({ "deploy": { "health_timeout": "120s" } }));
     fixture.write("Dockerfile", &dockerfile_that(&format!("{BUILDS}; : {number}")));
     fixture
 }
