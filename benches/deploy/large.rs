@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::scene::{Scene, by_rsync, directory, settle, space};
+use crate::scene::{Scene, by_rsync, settle, space};
+use crate::shared::directory;
+use crate::shared::table::Table;
 use crate::support::Fixture;
 use crate::support::fixture::{compose_file, plain_service, sh};
-use crate::table::Table;
 
 /// How many of the files change: one in so many.
 const ONE_IN: usize = 100;

@@ -13,37 +13,30 @@
 
 mod large;
 mod scene;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod small;
 #[expect(dead_code, unused_imports, reason = "it is the tests' own, and only a part of it is needed here")]
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
-mod table;
 
 use std::process::ExitCode;
 
-use table::Table;
+use shared::table::Table;
+use shared::{ROUNDS, Wanted, setting};
 
-/// How often the large project is deployed, and the small one in each way.
-const ROUNDS: (&str, usize) = ("DOCKMASTER_BENCH_ROUNDS", 9);
 /// How many files the large project has.
 const FILES: (&str, usize) = ("DOCKMASTER_BENCH_FILES", 50_000);
-
-/// A number that may be set for a quick look.
-fn setting((name, usual): (&str, usize)) -> usize {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|e| panic!("{name}={text}: {e}")))
-}
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (files, rounds) = (setting(FILES), setting(ROUNDS));
-    // `cargo bench -- small` measures that alone; cargo itself adds `--bench`.
-    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let wanted = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()));
+    let wanted = Wanted::read();
     let mut table = Table::default();
-    if wanted("large") {
+    if wanted.has("large") {
         runtime.block_on(large::measure(files, rounds, &mut table));
     }
-    if wanted("small") {
+    if wanted.has("small") {
         runtime.block_on(small::measure(rounds, &mut table));
     }
     println!("{table}");

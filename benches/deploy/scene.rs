@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::fixture::{command, sh};
+use crate::shared::timed;
+use crate::support::fixture::sh;
 use crate::support::program::{Launch, Program, Tools};
 use crate::support::{Fixture, World, eventually};
 
@@ -57,11 +58,6 @@ impl Done {
 
 fn seconds(millis: i64) -> f64 {
     Duration::from_millis(millis.unsigned_abs()).as_secs_f64()
-}
-
-/// A directory of our own on the disk that holds the build, which is no memory in disguise.
-pub(crate) fn directory() -> TempDir {
-    tempfile::Builder::new().prefix("bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
 impl Scene {
@@ -137,15 +133,6 @@ pub(crate) async fn settle() {
 pub(crate) fn by_rsync(workspace: &Path, production: &Path) -> f64 {
     let within = |path: &Path| format!("{}/", path.display());
     timed("rsync", &["-a", "--delete", &within(workspace), &within(production)])
-}
-
-/// How long a command takes, in seconds.
-pub(crate) fn timed(program: &str, args: &[&str]) -> f64 {
-    let began = Instant::now();
-    let output = command(program).args(args).output().unwrap();
-    let took = began.elapsed().as_secs_f64();
-    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    took
 }
 
 /// The bytes that directories take on the disk, what several of them share counted once.

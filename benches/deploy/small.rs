@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::scene::{Scene, by_rsync, directory, settle, timed};
+use crate::scene::{Scene, by_rsync, settle};
+use crate::shared::table::Table;
+use crate::shared::{directory, timed};
 use crate::support::Fixture;
 use crate::support::fixture::{command, compose_file, plain_service, sh};
-use crate::table::Table;
 
 /// How long services are watched: that is no work, and nobody waits for it who types.
 const WINDOW: Duration = Duration::from_secs(1);
