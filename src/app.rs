@@ -18,7 +18,6 @@ use crate::domain::Millis;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
 use crate::engine::docker::{self, Docker};
-use crate::operations::Successor;
 use crate::telegram::{self, Activity, TelegramError};
 
 /// What an app is assembled from.
@@ -118,7 +117,7 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
 async fn live(parts: &Parts, life: CancellationToken) -> Result<(), AppError> {
     let Some(lock) = hold_patiently(&parts.data, &life, || parts.activity.pulse().begins()).await? else { return Ok(()) };
     let (configuration, data) = (parts.configuration.clone(), parts.data.clone());
-    let house = House::open(lock, configuration, parts.docker_host.clone(), data, life.clone(), &Successor::Dockmaster).await?;
+    let house = House::open(lock, configuration, parts.docker_host.clone(), data, life.clone()).await?;
     if !house.composes {
         tracing::warn!("Docker Compose v2 is not installed: projects can be watched and restarted, not deployed");
     }

@@ -15,7 +15,6 @@ use crate::domain::request::Kind;
 use crate::domain::text::span;
 use crate::http::dto::LogAsk;
 use crate::http::socket;
-use crate::operations::Successor;
 use crate::settings::{How, LogsArguments, Place, TerminalCommand};
 
 /// How long it is waited for a dockmaster that has the data directory and does not answer: it may just be starting.
@@ -121,8 +120,7 @@ async fn alone(place: &Place, docker_host: Option<String>, interrupted: &Cancell
     loop {
         if let Some(lock) = app::hold_for_command(&place.data)? {
             // Not ended by Ctrl-C: that asks for a cancel, which leaves something whole.
-            let house =
-                House::open(lock, configuration, docker_host, place.data.clone(), CancellationToken::new(), &Successor::Dockmaster).await?;
+            let house = House::open(lock, configuration, docker_host, place.data.clone(), CancellationToken::new()).await?;
             if house.desk.is_busy() {
                 tracing::warn!("what an earlier run left is put right first");
                 tokio::select! {

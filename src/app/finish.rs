@@ -91,7 +91,7 @@ impl Finish {
         let successor = Successor::Helper { operation: self.operation, given_up };
         // Not ended by `shutdown`: a step that has begun is finished, and what is left then is the next dockmaster's.
         let stopping = CancellationToken::new();
-        House::open(lock, self.configuration.clone(), self.docker_host.clone(), self.data.clone(), stopping, &successor).await
+        House::open_as(lock, self.configuration.clone(), self.docker_host.clone(), self.data.clone(), stopping, &successor).await
     }
 
     /// Takes the data directory as soon as it is let go. None where whoever had it has brought the operation to its end: one

@@ -152,12 +152,22 @@ pub struct House {
 }
 
 impl House {
-    /// Assembles it, and puts right what an earlier run has left, as far as that is the `successor`'s, before anything new is
-    /// taken. `stopping` ends what runs.
+    /// Assembles it, and puts right what an earlier run has left, before anything new is taken. `stopping` ends what runs.
     ///
     /// # Errors
     /// There is no engine, the history cannot be used, or the control socket cannot be made.
     pub async fn open(
+        lock: DataLock,
+        configuration: Configuration,
+        docker_host: Option<String>,
+        data: PathBuf,
+        stopping: CancellationToken,
+    ) -> Result<Self, AppError> {
+        Self::open_as(lock, configuration, docker_host, data, stopping, &Successor::Dockmaster).await
+    }
+
+    /// As [`House::open`]; of what is left only what is the `successor`'s is put right.
+    pub(super) async fn open_as(
         lock: DataLock,
         configuration: Configuration,
         docker_host: Option<String>,

@@ -131,7 +131,7 @@ pub struct Project {
 }
 
 /// Where a project's services come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A compose project.
     Compose(ComposeSource),
@@ -140,7 +140,7 @@ pub enum Source {
 }
 
 /// A compose project: its files, relative to the workspace and to production, and its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ComposeSource {
     /// Relative paths of the compose files, in the order in which they are merged.
     pub files: Vec<String>,
@@ -149,7 +149,7 @@ pub struct ComposeSource {
 }
 
 /// How a container is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ContainerSelector {
     /// By its exact name; the service is called the same.
     Name(ServiceName),

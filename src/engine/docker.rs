@@ -1,6 +1,7 @@
 //! The engine's API. With `inspect`, the only importer of bollard: its optional fields become our types here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -11,6 +12,8 @@ use super::inspect;
 use super::loglines::Assembler;
 pub use super::loglines::RawLine;
 use super::own::Mount;
+use super::shared::Shared;
+use super::transport;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::project::{ContainerSelector, Source};
@@ -85,6 +88,8 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 #[derive(Debug, Clone)]
 pub struct Docker {
     api: bollard::Docker,
+    /// Whoever looks at the same project at the same time.
+    looks: Arc<Shared<Source, Result<Vec<Container>, EngineError>>>,
 }
 
 impl Docker {
@@ -95,10 +100,10 @@ impl Docker {
     pub fn at(host: Option<&str>) -> Result<Self, EngineError> {
         let host = host.unwrap_or(DEFAULT_HOST);
         let api = match host.strip_prefix("unix://") {
-            Some(path) => bollard::Docker::connect_with_unix(path, READ_LIMIT.as_secs(), bollard::API_DEFAULT_VERSION),
+            Some(path) => transport::at_socket(path, READ_LIMIT),
             None => bollard::Docker::connect_with_http(host, READ_LIMIT.as_secs(), bollard::API_DEFAULT_VERSION),
         };
-        Ok(Self { api: api? })
+        Ok(Self { api: api?, looks: Arc::default() })
     }
 
     /// Whether it answers.
@@ -115,6 +120,10 @@ impl Docker {
     /// # Errors
     /// The engine does not answer or refuses.
     pub async fn containers(&self, source: &Source) -> Result<Vec<Container>, EngineError> {
+        self.looks.ask(source, self.look(source)).await
+    }
+
+    async fn look(&self, source: &Source) -> Result<Vec<Container>, EngineError> {
         match source {
             Source::Compose(compose) => self.listed(&format!("com.docker.compose.project={}", compose.name), inspect::of_compose).await,
             Source::Containers(selectors) => {

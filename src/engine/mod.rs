@@ -5,3 +5,5 @@ pub mod docker;
 mod inspect;
 mod loglines;
 pub mod own;
+mod shared;
+mod transport;

@@ -15,6 +15,7 @@ mod relay;
 mod runner;
 mod status;
 mod tools;
+mod undo;
 mod verify;
 mod vitals;
 

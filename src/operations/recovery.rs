@@ -12,6 +12,7 @@ use super::recorder::Recorder;
 use super::relay;
 use super::runner::{self, Job, left_to_start, stands};
 use super::tools::Tools;
+use super::undo;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::Step;
@@ -154,7 +155,7 @@ impl Desk {
                 match left {
                     Left::Ahead { from, until, service } => runner::go_on_with(&work, from, until, &service).await,
                     Left::Between { going, services_touched } => {
-                        let undone = runner::undo(&work, going, services_touched, outcome).await;
+                        let undone = undo::undo(&work, going, services_touched, outcome).await;
                         deploy::sweep(&work.tools, &work.project.name).await;
                         undone
                     }

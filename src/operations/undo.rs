@@ -1,0 +1,109 @@
+//! Putting production back after an operation that failed, was cancelled or was cut off.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::deploy;
+use super::recorder::{KEPT_AT_ONCE, insist};
+use super::relay;
+use super::runner::{Job, execute};
+use crate::domain::event::Event;
+use crate::domain::failure::Failure;
+use crate::domain::outcome::Outcome;
+use crate::history::releases::Move;
+
+/// How long an undo waits for an engine that is away, and how often it looks.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(90);
+const ENGINE_LOOK: Duration = Duration::from_millis(500);
+
+/// Puts production back to what it was before, and says how that went. None where dockmaster is stopping meanwhile, or a
+/// helper goes on.
+pub(super) async fn undo(job: &Job, going: Move, services_touched: bool, outcome: Outcome) -> Option<Outcome> {
+    let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+    tracing::warn!(operation = job.operation, base = going.base, why, "production is put back");
+    let undone = match deploy::Undoing::of(job, going).await {
+        Ok(undoing) => run_undo(job, undoing, services_touched, &outcome).await,
+        Err(failure) => Err(failure),
+    };
+    let (now, failure) = match undone {
+        Ok(false) => return None,
+        Ok(true) => (put_back(job, going).await, outcome.failure),
+        Err(_) if job.tools.stopping.is_cancelled() => return None,
+        Err(undo) => {
+            (not_undone(job, going, &undo), outcome.failure.map(|first| Failure { lines: [first.lines, undo.lines].concat(), ..first }))
+        }
+    };
+    Some(Outcome { now, failure, services: job.noted(), ..outcome })
+}
+
+/// Takes the steps of an undo; whether to their end, and not only until a helper goes on. `outcome` is what it is because of.
+async fn run_undo(job: &Job, undoing: deploy::Undoing, services_touched: bool, outcome: &Outcome) -> Result<bool, Failure> {
+    let steps = deploy::undo_steps(&job.plan, undoing.base(), services_touched);
+    drop(job.undoing.set(undoing));
+    drop(job.noted());
+    job.recorder.report(Event::Undoing { steps: steps.clone() }).await;
+    // An engine that restarts is worth waiting for: what it ran would stay half old and half new without it.
+    if services_touched {
+        wait_for_engine(job).await;
+    }
+    for (step, at) in steps.iter().zip(job.plan.steps.len()..) {
+        // An undo goes on though its beginning cannot be kept: the next start would undo once more, which does no harm.
+        if let Err(failure) = job.recorder.begin(at).await {
+            tracing::error!(operation = job.operation, why = %failure, "a step of an undo could not be kept");
+        }
+        if let Some(service) = relay::ended_by(job, step).await {
+            relay::hand_over(job, at, service, Some(outcome.clone())).await?;
+            return Ok(false);
+        }
+        match execute(job, step).await {
+            Ok(note) => job.recorder.report(Event::StepDone { step: at, note }).await,
+            Err(stop) => {
+                job.recorder.report(Event::StepFailed { step: at }).await;
+                return Err(stop.into_failure());
+            }
+        }
+    }
+    Ok(true)
+}
+
+async fn wait_for_engine(job: &Job) {
+    let until = Instant::now() + ENGINE_PATIENCE;
+    while let Err(error) = job.tools.docker.ping().await {
+        if Instant::now() >= until || job.tools.stopping.is_cancelled() {
+            return tracing::error!(operation = job.operation, %error, "the engine did not come back in time for an undo");
+        }
+        tokio::time::sleep(ENGINE_LOOK).await;
+    }
+}
+
+/// What is said of an operation that was undone. That it was is kept first, as far as that can be.
+async fn put_back(job: &Job, going: Move) -> String {
+    let now = format!("Everything was put back: {} runs release {} again.", job.project.name, going.base);
+    match insist(KEPT_AT_ONCE, || deploy::stay(job, going)).await {
+        Ok(()) => now,
+        // Nothing is lost by that: what is not known to be settled is looked at again by the next deploy.
+        Err(error) => {
+            tracing::error!(operation = job.operation, %error, "that it was undone could not be kept");
+            format!("{now} That could not be written down: make room for dockmaster's data directory (df -h).")
+        }
+    }
+}
+
+fn not_undone(job: &Job, going: Move, undo: &Failure) -> String {
+    let project = &job.project.name;
+    format!(
+        "It could not be undone either: {} {} Production of {project} may be neither the old nor the new. {} Then /docker_rollback {project} {} puts release {} back.",
+        undo.what, undo.why, undo.next, going.base, going.base
+    )
+}
+
+/// What a project says that puts nothing back by itself.
+pub(super) fn by_hand(job: &Job, going: Move, outcome: Outcome) -> Outcome {
+    let project = &job.project.name;
+    let now = format!(
+        "{} Nothing is undone by itself (\"auto_rollback\": false): /docker_rollback {project} {} does it.",
+        outcome.now, going.base
+    );
+    Outcome { now, ..outcome }
+}
