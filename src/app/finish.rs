@@ -8,15 +8,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::house::{DATABASE, House, LOOK_EVERY, unusable};
-use super::{AppError, at_once};
-use crate::domain::failure::Failure;
+use super::{AppError, at_once, engine};
+use crate::domain::outcome::Outcome;
 use crate::domain::project::Configuration;
 use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
 use crate::history::relay::{self, Spare};
-use crate::operations::Successor;
+use crate::operations::{NextOne, Successor};
 
 /// How long the dockmaster that is replaced may take to let go: it tells the chats first.
-const LETS_GO: Duration = Duration::from_secs(300);
+const LETS_GO: Duration = Duration::from_secs(3_600);
+/// How long another helper may take to leave.
+const LEAVES: Duration = Duration::from_secs(2);
 
 /// For how long a helper must be gone to be gone for good.
 const GONE_FOR: Duration = Duration::from_secs(3);
@@ -37,85 +39,106 @@ pub struct Finish {
 }
 
 /// Takes the steps of an operation that end dockmaster itself, and watches until the next dockmaster is done with the rest;
-/// where it is not, undoes everything.
+/// where it is not, undoes everything. Started again after it was killed, it goes on where it was.
 ///
 /// # Errors
-/// It cannot begin. The operation is then where it was.
+/// It cannot begin, was ended, or no dockmaster runs at its end: the engine starts it again then.
 pub async fn finish(finish: Finish) -> Result<(), AppError> {
-    let unheld = |e| AppError::Failed(format!("{} cannot be locked: {e}.", finish.data.display()));
-    let Some(_helper) = HelperLock::take(&finish.data).map_err(unheld)? else {
-        return Err(AppError::Failed("Another helper is at work.".to_owned()));
-    };
-    let Some(lock) = finish.hold().await? else { return Ok(()) };
-    let house = finish.house(lock, None).await?;
-    house.desk.at_rest().await;
-    let unread = |e| AppError::Failed(format!("How the operation stands cannot be read: {e}."));
-    if !house.desk.is_unfinished(finish.operation).await.map_err(unread)? {
-        tracing::info!("the operation ended here; the next dockmaster tells how");
-        house.close(&at_once()).await;
-        return Ok(());
-    }
+    let _helper = finish.only_one().await?;
+    let docker = engine(finish.docker_host.as_deref()).await?;
     let database = finish.data.join(DATABASE);
-    // Before a newer dockmaster may bring it into a format that this one does not know.
-    let spare = spare(&database).await?;
-    let desk = house.desk.clone();
-    house.close(&at_once()).await;
-    let given_up = tokio::select! {
-        given_up = desk.watch_successor(finish.operation, &database) => given_up,
-        () = finish.shutdown.cancelled() => None,
-    };
-    let Some(why) = given_up else { return Ok(()) };
-    tracing::error!(operation = finish.operation, why = %why, "the dockmaster that came up is given up");
-    desk.stop_successor(finish.operation).await;
-    // Whatever has the old file open would write beside the new one.
-    drop(desk);
-    finish.undo(spare, why).await
+    let mut spare = None;
+    if let Some(lock) = finish.hold(&database).await? {
+        if let Some(left) = Spare::left(&database) {
+            replace_newer(&left, &database)?;
+        }
+        let house = finish.house(lock, None).await?;
+        spare = Spare::of(&database).inspect_err(|error| tracing::warn!(%error, "there is no copy of the history")).ok();
+        house.close(&at_once()).await;
+    }
+    let unread = |why: String| AppError::Failed(format!("How the operation stands cannot be read: {why}."));
+    let seen = relay::progress(&database, Some(finish.operation)).await.map_err(|e| unread(e.to_string()))?;
+    let seen = seen.ok_or_else(|| unread("it was never handed over".to_owned()))?;
+    let next = NextOne::of(docker, &finish.configuration, &seen);
+    let next = next.ok_or_else(|| AppError::Failed(format!("{} is no longer configured.", seen.project)))?;
+    if !seen.ended {
+        let given_up = tokio::select! {
+            given_up = next.watch(&database, &seen) => given_up,
+            // Not 0: the operation has not ended, and whoever starts the engine again starts this again.
+            () = finish.shutdown.cancelled() => return Err(AppError::Failed("Ended before the operation was.".to_owned())),
+        };
+        if let Some(outcome) = given_up {
+            let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(operation = finish.operation, why, "the dockmaster that came up is given up");
+            next.stop().await;
+            finish.undo(&database, spare, outcome).await?;
+        }
+    }
+    if next.ensure_running().await { Ok(()) } else { Err(AppError::Failed("No dockmaster runs.".to_owned())) }
+}
+
+/// Puts the history from before into the place of one in a format that is not known here.
+fn replace_newer(spare: &Spare, database: &Path) -> Result<(), AppError> {
+    if spare.replace_newer().map_err(|e| unusable(database, e))? {
+        tracing::warn!("the history is the one from before again: the newer one was in a format that is not known here");
+    }
+    Ok(())
 }
 
 impl Finish {
-    async fn undo(&self, spare: Spare, why: Failure) -> Result<(), AppError> {
-        let Some(lock) = self.hold().await? else { return Ok(()) };
-        let replaced = tokio::task::spawn_blocking(move || spare.replace_newer()).await;
-        if replaced.map_err(|died| unusable(&self.data, died))?.map_err(|e| unusable(&self.data, e))? {
-            tracing::warn!("the history is the one from before again: the newer one was in a format that is not known here");
+    /// One helper at a time. Another one may just be leaving, and whoever looks for one holds the lock for a moment.
+    async fn only_one(&self) -> Result<HelperLock, AppError> {
+        let until = Instant::now() + LEAVES;
+        loop {
+            let taken = HelperLock::take(&self.data);
+            match taken.map_err(|e| AppError::Failed(format!("{} cannot be locked: {e}.", self.data.display())))? {
+                Some(lock) => return Ok(lock),
+                None if Instant::now() >= until => return Err(AppError::Failed("Another helper is at work.".to_owned())),
+                None => tokio::time::sleep(LOOK_EVERY).await,
+            }
         }
-        let house = self.house(lock, Some(why)).await?;
-        house.desk.at_rest().await;
-        let desk = house.desk.clone();
+    }
+
+    async fn undo(&self, database: &Path, spare: Option<Spare>, outcome: Outcome) -> Result<(), AppError> {
+        let Some(lock) = self.hold(database).await? else { return Ok(()) };
+        if let Some(spare) = &spare {
+            replace_newer(spare, database)?;
+        }
+        let house = self.house(lock, Some(Box::new(outcome))).await?;
         house.close(&at_once()).await;
-        desk.start_successor(self.operation).await;
         Ok(())
     }
 
-    async fn house(&self, lock: DataLock, given_up: Option<Failure>) -> Result<House, AppError> {
+    /// A house in which what is ours of the operation was done. Nothing else is begun in it.
+    async fn house(&self, lock: DataLock, given_up: Option<Box<Outcome>>) -> Result<House, AppError> {
         let successor = Successor::Helper { operation: self.operation, given_up };
         // Not ended by `shutdown`: a step that has begun is finished, and what is left then is the next dockmaster's.
         let stopping = CancellationToken::new();
-        House::open_as(lock, self.configuration.clone(), self.docker_host.clone(), self.data.clone(), stopping, &successor).await
+        let (configuration, docker_host) = (self.configuration.clone(), self.docker_host.clone());
+        let house = House::open_as(lock, configuration, docker_host, self.data.clone(), stopping, &successor).await?;
+        house.desk.refuse_new();
+        house.desk.at_rest().await;
+        Ok(house)
     }
 
-    /// Takes the data directory as soon as it is let go. None where whoever had it has brought the operation to its end: one
-    /// that waited for a helper that was killed, and did not wait for the one that took its place.
-    async fn hold(&self) -> Result<Option<DataLock>, AppError> {
+    /// Takes the data directory as soon as it is let go. None where that is not needed: the operation has ended, or the next
+    /// dockmaster is at the rest of it already, since an earlier helper was killed after it had done its part.
+    async fn hold(&self, database: &Path) -> Result<Option<DataLock>, AppError> {
         let until = Instant::now() + LETS_GO;
         loop {
+            let seen = relay::progress(database, Some(self.operation)).await.ok().flatten();
+            if seen.as_ref().is_some_and(|seen| seen.ended) {
+                return Ok(None);
+            }
             match DataLock::take(&self.data, Holder::Helper) {
                 Ok(lock) => return Ok(Some(lock)),
+                Err(LockError::Taken { .. }) if seen.is_some_and(|seen| seen.steps_since > 0 && seen.why.is_none()) => return Ok(None),
                 Err(LockError::Taken { .. }) if Instant::now() < until && !self.shutdown.is_cancelled() => {}
                 Err(error) => return Err(AppError::Failed(format!("{error}."))),
-            }
-            if relay::progress(&self.data.join(DATABASE), self.operation).await.is_ok_and(|seen| seen.ended) {
-                return Ok(None);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
-}
-
-async fn spare(database: &Path) -> Result<Spare, AppError> {
-    let path = database.to_owned();
-    let made = tokio::task::spawn_blocking(move || Spare::of(&path)).await;
-    made.map_err(|died| unusable(database, died))?.map_err(|e| unusable(database, e))
 }
 
 /// Waits, for a dockmaster that handed over to a helper, until that is gone: either we are ended before, or it did not come
@@ -124,6 +147,10 @@ pub(super) async fn wait_for_helper(data: &Path, shutdown: &CancellationToken, w
     let mut seen = Instant::now();
     while seen.elapsed() < GONE_FOR && !shutdown.is_cancelled() {
         waiting();
+        // It has taken a step that did not end us: nothing of us had changed. What follows is ours.
+        if relay::progress(&data.join(DATABASE), None).await.is_ok_and(|seen| seen.is_some_and(|seen| seen.steps_since > 0)) {
+            return;
+        }
         if HelperLock::is_held(data) {
             seen = Instant::now();
         }

@@ -17,7 +17,7 @@ use crate::engine::compose::Compose;
 use crate::engine::docker;
 use crate::engine::own::{self, Ourselves};
 use crate::history::History;
-use crate::history::lock::{DataLock, Holder, LockError};
+use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
 use crate::http::socket;
 use crate::operations::{Desk, Hashed, Registry, Successor, Tools, Vitals, random_name, recover, remove_helpers};
 
@@ -72,6 +72,10 @@ pub(super) async fn hold_patiently(data: &Path, shutdown: &CancellationToken, wa
 /// # Errors
 /// It cannot be made or locked.
 pub fn hold_for_command(data: &Path) -> Result<Option<DataLock>, AppError> {
+    // It is about to be another dockmaster's, which is just coming up.
+    if HelperLock::is_held(data) {
+        return Ok(None);
+    }
     match DataLock::take(data, Holder::Command) {
         Ok(lock) => Ok(Some(lock)),
         Err(LockError::Taken { .. }) => Ok(None),
@@ -192,7 +196,7 @@ impl House {
         // The sender is kept: whoever reloads the configuration will send through it.
         let (sender, receiver) = watch::channel(Arc::new(configuration));
         let desk = Arc::new(Desk::new(receiver, tools));
-        desk.resume(cut_off).await.map_err(unordered)?;
+        desk.resume(cut_off, successor).await.map_err(unordered)?;
         let control = control.serve(desk.clone());
         Ok(Self {
             desk,

@@ -7,33 +7,66 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BUSY, HistoryError, fill, migrations};
+use super::{BUSY, HistoryError, fill, from_json, migrations};
+use crate::domain::event::Event;
+use crate::domain::outcome::Outcome;
+use crate::domain::project::ServiceName;
 
-/// How far an operation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far an operation is that was handed over.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
+    /// Its number.
+    pub operation: i64,
+    /// Its project.
+    pub project: String,
     /// Whether it ended.
     pub ended: bool,
     /// How often it was handed over.
     pub handed_over: usize,
+    /// The service that dockmaster itself is.
+    pub service: ServiceName,
+    /// Why it is being undone, where it is.
+    pub why: Option<Outcome>,
+    /// How many events were kept.
+    pub events: usize,
+    /// How many steps were done since it was handed over last.
+    pub steps_since: usize,
 }
 
-/// How far an operation is, in the history of another dockmaster.
+/// What is asked here of a history must stay true in every later format: a helper of an older dockmaster asks it.
+const PROGRESS: &str = "SELECT operation, project, ended NOT NULL,
+    (SELECT COUNT(*) FROM events e WHERE e.operation = h.operation AND json_extract(e.event, '$.event') = 'handed_over'),
+    h.event,
+    (SELECT COUNT(*) FROM events e WHERE e.operation = h.operation),
+    (SELECT COUNT(*) FROM events e WHERE e.operation = h.operation AND e.id > h.id AND json_extract(e.event, '$.event') = 'step_done')
+ FROM events h JOIN operations ON operations.id = h.operation
+ WHERE json_extract(h.event, '$.event') = 'handed_over' AND (?1 IS NULL OR h.operation = ?1) ORDER BY h.id DESC LIMIT 1";
+
+/// How far an operation is that was handed over, in the history of another dockmaster; the last one unless it is named. None
+/// where there is none.
 ///
 /// # Errors
-/// It cannot be read, or has no such operation.
-pub async fn progress(path: &Path, operation: i64) -> Result<Progress, HistoryError> {
+/// It cannot be read.
+pub async fn progress(path: &Path, operation: Option<i64>) -> Result<Option<Progress>, HistoryError> {
     let path = path.to_owned();
     tokio::task::spawn_blocking(move || {
         let seen = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         seen.busy_timeout(BUSY)?;
-        let query = "SELECT ended NOT NULL, (SELECT COUNT(*) FROM events
-                WHERE operation = operations.id AND json_extract(event, '$.event') = 'handed_over')
-             FROM operations WHERE id = ?1";
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok(Progress { ended: row.get(0)?, handed_over: usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX) })
-        };
-        Ok(seen.query_row(query, [operation], read)?)
+        let mut query = seen.prepare(PROGRESS)?;
+        let mut rows = query.query([operation])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let Event::HandedOver { service, why, .. } = from_json(&row.get::<_, String>(4)?)? else { return Ok(None) };
+        let count = |column| row.get::<_, i64>(column).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        Ok(Some(Progress {
+            operation: row.get(0)?,
+            project: row.get(1)?,
+            ended: row.get(2)?,
+            handed_over: count(3)?,
+            service,
+            why: why.map(|why| *why),
+            events: count(5)?,
+            steps_since: count(6)?,
+        }))
     })
     .await?
 }
@@ -58,11 +91,19 @@ impl Spare {
     /// # Errors
     /// It cannot be read, or there is no room for the copy.
     pub fn of(path: &Path) -> Result<Self, HistoryError> {
-        let spare = Self { path: path.to_owned(), copy: beside(path, ".spare") };
-        let failed = |e: std::io::Error| HistoryError::Open { path: spare.copy.clone(), why: e.to_string() };
-        std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&spare.copy).map_err(failed)?;
-        fill(&mut Connection::open(&spare.copy)?, path)?;
-        Ok(spare)
+        let (copy, new) = (beside(path, ".spare"), beside(path, ".spare.new"));
+        let failed = |e: std::io::Error| HistoryError::Open { path: copy.clone(), why: e.to_string() };
+        std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new).map_err(failed)?;
+        fill(&mut Connection::open(&new)?, path)?;
+        // Whole, or not there.
+        std::fs::rename(&new, &copy).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), copy })
+    }
+
+    /// The one that a helper left which was killed.
+    pub fn left(path: &Path) -> Option<Self> {
+        let copy = beside(path, ".spare");
+        copy.is_file().then(|| Self { path: path.to_owned(), copy })
     }
 
     /// Puts the copy into the place of a history that was brought into a newer format than is known here: what was kept
@@ -108,7 +149,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("dockmaster.db");
         drop(History::open(&path).unwrap());
-        let spare = Spare::of(&path).unwrap();
+        assert!(Spare::left(&path).is_none());
+        std::mem::forget(Spare::of(&path).unwrap());
+        let spare = Spare::left(&path).expect("whoever was killed has left it");
         assert!(!spare.replace_newer().unwrap());
         let newer = Connection::open(&path).unwrap();
         newer.execute_batch("CREATE TABLE of_the_future (x)").unwrap();

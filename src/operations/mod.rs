@@ -23,6 +23,6 @@ pub use desk::{Desk, Refusal, Running};
 pub use hashed::Hashed;
 pub use recovery::{Successor, recover};
 pub use registry::Registry;
-pub use relay::remove_helpers;
+pub use relay::{NextOne, remove_helpers};
 pub use tools::{Clock, Tools, random_name};
 pub use vitals::Vitals;

@@ -37,8 +37,8 @@ pub enum Successor {
     Helper {
         /// The operation.
         operation: i64,
-        /// Why the one that came up is given up, where it is.
-        given_up: Option<Failure>,
+        /// How the operation came out where the one that came up is given up.
+        given_up: Option<Box<Outcome>>,
     },
 }
 
@@ -88,7 +88,9 @@ pub async fn recover(tools: &Tools, successor: &Successor) -> Result<Vec<CutOff>
     sweep(&tools.data.join("projects"));
     let mut cut_off = Vec::new();
     for record in tools.history.operations_unfinished().await? {
-        if matches!(successor, Successor::Helper { operation, .. } if *operation != record.id) {
+        if let Successor::Helper { operation, given_up } = successor
+            && (*operation != record.id || record.handed_over.is_none() || given_up.is_none() && is_done(&record))
+        {
             continue;
         }
         if let Some(left) = ahead(&record, successor) {
@@ -102,7 +104,7 @@ pub async fn recover(tools: &Tools, successor: &Successor) -> Result<Vec<CutOff>
         let arrived = arrived(tools, &record).await?;
         let outcome = match (successor, record.handed_over.as_ref().and_then(|handed| handed.why.clone())) {
             _ if arrived => finished(&record),
-            (Successor::Helper { given_up: Some(why), .. }, _) => given_up(&record, why),
+            (Successor::Helper { given_up: Some(outcome), .. }, _) => (**outcome).clone(),
             (_, Some(why)) => why,
             _ => outcome(&record, survivors),
         };
@@ -128,7 +130,7 @@ impl Desk {
     ///
     /// # Errors
     /// An outcome could not be kept.
-    pub async fn resume(&self, cut_off: Vec<CutOff>) -> Result<(), HistoryError> {
+    pub async fn resume(&self, cut_off: Vec<CutOff>, successor: &Successor) -> Result<(), HistoryError> {
         for cut in cut_off {
             let now = (self.tools.clock)();
             let name = cut.record.plan.request.project().clone();
@@ -146,9 +148,8 @@ impl Desk {
             let recorder = Recorder::new(record.id, self.tools.history.clone(), self.tools.clock, sender);
             let ending = self.tools.stopping.child_token();
             let mut job = Job::new(self.tools.clone(), project, record.plan, recorder, record.mark, record.id, None, ending);
-            // In a container of its own project it is dockmaster; elsewhere it is the helper of one that cannot come up yet.
-            let is_ours = relay::own_service(&job.tools, &job.project.source).await.is_ok_and(|own| own.is_some());
-            job.unwatched = service.filter(|_| !is_ours);
+            // It cannot come up as long as its helper has the data directory.
+            job.unwatched = service.filter(|_| *successor != Successor::Dockmaster);
             let job = Arc::new(job);
             let work = job.clone();
             let undo = async move {
@@ -168,6 +169,13 @@ impl Desk {
     }
 }
 
+/// Whether a helper has done its part: the rest is the next dockmaster's.
+fn is_done(record: &OperationRecord) -> bool {
+    let Some((handed, (at, done))) = record.handed_over.as_ref().zip(record.step) else { return false };
+    let last = relay::last_step(&record.plan, handed.step, &handed.service);
+    handed.why.is_none() && at < record.plan.steps.len() && (at > last || (at == last && done))
+}
+
 /// What of an operation goes on as it was planned, since it was handed over and nothing went wrong.
 fn ahead(record: &OperationRecord, successor: &Successor) -> Option<Left> {
     let (handed, (at, done)) = (record.handed_over.as_ref()?, record.step?);
@@ -180,8 +188,7 @@ fn ahead(record: &OperationRecord, successor: &Successor) -> Option<Left> {
     match successor {
         Successor::Helper { given_up: None, .. } if at == handed.step && !done => Some(Left::Ahead { from: at, until: last + 1, service }),
         Successor::Helper { .. } => None,
-        // The helper took all that it was to take.
-        Successor::Dockmaster if at > last || (at == last && done) => {
+        Successor::Dockmaster if is_done(record) => {
             let from = if done { at + 1 } else { at };
             Some(Left::Ahead { from, until: steps, service })
         }
@@ -226,13 +233,6 @@ fn finished(record: &OperationRecord) -> Outcome {
     let (project, release) = (record.plan.request.project(), record.plan.release.unwrap_or(0));
     let now = format!("{project} runs release {release}. dockmaster itself was ended right after that.");
     Outcome { verdict: Verdict::Succeeded, now, failure: None, services: Vec::new() }
-}
-
-/// What is said of an operation whose dockmaster did not come up.
-fn given_up(record: &OperationRecord, why: &Failure) -> Outcome {
-    let plan = &record.plan;
-    let now = stands(plan, plan.steps.len(), false);
-    Outcome { verdict: Verdict::Failed, now, failure: Some(why.clone()), services: Vec::new() }
 }
 
 fn outcome(operation: &OperationRecord, survivors: usize) -> Outcome {

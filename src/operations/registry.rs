@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -20,7 +20,26 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The projects that are held. Clones share one registry.
 #[derive(Debug, Clone, Default)]
-pub struct Registry(Arc<DashMap<ProjectName, Held>>);
+pub struct Registry {
+    held: Arc<DashMap<ProjectName, Held>>,
+    /// Since when, and by whom, nothing more may be held.
+    closed: Arc<Mutex<Option<Busy>>>,
+}
+
+/// Nothing more can be held until this is dropped.
+#[derive(Debug)]
+pub(super) struct Closed(Registry);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        *locked(&self.0.closed) = None;
+    }
+}
+
+fn locked(closed: &Mutex<Option<Busy>>) -> MutexGuard<'_, Option<Busy>> {
+    // Whoever panicked has closed it, or has not.
+    closed.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Who holds a project, and what ends that.
 #[derive(Debug)]
@@ -38,7 +57,12 @@ impl Registry {
         busy: Busy,
         ending: CancellationToken,
     ) -> Result<Hold, Busy> {
-        match self.0.entry(project.clone()) {
+        // Held until it is among the others: whoever closes sees it there.
+        let closed = locked(&self.closed);
+        if let Some(busy) = &*closed {
+            return Err(busy.clone());
+        }
+        match self.held.entry(project.clone()) {
             Entry::Occupied(held) => Err(held.get().busy.clone()),
             Entry::Vacant(free) => {
                 let production = production.map_or(Ok(None), lock).map_err(|()| Busy {
@@ -52,31 +76,37 @@ impl Registry {
         }
     }
 
+    /// Lets nothing more be held: `busy` says why.
+    pub(super) fn close(&self, busy: Busy) -> Closed {
+        *locked(&self.closed) = Some(busy);
+        Closed(self.clone())
+    }
+
     /// Waits until nothing is held.
     pub(super) async fn is_free(&self) {
-        while !self.0.is_empty() {
+        while !self.held.is_empty() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
     /// Another project that is held, where one is.
     pub(super) fn other_than(&self, project: &ProjectName) -> Option<(ProjectName, Busy)> {
-        self.0.iter().find(|held| held.key() != project).map(|held| (held.key().clone(), held.busy.clone()))
+        self.held.iter().find(|held| held.key() != project).map(|held| (held.key().clone(), held.busy.clone()))
     }
 
     /// Whether anything is held.
     pub(super) fn is_held(&self) -> bool {
-        !self.0.is_empty()
+        !self.held.is_empty()
     }
 
     /// Who has a project.
     pub(super) fn holder(&self, project: &ProjectName) -> Option<Busy> {
-        self.0.get(project).map(|held| held.busy.clone())
+        self.held.get(project).map(|held| held.busy.clone())
     }
 
     /// Cancels what holds a project; none where nothing does.
     pub(super) fn end(&self, project: &ProjectName) -> Option<Busy> {
-        let held = self.0.get(project)?;
+        let held = self.held.get(project)?;
         held.ending.cancel();
         Some(held.busy.clone())
     }
@@ -107,7 +137,7 @@ pub(super) struct Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.registry.0.remove(&self.project);
+        self.registry.held.remove(&self.project);
     }
 }
 
@@ -126,6 +156,9 @@ mod tests {
         assert!(registry.hold(&edge, None, busy("Bob"), CancellationToken::new()).is_ok(), "another project is free");
         assert!(!ending.is_cancelled() && registry.end(&shop).is_some_and(|b| b.who == "Ann") && ending.is_cancelled());
         drop(hold);
+        let closed = registry.close(busy("Cat"));
+        assert_eq!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).unwrap_err().who, "Cat");
+        drop(closed);
         assert!(registry.holder(&shop).is_none() && registry.end(&shop).is_none());
         assert!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).is_ok());
     }

@@ -9,6 +9,7 @@ use super::deploy;
 use super::lifecycle::{Act, act, watch};
 use super::probe::probe;
 use super::recorder::Recorder;
+use super::registry::Closed;
 use super::relay;
 use super::tools::Tools;
 use super::undo;
@@ -75,6 +76,8 @@ pub(super) struct Job {
     /// The service that cannot be watched yet: the next dockmaster, where we are the helper that makes it.
     pub(super) unwatched: Option<ServiceName>,
     handed_over: AtomicBool,
+    /// What holds up other projects, once dockmaster itself is about to be replaced.
+    pub(super) way: OnceLock<Closed>,
     services: Mutex<Vec<ServiceOutcome>>,
 }
 
@@ -98,8 +101,9 @@ impl Job {
         deploy: Option<deploy::Facts>,
         ending: CancellationToken,
     ) -> Self {
-        let (undoing, unwatched, handed_over, services) = (OnceLock::new(), None, AtomicBool::new(false), Mutex::default());
-        Self { tools, project, plan, recorder, mark, operation, deploy, ending, undoing, unwatched, handed_over, services }
+        let (undoing, way, services) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        let (unwatched, handed_over) = (None, AtomicBool::new(false));
+        Self { tools, project, plan, recorder, mark, operation, deploy, ending, undoing, unwatched, handed_over, way, services }
     }
 
     /// Notes how services came out; a later word about the same one takes the place of the earlier.
@@ -184,7 +188,7 @@ pub(super) async fn go_on_with(job: &Job, from: usize, until: usize, service: &S
     match watch(job, &[service.clone()].into()).await {
         Ok(_) => go_on(job, from, until).await,
         Err(stop) => {
-            let outcome = failed(job, from, false, *stop.failure);
+            let outcome = if job.ending.is_cancelled() { ended_early(job, from) } else { failed(job, from, false, *stop.failure) };
             after_failure(job, from, false, outcome).await
         }
     }
@@ -196,13 +200,26 @@ async fn run_steps(job: &Job, from: usize, until: usize, begun: &mut usize) -> W
         if job.ending.is_cancelled() {
             return Went::Ended(ended_early(job, at), false);
         }
-        if let Err(failure) = begin(job, at, step).await {
-            return Went::Ended(failed(job, at, false, failure), false);
+        let began = match relay::make_way(job, step).await {
+            Ok(()) => begin(job, at, step).await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = began {
+            let outcome = if job.ending.is_cancelled() { ended_early(job, at) } else { failed(job, at, false, failure) };
+            return Went::Ended(outcome, false);
         }
-        if let Some(service) = relay::ended_by(job, step).await {
-            let Err(failure) = relay::hand_over(job, at, service, None).await else { return Went::Left };
+        let handed = match relay::ended_by(job, step).await {
+            Ok(None) => Ok(()),
+            Ok(Some(service)) => match relay::hand_over(job, at, service, None).await {
+                Ok(()) => return Went::Left,
+                Err(failure) => Err(failure),
+            },
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = handed {
             job.recorder.report(Event::StepFailed { step: at }).await;
-            return Went::Ended(failed(job, at, false, failure), false);
+            let outcome = if job.ending.is_cancelled() { ended_early(job, at) } else { failed(job, at, false, failure) };
+            return Went::Ended(outcome, false);
         }
         *begun = at + 1;
         match execute(job, step).await {
@@ -219,7 +236,7 @@ async fn run_steps(job: &Job, from: usize, until: usize, begun: &mut usize) -> W
             }
         }
     }
-    if until < job.plan.steps.len() {
+    if until < job.plan.steps.len() || job.unwatched.is_some() {
         return Went::Left;
     }
     Went::Ended(Outcome { verdict: Verdict::Succeeded, now: succeeded(job), failure: None, services: job.noted() }, false)

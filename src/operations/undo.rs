@@ -52,7 +52,7 @@ async fn run_undo(job: &Job, undoing: deploy::Undoing, services_touched: bool, o
         if let Err(failure) = job.recorder.begin(at).await {
             tracing::error!(operation = job.operation, why = %failure, "a step of an undo could not be kept");
         }
-        if let Some(service) = relay::ended_by(job, step).await {
+        if let Some(service) = relay::ended_by(job, step).await? {
             relay::hand_over(job, at, service, Some(outcome.clone())).await?;
             return Ok(false);
         }

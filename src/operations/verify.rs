@@ -14,6 +14,7 @@ use crate::domain::failure::{Failure, LINES_MAX};
 use crate::domain::outcome::ServiceOutcome;
 use crate::domain::project::{Project, ProjectName, ServiceName};
 use crate::domain::text::{capital, duration};
+use crate::engine::docker::Docker;
 use futures_util::StreamExt;
 
 /// How often is looked.
@@ -89,7 +90,7 @@ pub(super) async fn verify(
         }
         if let Some(container) = failed {
             let seen = watched.get(&container.name).and_then(|w| w.settled.clone()).map_or_else(String::new, |(_, seen)| seen);
-            let failure = failure_of(tools, &project.name, container, &seen).await;
+            let failure = failure_of(&tools.docker, &project.name, container, &seen).await;
             return done(watched, Some(failure));
         }
         let missing = services.iter().find(|s| !containers.iter().any(|c| c.service == **s));
@@ -101,7 +102,7 @@ pub(super) async fn verify(
             let late = containers.iter().find(|c| watched.get(&c.name).is_some_and(|w| w.settled.is_none()));
             let waited = duration(millis(began.elapsed()));
             let failure = match (late, missing) {
-                (Some(container), _) => failure_of(tools, &project.name, container, &format!("not up after {waited}")).await,
+                (Some(container), _) => failure_of(&tools.docker, &project.name, container, &format!("not up after {waited}")).await,
                 (None, service) => {
                     let name = service.map_or("A service", ServiceName::as_str);
                     Failure::new(
@@ -245,9 +246,9 @@ fn ended(container: &Container) -> String {
 }
 
 /// Why a container is not up, with the lines that say so.
-pub(super) async fn failure_of(tools: &Tools, project: &ProjectName, container: &Container, seen: &str) -> Failure {
+pub(super) async fn failure_of(docker: &Docker, project: &ProjectName, container: &Container, seen: &str) -> Failure {
     let mut lines = Vec::new();
-    let mut log = Box::pin(tools.docker.logs(container, LINES_MAX, None, false));
+    let mut log = Box::pin(docker.logs(container, LINES_MAX, None, false));
     // An engine that does not end its answer must not hold up the news.
     let read = async {
         while let Some(Ok(line)) = log.next().await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::boxed::Boxed;
-use crate::support::fixture::{command, engine_get, sh};
+use crate::support::fixture::{command, engine_get, image, sh};
 use crate::support::{ADMIN, Fixture, World, engine, eventually};
 
 const SERVICE: &str = "dockmaster";
@@ -52,6 +52,19 @@ impl Itself {
     }
 }
 
+impl Itself {
+    /// The compose file with another service, which is never well.
+    fn with_neighbour(&self) -> String {
+        let file = self.world.fixtures[0].workspace.join("docker-compose.yml");
+        let mut all: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        all["services"]["neighbour"] = json!({
+            "image": image(), "init": true, "stop_grace_period": "1s", "command": ["sleep", "600"],
+            "healthcheck": { "test": ["CMD", "false"], "interval": "500ms", "retries": 1 },
+        });
+        all.to_string()
+    }
+}
+
 fn version(world: &World) -> String {
     let seen = engine_get(&format!("/containers/{}/json", world.fixtures[0].container(SERVICE).0));
     seen["Config"]["Labels"]["version"].as_str().unwrap_or_default().to_owned()
@@ -88,13 +101,34 @@ async fn it_restarts_and_deploys_itself_and_is_put_back_where_the_new_one_does_n
     assert!(outcome.starts_with("✅") && outcome.contains("runs release 1 "), "{outcome}");
     assert_eq!(version(world), "2");
 
+    // A file that the image is not made of: nothing ends it, and it goes on by itself.
+    let before = shop.container(SERVICE);
+    shop.write("notes", "for people\n");
+    world.ask("/docker_deploy").await;
+    let outcome = world.confirm().await.text;
+    assert!(outcome.starts_with("✅") && outcome.contains("runs release 2 "), "{outcome}");
+    assert_eq!(shop.container(SERVICE), before);
+
+    // The new one comes up, and a neighbour does not: it gives itself up.
+    shop.write("Dockerfile", &itself.dockerfile("never"));
+    let with_neighbour = itself.with_neighbour();
+    let alone = std::fs::read_to_string(shop.workspace.join("docker-compose.yml")).unwrap();
+    shop.write("docker-compose.yml", &with_neighbour);
+    world.ask("/docker_deploy").await;
+    let outcome = world.confirm().await.text;
+    assert!(outcome.starts_with("❌") && outcome.contains("neighbour did not come up"), "{outcome}");
+    assert!(outcome.contains("runs release 2 again"), "{outcome}");
+    assert_eq!((version(world).as_str(), shop.production_file("docker-compose.yml")), ("2", Some(alone.clone())));
+    assert_eq!(shop.containers().len(), 1);
+    shop.write("docker-compose.yml", &alone);
+
     // One that ends as soon as it begins is taken back, and the old one says why.
     let broken = format!("{}CMD [\"check\", \"--config\", \"/nowhere.json\"]\n", itself.dockerfile("3"));
     shop.write("Dockerfile", &broken);
     world.ask("/docker_deploy").await;
     let outcome = world.confirm().await.text;
     assert!(outcome.starts_with("❌") && outcome.contains("The new dockmaster did not come up"), "{outcome}");
-    assert!(outcome.contains("runs release 1 again") && outcome.contains("/nowhere.json"), "{outcome}");
+    assert!(outcome.contains("runs release 2 again") && outcome.contains("/nowhere.json"), "{outcome}");
     assert_eq!(version(world), "2");
     assert_eq!(shop.production_file("Dockerfile"), Some(itself.dockerfile("2")));
 

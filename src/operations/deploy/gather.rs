@@ -114,14 +114,18 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     };
     let before_mounts = rules(project, &source_root, &[], &what)?;
     let resolving = overlay::resolve(tools, &what, &project.name, &files, &before_mounts);
-    let (config, current) = tokio::join!(resolving, production_only(tools, project));
-    let config = config?;
+    // Production that cannot be resolved is replaced by what can: it only tells what is new.
+    let (config, current) = if overlay::says_the_same(&files) {
+        let config = resolving.await?;
+        (config.clone(), Some(config))
+    } else {
+        let (config, current) = tokio::join!(resolving, production_only(tools, project));
+        (config?, current.ok().flatten())
+    };
     // Said before anybody is asked to confirm what could not be done.
     if !rsync::is_installed(&std::env::var_os("PATH").unwrap_or_default()) {
         return Err(rsync::missing(&what));
     }
-    // Production that cannot be resolved is replaced by what can: it only tells what is new.
-    let current = current.ok().flatten();
     let definitions = config.resolved.services(&compose.name, &production_root);
     let before = current.as_ref().map(|c| c.resolved.services(&compose.name, &production_root)).unwrap_or_default();
     let ours = relay::own_service(tools, &project.source).await.map_err(|e| e.failure(&*what))?;

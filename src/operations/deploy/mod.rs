@@ -15,4 +15,4 @@ pub(super) use places::Coming;
 pub(super) use releases::{arrive, keep, set_out, sweep};
 pub(super) use steps::{build, promote, pull, stage};
 pub(super) use undo::{Undoing, put_back, remove, stay, undo_steps};
-pub(super) use up::{tag_coming, up};
+pub(super) use up::{is_as_confirmed, up};

@@ -50,6 +50,12 @@ pub(super) async fn resolve(tools: &Tools, what: &str, project: &ProjectName, fi
     resolved
 }
 
+/// Whether production's own files are sure to come to the same configuration: they are the same compose files, and no other
+/// files make a difference.
+pub(super) fn says_the_same(files: &Files<'_>) -> bool {
+    !says(files, &["env_file"]) && files.files.iter().all(|file| same(&files.root.join(file), &files.directory.join(file)))
+}
+
 /// How many files of configuration are looked at.
 const DOCUMENTS_MAX: usize = 10_000;
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes, last_message, process_failure};
 use super::gather::production_only;
@@ -41,7 +42,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     match (undoing, &job.deploy) {
         (Some(undoing), _) => tag(job, undoing.base.number, &undoing.images(services)).await,
         (None, Some(facts)) => tag(job, facts.release, &facts.images(&job.plan)).await,
-        (None, None) => Ok(()),
+        (None, None) => tag_kept(job, services, what).await?,
     }
     .map_err(|e| e.failure(what))?;
     remove_half_made(job).await.map_err(|e| e.failure(what))?;
@@ -87,11 +88,21 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     Ok(Some(count(services.len(), "service")))
 }
 
-/// Gives the images of the release that comes the names that production uses, ahead of whoever brings the services up.
-pub(in super::super) async fn tag_coming(job: &Job) -> Result<(), EngineError> {
-    match &job.deploy {
-        Some(facts) => tag(job, facts.release, &facts.images(&job.plan)).await,
-        None => Ok(()),
+/// Gives the images of the release that comes the names that production uses, by what was kept of it: a helper goes on
+/// without what planning found out.
+async fn tag_kept(job: &Job, services: &[ServiceName], what: &str) -> Result<Result<(), EngineError>, Failure> {
+    let Some(number) = job.plan.release else { return Ok(Ok(())) };
+    let release = job.tools.history.release(job.project.name.clone(), number).await.map_err(|e| history_failure(what, &e))?;
+    let images = release.into_iter().flat_map(|r| r.images).filter(|(service, _)| services.contains(service)).collect();
+    Ok(tag(job, number, &images).await)
+}
+
+/// Whether production's configuration is still the one that was confirmed: nobody else compares it where a helper goes on.
+pub(in super::super) async fn is_as_confirmed(job: &Job, what: &str) -> Result<(), Failure> {
+    let Some(facts) = &job.deploy else { return Ok(()) };
+    match production_only(&job.tools, &job.project).await? {
+        Some(config) if facts.is_configured_as(&config) => Ok(()),
+        _ => Err(configuration_changed(what)),
     }
 }
 
@@ -234,7 +245,7 @@ async fn explain(job: &Job, message: String, tail: Vec<String>) -> Failure {
     // It may name one that others depend on, which was not meant itself.
     let named = containers.iter().find(|c| !c.is_up() && !c.is_done() && message.contains(c.name.as_str()));
     match named {
-        Some(container) => super::super::verify::failure_of(&job.tools, &job.project.name, container, &message).await,
+        Some(container) => super::super::verify::failure_of(&job.tools.docker, &job.project.name, container, &message).await,
         None => plain,
     }
 }
