@@ -111,6 +111,9 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
         }
         tracing::info!("waiting to be replaced by a helper");
         wait_for_helper(&parts.data, &parts.shutdown, || parts.activity.pulse().begins()).await;
+        if parts.shutdown.is_cancelled() {
+            return Ok(());
+        }
     }
 }
 

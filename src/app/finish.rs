@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::house::{DATABASE, House, LOOK_EVERY, unusable};
-use super::{AppError, at_once, engine};
+use super::{AppError, at_once, engine, now};
 use crate::domain::outcome::Outcome;
 use crate::domain::project::Configuration;
 use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
@@ -47,19 +47,18 @@ pub async fn finish(finish: Finish) -> Result<(), AppError> {
     let _helper = finish.only_one().await?;
     let docker = engine(finish.docker_host.as_deref()).await?;
     let database = finish.data.join(DATABASE);
-    let mut spare = None;
-    if let Some(lock) = finish.hold(&database).await? {
-        if let Some(left) = Spare::left(&database) {
-            replace_newer(&left, &database)?;
+    let since = now();
+    if let Some(lock) = finish.hold(&database, true).await? {
+        match Spare::of(&database, finish.operation) {
+            Ok(spare) => replace_newer(&spare, &database)?,
+            Err(error) => tracing::warn!(%error, "there is no copy of the history"),
         }
-        let house = finish.house(lock, None).await?;
-        spare = Spare::of(&database).inspect_err(|error| tracing::warn!(%error, "there is no copy of the history")).ok();
-        house.close(&at_once()).await;
+        finish.house(lock, None).await?.close(&at_once()).await;
     }
     let unread = |why: String| AppError::Failed(format!("How the operation stands cannot be read: {why}."));
     let seen = relay::progress(&database, Some(finish.operation)).await.map_err(|e| unread(e.to_string()))?;
     let seen = seen.ok_or_else(|| unread("it was never handed over".to_owned()))?;
-    let next = NextOne::of(docker, &finish.configuration, &seen);
+    let next = NextOne::of(docker, &finish.configuration, &seen, since);
     let next = next.ok_or_else(|| AppError::Failed(format!("{} is no longer configured.", seen.project)))?;
     if !seen.ended {
         let given_up = tokio::select! {
@@ -71,9 +70,15 @@ pub async fn finish(finish: Finish) -> Result<(), AppError> {
             let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
             tracing::error!(operation = finish.operation, why, "the dockmaster that came up is given up");
             next.stop().await;
-            finish.undo(&database, spare, outcome).await?;
+            let undone = finish.undo(&database, outcome).await;
+            if undone.is_err() {
+                // Whatever there is to run: it may get further than we did.
+                next.ensure_running().await;
+            }
+            undone?;
         }
     }
+    Spare::discard(&database, finish.operation);
     if next.ensure_running().await { Ok(()) } else { Err(AppError::Failed("No dockmaster runs.".to_owned())) }
 }
 
@@ -99,10 +104,10 @@ impl Finish {
         }
     }
 
-    async fn undo(&self, database: &Path, spare: Option<Spare>, outcome: Outcome) -> Result<(), AppError> {
-        let Some(lock) = self.hold(database).await? else { return Ok(()) };
-        if let Some(spare) = &spare {
-            replace_newer(spare, database)?;
+    async fn undo(&self, database: &Path, outcome: Outcome) -> Result<(), AppError> {
+        let Some(lock) = self.hold(database, false).await? else { return Ok(()) };
+        if let Ok(spare) = Spare::of(database, self.operation) {
+            replace_newer(&spare, database)?;
         }
         let house = self.house(lock, Some(Box::new(outcome))).await?;
         house.close(&at_once()).await;
@@ -121,9 +126,9 @@ impl Finish {
         Ok(house)
     }
 
-    /// Takes the data directory as soon as it is let go. None where that is not needed: the operation has ended, or the next
-    /// dockmaster is at the rest of it already, since an earlier helper was killed after it had done its part.
-    async fn hold(&self, database: &Path) -> Result<Option<DataLock>, AppError> {
+    /// Takes the data directory as soon as it is let go. None where that is not needed: the operation has ended, or, where
+    /// that `may_be_ahead`, the next dockmaster is at the rest of it already, since an earlier helper was killed after its part.
+    async fn hold(&self, database: &Path, may_be_ahead: bool) -> Result<Option<DataLock>, AppError> {
         let until = Instant::now() + LETS_GO;
         loop {
             let seen = relay::progress(database, Some(self.operation)).await.ok().flatten();
@@ -132,7 +137,9 @@ impl Finish {
             }
             match DataLock::take(&self.data, Holder::Helper) {
                 Ok(lock) => return Ok(Some(lock)),
-                Err(LockError::Taken { .. }) if seen.is_some_and(|seen| seen.steps_since > 0 && seen.why.is_none()) => return Ok(None),
+                Err(LockError::Taken { .. }) if may_be_ahead && seen.is_some_and(|seen| seen.steps_since > 0 && seen.why.is_none()) => {
+                    return Ok(None);
+                }
                 Err(LockError::Taken { .. }) if Instant::now() < until && !self.shutdown.is_cancelled() => {}
                 Err(error) => return Err(AppError::Failed(format!("{error}."))),
             }

@@ -123,19 +123,17 @@ pub struct HelperLock {
 }
 
 impl HelperLock {
-    fn open(dir: &Path) -> std::io::Result<File> {
-        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_link);
-        options.open(dir.join("helper.lock"))
-    }
+    const NAME: &str = "helper.lock";
 
     /// Takes it; none where another helper has it.
     ///
     /// # Errors
     /// The data directory cannot be written.
     pub fn take(dir: &Path) -> std::io::Result<Option<Self>> {
-        let file = Self::open(dir)?;
+        let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_link);
+        let file = options.open(dir.join(Self::NAME))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(Errno::WOULDBLOCK) => Ok(None),
@@ -145,7 +143,9 @@ impl HelperLock {
 
     /// Whether a helper has it. Where that cannot be seen, none has.
     pub fn is_held(dir: &Path) -> bool {
-        matches!(Self::take(dir), Ok(None))
+        // Nothing is made here: whoever only asks may be another user.
+        let Ok(file) = File::open(dir.join(Self::NAME)) else { return false };
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
     }
 }
 
@@ -180,6 +180,7 @@ mod tests {
     fn a_helper_is_seen_for_as_long_as_it_is_there() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!HelperLock::is_held(dir.path()));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "asking makes nothing");
         let helper = HelperLock::take(dir.path()).unwrap();
         assert!(helper.is_some() && HelperLock::is_held(dir.path()) && HelperLock::take(dir.path()).unwrap().is_none());
         drop(helper);

@@ -77,8 +77,8 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// A copy of a history, beside it: for a version of dockmaster that does not know the format of the next one. It goes with
-/// this value.
+/// A copy of a history, beside it: for a version of dockmaster that does not know the format of the next one. It stays, also
+/// where whoever made it is killed, until it is thrown away.
 #[derive(Debug)]
 pub struct Spare {
     path: PathBuf,
@@ -86,24 +86,32 @@ pub struct Spare {
 }
 
 impl Spare {
-    /// Copies a history. Blocks.
+    fn beside(path: &Path, operation: i64) -> Self {
+        Self { path: path.to_owned(), copy: beside(path, &format!(".spare-{operation}")) }
+    }
+
+    /// The copy that was made for an operation; made now where there is none. Blocks.
     ///
     /// # Errors
     /// It cannot be read, or there is no room for the copy.
-    pub fn of(path: &Path) -> Result<Self, HistoryError> {
-        let (copy, new) = (beside(path, ".spare"), beside(path, ".spare.new"));
-        let failed = |e: std::io::Error| HistoryError::Open { path: copy.clone(), why: e.to_string() };
+    pub fn of(path: &Path, operation: i64) -> Result<Self, HistoryError> {
+        let spare = Self::beside(path, operation);
+        if spare.copy.is_file() {
+            return Ok(spare);
+        }
+        let new = beside(path, ".spare");
+        let failed = |e: std::io::Error| HistoryError::Open { path: spare.copy.clone(), why: e.to_string() };
         std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new).map_err(failed)?;
         fill(&mut Connection::open(&new)?, path)?;
         // Whole, or not there.
-        std::fs::rename(&new, &copy).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), copy })
+        std::fs::rename(&new, &spare.copy).map_err(failed)?;
+        Ok(spare)
     }
 
-    /// The one that a helper left which was killed.
-    pub fn left(path: &Path) -> Option<Self> {
-        let copy = beside(path, ".spare");
-        copy.is_file().then(|| Self { path: path.to_owned(), copy })
+    /// Throws away the copy that was made for an operation, where there is one. Blocks.
+    pub fn discard(path: &Path, operation: i64) {
+        // Where it cannot be removed it only takes room.
+        let _ = std::fs::remove_file(Self::beside(path, operation).copy);
     }
 
     /// Puts the copy into the place of a history that was brought into a newer format than is known here: what was kept
@@ -132,13 +140,6 @@ impl Spare {
     }
 }
 
-impl Drop for Spare {
-    fn drop(&mut self) {
-        // Gone already where it took the other's place.
-        let _ = std::fs::remove_file(&self.copy);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,18 +150,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("dockmaster.db");
         drop(History::open(&path).unwrap());
-        assert!(Spare::left(&path).is_none());
-        std::mem::forget(Spare::of(&path).unwrap());
-        let spare = Spare::left(&path).expect("whoever was killed has left it");
+        drop(Spare::of(&path, 7).unwrap());
+        let spare = Spare::of(&path, 7).unwrap();
         assert!(!spare.replace_newer().unwrap());
         let newer = Connection::open(&path).unwrap();
         newer.execute_batch("CREATE TABLE of_the_future (x)").unwrap();
+        // Whoever was killed has left the copy, and finds it again as it was.
+        drop(Spare::of(&path, 7).unwrap());
         newer.pragma_update(None, "user_version", u32::try_from(migrations::STEPS.len()).unwrap() + 1).unwrap();
         drop(newer);
         assert!(matches!(History::open(&path), Err(HistoryError::Newer { .. })));
         assert!(spare.replace_newer().unwrap());
-        drop(spare);
         drop(History::open(&path).unwrap());
+        drop(Spare::of(&path, 8).unwrap());
+        Spare::discard(&path, 8);
         let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["dockmaster.db"]);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 
@@ -14,6 +15,9 @@ use crate::domain::status::Ahead;
 
 /// How old a measure may be before another is made, in milliseconds.
 const FRESH: Millis = 20_000;
+
+/// How long a measure waits for the answer that it was asked for with: Compose would take a processor from it.
+const ANSWER_FIRST: Duration = Duration::from_millis(250);
 
 /// What was measured.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +73,7 @@ impl Insights {
         }
         let insights = self.clone();
         tokio::spawn(async move {
+            tokio::time::sleep(ANSWER_FIRST).await;
             let _turn = insights.turn.acquire().await;
             let begun = insights.generation(&project.name);
             // In a task of its own: a panic there must not leave the project marked as being measured for ever.

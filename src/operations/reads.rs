@@ -26,9 +26,11 @@ impl Desk {
     pub async fn status(&self, actor: &Actor, name: &ProjectName) -> Result<ProjectStatus, Refusal> {
         let project = self.project(actor, name, Role::Viewer)?;
         let what = format!("The status of {name} is not known.");
-        let containers = self.tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
         let insight = self.insights.of(&self.tools, &project);
-        let release = self.tools.history.release_number(name.clone()).await.map_err(|e| history_failure(&*what, &e))?;
+        let (containers, release) =
+            tokio::join!(self.tools.docker.containers(&project.source), self.tools.history.release_number(name.clone()));
+        let containers = containers.map_err(|e| e.failure(&*what))?;
+        let release = release.map_err(|e| history_failure(&*what, &e))?;
         Ok(status::status(&project, containers, insight, release, self.tools.registry.holder(name)))
     }
 

@@ -131,6 +131,8 @@ impl Desk {
     /// # Errors
     /// An outcome could not be kept.
     pub async fn resume(&self, cut_off: Vec<CutOff>, successor: &Successor) -> Result<(), HistoryError> {
+        // All are held before the first goes on, which may let nothing more be held.
+        let mut held = Vec::new();
         for cut in cut_off {
             let now = (self.tools.clock)();
             let name = cut.record.plan.request.project().clone();
@@ -138,10 +140,12 @@ impl Desk {
             let busy = Busy { what: format!("repair of a {}", cut.record.plan.kind().word()), who: "dockmaster".to_owned(), since: now };
             let production = project.as_ref().and_then(|p| p.production.as_deref());
             let hold = self.tools.registry.hold(&name, production, busy, self.tools.stopping.child_token());
-            let (Some(project), Ok(hold)) = (project, hold) else {
-                self.tools.history.operation_end(cut.record.id, cut.outcome, now).await?;
-                continue;
-            };
+            match (project, hold) {
+                (Some(project), Ok(hold)) => held.push((cut, project, hold)),
+                _ => self.tools.history.operation_end(cut.record.id, cut.outcome, now).await?,
+            }
+        }
+        for (cut, project, hold) in held {
             let CutOff { record, outcome, left } = cut;
             let service = record.handed_over.as_ref().map(|handed| handed.service.clone());
             let (sender, view) = watch::channel(OperationView::new(record.id, &record.plan, record.actor.label(), record.started));

@@ -6,7 +6,7 @@
 //! goes on with what is left of the plan, and reports. Where it does not come up, the helper stops it and undoes everything,
 //! so that the one from before comes up and reports. What each may do follows from the journal alone (`recovery`).
 
-use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,41 +16,33 @@ use super::recorder::history_failure;
 use super::runner::Job;
 use super::tools::Tools;
 use super::verify::failure_of;
-use crate::domain::container::{Container, Health, State};
+use crate::domain::container::{Container, State};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
-use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::outcome::Outcome;
 use crate::domain::plan::{Plan, Step};
-use crate::domain::project::{Configuration, Project, ProjectName, ServiceName, Source};
+use crate::domain::project::{ProjectName, ServiceName, Source};
 use crate::domain::request::Kind;
 use crate::domain::status::Busy;
-use crate::domain::text::duration;
-use crate::engine::docker::{Docker, EngineError};
+use crate::engine::docker::EngineError;
 use crate::engine::own;
 use crate::history::HistoryError;
 use crate::history::lock::HelperLock;
-use crate::history::relay::{self, Progress};
 
 /// The label of helpers: the name of the data directory that they work for.
 const LABEL: &str = "dockmaster.helper";
 /// How long a helper may take until it is there.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often is looked.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often helpers may be tried for one operation: one on the way there, one on the way back, and one more.
 const HELPERS_MAX: usize = 3;
 /// How long operations of other projects may take until they end.
 const OTHERS_LIMIT: Duration = Duration::from_secs(1_800);
 /// How long an engine that does not answer is waited for.
-const ENGINE_PATIENCE: Duration = Duration::from_secs(90);
-/// How long the next dockmaster may be down, between two of its starts.
-const DOWN_PATIENCE: Duration = Duration::from_secs(15);
-/// How often the engine may start it again until it is given up.
-const RESTARTS_MAX: i64 = 3;
-/// How long it may be at nothing beyond twice the time that services have to become healthy.
-const MORE_TIME: Duration = Duration::from_secs(120);
-/// How long it has to end when it is given up.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const ENGINE_PATIENCE: Duration = Duration::from_secs(90);
+/// How often it is looked for helpers that are done.
+const REMOVE_EVERY: Duration = Duration::from_secs(15);
 
 /// Looks at a plan that would end dockmaster itself: says so in it, or refuses it.
 ///
@@ -80,6 +72,9 @@ pub(super) async fn consider(tools: &Tools, plan: &mut Plan, containers: &[Conta
 /// # Errors
 /// The engine does not answer: such a step is not begun, since nobody knows whom it would end.
 pub(super) async fn ended_by(job: &Job, step: &Step) -> Result<Option<ServiceName>, Failure> {
+    if !matches!(step, Step::Remove { .. } | Step::Up { .. } | Step::Stop { .. } | Step::Restart { .. }) {
+        return Ok(None);
+    }
     let until = Instant::now() + ENGINE_PATIENCE;
     loop {
         match own_service(&job.tools, &job.project.source).await {
@@ -114,7 +109,7 @@ pub(super) fn last_step(plan: &Plan, from: usize, service: &ServiceName) -> usiz
 /// # Errors
 /// Something ran for too long, or it was cancelled meanwhile.
 pub(super) async fn make_way(job: &Job, step: &Step) -> Result<(), Failure> {
-    if step.leaves_production_alone() || job.way.get().is_some() || job.tools.own.is_none() {
+    if step.leaves_production_alone() || job.way_is_clear.swap(true, Ordering::Relaxed) || job.tools.own.is_none() {
         return Ok(());
     }
     let what = format!("{} was left as it is.", job.project.name);
@@ -131,11 +126,17 @@ pub(super) async fn make_way(job: &Job, step: &Step) -> Result<(), Failure> {
     }
 }
 
+/// Lets nothing more begin on other projects, until the job is gone.
+pub(super) fn keep_way_clear(job: &Job) {
+    let busy = Busy { what: "replacement of dockmaster itself".to_owned(), who: "dockmaster".to_owned(), since: (job.tools.clock)() };
+    job.way_is_clear.store(true, Ordering::Relaxed);
+    drop(job.way.set(job.tools.registry.close(busy)));
+}
+
 /// Waits until nothing runs but this; gives up with what still does.
 async fn clear_way(job: &Job) -> Result<(), (ProjectName, Busy)> {
     let (tools, until) = (&job.tools, Instant::now() + OTHERS_LIMIT);
-    let busy = Busy { what: "replacement of dockmaster itself".to_owned(), who: "dockmaster".to_owned(), since: (tools.clock)() };
-    let way = tools.registry.close(busy);
+    keep_way_clear(job);
     let mut told = false;
     while let Some((project, busy)) = tools.registry.other_than(&job.project.name) {
         if job.ends_watching().is_cancelled() || Instant::now() >= until {
@@ -146,8 +147,6 @@ async fn clear_way(job: &Job) -> Result<(), (ProjectName, Busy)> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    // Until this job is gone.
-    drop(job.way.set(way));
     Ok(())
 }
 
@@ -206,6 +205,13 @@ async fn start_helper(job: &Job, times: usize, what: &str) -> Result<String, Fai
     while HelperLock::is_held(&tools.data) && Instant::now() < until {
         tokio::time::sleep(LOOK_EVERY).await;
     }
+    // One that nobody handed anything over to: whoever started it was killed.
+    for left in tools.docker.labelled(&format!("{LABEL}={}", tools.instance)).await.map_err(|e| e.failure(what))? {
+        discard(tools, Some(&left.id)).await;
+    }
+    if HelperLock::is_held(&tools.data) {
+        return Err(Failure::new(what, "Another helper is still at work.", "Ask again in a while."));
+    }
     let made = tools.docker.stand_in(&own.container, &name, label, command).await;
     let helper = made.map_err(|e| e.failure(what))?;
     let until = Instant::now() + START_LIMIT;
@@ -248,160 +254,6 @@ pub async fn remove_helpers(tools: Tools) {
             }
             Err(error) => tracing::warn!(%error, "whether helpers are left is not known"),
         }
-        tokio::time::sleep(DOWN_PATIENCE).await;
-    }
-}
-
-/// The dockmaster that comes up after a helper has done its part, as that one sees it.
-#[derive(Debug)]
-pub struct NextOne {
-    docker: Docker,
-    project: Project,
-    service: ServiceName,
-}
-
-impl NextOne {
-    /// The one that goes on with an operation; none where its project is no longer configured.
-    pub fn of(docker: Docker, configuration: &Configuration, seen: &Progress) -> Option<Self> {
-        let project = configuration.projects.values().find(|p| p.name.as_str() == seen.project)?.clone();
-        Some(Self { docker, project, service: seen.service.clone() })
-    }
-
-    /// Waits until it has brought the operation to its end, or handed it to another helper. Where it does not, or hands it
-    /// back, says how the operation came out.
-    pub async fn watch(&self, database: &Path, begun: &Progress) -> Option<Outcome> {
-        let limit = self.project.deploy.health_timeout * 2 + self.project.deploy.stability + MORE_TIME;
-        let (mut events, mut moved, mut down) = (begun.events, Instant::now(), None);
-        loop {
-            match relay::progress(database, Some(begun.operation)).await {
-                Ok(Some(seen)) if seen.ended => return None,
-                Ok(Some(seen)) if seen.why.is_some() || seen.handed_over > begun.handed_over => return seen.why,
-                Ok(Some(seen)) if seen.events > events => (events, moved) = (seen.events, Instant::now()),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "how far the next dockmaster is cannot be read"),
-            }
-            if let Ok(all) = self.containers().await {
-                let seen = all.first();
-                if seen.is_some_and(|c| c.state == State::Running) {
-                    down = None;
-                } else {
-                    down.get_or_insert_with(Instant::now);
-                }
-                let why = gone_wrong(seen, down.map_or(Duration::ZERO, |since| since.elapsed()));
-                let late = (moved.elapsed() >= limit).then(|| format!("at nothing for {}", duration(millis(limit))));
-                if let Some(why) = why.or(late) {
-                    return Some(self.given_up(seen, &why).await);
-                }
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
-    async fn containers(&self) -> Result<Vec<Container>, EngineError> {
-        let mut all = self.docker.containers(&self.project.source).await?;
-        all.retain(|c| c.service == self.service);
-        Ok(all)
-    }
-
-    async fn given_up(&self, seen: Option<&Container>, why: &str) -> Outcome {
-        let (project, service) = (&self.project.name, &self.service);
-        let failure = match seen {
-            Some(container) => failure_of(&self.docker, project, container, why).await,
-            None => Failure::new("", format!("It is {why}."), ""),
-        };
-        let what = format!("The new dockmaster did not come up ({service} of {project}).");
-        let failure = Failure::new(what, failure.why, "Mend it, and ask again.").with_lines(failure.lines);
-        let now = format!("{service} was stopped, and started again: see /docker_status {project}.");
-        Outcome { verdict: Verdict::Failed, now, failure: Some(failure), services: Vec::new() }
-    }
-
-    /// Ends it, so that its data directory is free.
-    pub async fn stop(&self) {
-        for container in self.containers().await.unwrap_or_default() {
-            if let Err(error) = self.docker.stop(&container.id, Some(STOP_WITHIN)).await {
-                tracing::error!(%error, container = container.name, "the dockmaster that did not come up could not be stopped");
-            }
-        }
-    }
-
-    /// Sees to it that a dockmaster runs, whatever became of the operation: whether one does.
-    pub async fn ensure_running(&self) -> bool {
-        let until = Instant::now() + ENGINE_PATIENCE;
-        loop {
-            let all = self.containers().await.unwrap_or_default();
-            if all.iter().any(|c| matches!(c.state, State::Running | State::Restarting)) {
-                return true;
-            }
-            for container in &all {
-                if let Err(error) = self.docker.start(&container.id).await {
-                    tracing::error!(%error, container = container.name, "dockmaster could not be started again");
-                }
-            }
-            if Instant::now() >= until {
-                return false;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-}
-
-/// Why the dockmaster that came up is given up, by its container and for how long that has not been running.
-fn gone_wrong(seen: Option<&Container>, down: Duration) -> Option<String> {
-    match seen {
-        Some(c) if c.restarts >= RESTARTS_MAX => Some(format!("restarted {} times, last code {}", c.restarts, c.exit_code)),
-        Some(c) if c.state == State::Running && c.health == Health::Unhealthy => Some("unhealthy".to_owned()),
-        _ if down < DOWN_PATIENCE => None,
-        Some(c) => Some(format!("ended with code {}", c.exit_code)),
-        None => Some("without a container".to_owned()),
-    }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn container(state: State, health: Health, restarts: i64) -> Container {
-        Container {
-            id: "id".into(),
-            name: "dockmaster".into(),
-            service: ServiceName::new("dockmaster").unwrap(),
-            state,
-            health,
-            health_output: None,
-            started: None,
-            finished: None,
-            exit_code: 2,
-            error: String::new(),
-            oom_killed: false,
-            restarts,
-            restarts_itself: true,
-            image: "dockmaster".into(),
-            image_id: "sha256:1".into(),
-            ports: Vec::new(),
-            labels: [].into(),
-            tty: false,
-        }
-    }
-
-    #[test]
-    fn one_that_comes_up_slowly_is_waited_for_and_one_that_does_not_is_given_up() {
-        let of = |state, health, restarts| Some(container(state, health, restarts));
-        let long = DOWN_PATIENCE;
-        for (seen, down, why) in [
-            (of(State::Running, Health::Starting, 0), Duration::ZERO, None),
-            (of(State::Running, Health::Healthy, 2), Duration::ZERO, None),
-            (of(State::Running, Health::Unhealthy, 0), Duration::ZERO, Some("unhealthy")),
-            (of(State::Running, Health::None, 3), Duration::ZERO, Some("restarted 3 times, last code 2")),
-            (of(State::Exited, Health::None, 0), Duration::ZERO, None),
-            (of(State::Exited, Health::None, 0), long, Some("ended with code 2")),
-            (None, Duration::ZERO, None),
-            (None, long, Some("without a container")),
-        ] {
-            assert_eq!(gone_wrong(seen.as_ref(), down).as_deref(), why, "{seen:?}");
-        }
+        tokio::time::sleep(REMOVE_EVERY).await;
     }
 }

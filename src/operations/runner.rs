@@ -78,6 +78,8 @@ pub(super) struct Job {
     handed_over: AtomicBool,
     /// What holds up other projects, once dockmaster itself is about to be replaced.
     pub(super) way: OnceLock<Closed>,
+    /// Whether nothing is in the way of that, or it does not come to that.
+    pub(super) way_is_clear: AtomicBool,
     services: Mutex<Vec<ServiceOutcome>>,
 }
 
@@ -102,8 +104,23 @@ impl Job {
         ending: CancellationToken,
     ) -> Self {
         let (undoing, way, services) = (OnceLock::new(), OnceLock::new(), Mutex::default());
-        let (unwatched, handed_over) = (None, AtomicBool::new(false));
-        Self { tools, project, plan, recorder, mark, operation, deploy, ending, undoing, unwatched, handed_over, way, services }
+        let (unwatched, handed_over, way_is_clear) = (None, AtomicBool::new(false), AtomicBool::new(false));
+        Self {
+            tools,
+            project,
+            plan,
+            recorder,
+            mark,
+            operation,
+            deploy,
+            ending,
+            undoing,
+            unwatched,
+            handed_over,
+            way,
+            way_is_clear,
+            services,
+        }
     }
 
     /// Notes how services came out; a later word about the same one takes the place of the earlier.
@@ -182,6 +199,7 @@ async fn after_failure(job: &Job, begun: usize, unchanged: bool, outcome: Outcom
 
 /// As [`go_on`], for an operation that was handed over: the dockmaster that came up watches itself first.
 pub(super) async fn go_on_with(job: &Job, from: usize, until: usize, service: &ServiceName) -> Option<Outcome> {
+    relay::keep_way_clear(job);
     if job.unwatched.is_some() {
         return go_on(job, from, until).await;
     }
@@ -274,8 +292,11 @@ async fn bring_back(job: &Job, begun: usize, from: usize, mut outcome: Outcome) 
 /// As [`bring_back`], after a crash: the engine may still be at a stop that nobody waited for, and would stop what was
 /// started again. Stopping once more waits for that.
 pub(super) async fn bring_back_later(job: &Job, begun: usize, from: usize, outcome: Outcome) -> Outcome {
+    let own = relay::own_service(&job.tools, &job.project.source).await.unwrap_or_default();
     for services in left_to_start(&job.plan, begun, from) {
-        if let Err(stop) = act(job, Act::Stop, services).await {
+        // We ourselves run, which is why this is read.
+        let others: Vec<ServiceName> = services.iter().filter(|s| own.as_ref() != Some(*s)).cloned().collect();
+        if let Err(stop) = act(job, Act::Stop, &others).await {
             tracing::warn!(operation = job.operation, why = %stop.failure, "whether a stop is still under way is not known");
         }
     }
