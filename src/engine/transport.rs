@@ -11,8 +11,11 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyperlocal::UnixConnector;
 
 /// How many connections are kept that nobody uses, and for how long.
-const IDLE_MAX: usize = 16;
+const IDLE_MAX: usize = 10;
 const IDLE: Duration = Duration::from_secs(30);
+
+/// The most of an answer that a connection holds at a time; it keeps the room for that.
+const BUFFER: usize = 32 * 1024;
 
 /// The engine behind a socket.
 pub(super) fn at_socket(path: &str, limit: Duration) -> Result<bollard::Docker, Error> {
@@ -23,6 +26,7 @@ pub(super) fn at_socket(path: &str, limit: Duration) -> Result<bollard::Docker, 
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(IDLE_MAX)
+        .http1_max_buf_size(BUFFER)
         .clone();
     let client = builder.build(UnixConnector);
     // One that the engine has closed meanwhile is noticed before anything is sent, and the question goes over another.
