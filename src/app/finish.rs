@@ -60,6 +60,7 @@ pub async fn finish(finish: Finish) -> Result<(), AppError> {
     let seen = seen.ok_or_else(|| unread("it was never handed over".to_owned()))?;
     let next = NextOne::of(docker, &finish.configuration, &seen, since);
     let next = next.ok_or_else(|| AppError::Failed(format!("{} is no longer configured.", seen.project)))?;
+    let mut undone = Ok(());
     if !seen.ended {
         let given_up = tokio::select! {
             given_up = next.watch(&database, &seen) => given_up,
@@ -70,16 +71,14 @@ pub async fn finish(finish: Finish) -> Result<(), AppError> {
             let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
             tracing::error!(operation = finish.operation, why, "the dockmaster that came up is given up");
             next.stop().await;
-            let undone = finish.undo(&database, outcome).await;
-            if undone.is_err() {
-                // Whatever there is to run: it may get further than we did.
-                next.ensure_running().await;
-            }
-            undone?;
+            undone = finish.undo(&database, outcome).await;
         }
     }
+    // Also where the undo failed: what there is to run may get further than we did.
+    let runs = next.ensure_running().await;
+    undone?;
     Spare::discard(&database, finish.operation);
-    if next.ensure_running().await { Ok(()) } else { Err(AppError::Failed("No dockmaster runs.".to_owned())) }
+    if runs { Ok(()) } else { Err(AppError::Failed("No dockmaster runs.".to_owned())) }
 }
 
 /// Puts the history from before into the place of one in a format that is not known here.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::relay::{ENGINE_PATIENCE, LOOK_EVERY};
-use super::verify::failure_of;
+use super::verify::{failure_of, millis};
 use crate::domain::Millis;
 use crate::domain::container::{Container, Health, State};
 use crate::domain::failure::Failure;
@@ -152,10 +152,6 @@ fn gone_wrong(seen: Option<&Container>, before: i64, ill: bool, down: Duration) 
         Some(c) => Some(format!("ended with code {}", c.exit_code)),
         None => Some("without a container".to_owned()),
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ fn done(watched: BTreeMap<String, Watched>, failure: Option<Failure>) -> Verifie
     Verified { services: watched.into_values().map(line).collect(), failure, cut_short: false }
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
