@@ -38,6 +38,9 @@ const LINGER: Duration = Duration::from_secs(1);
 const GONE: Duration = Duration::from_secs(5);
 /// How often is looked where nothing reports.
 const POLL: Duration = Duration::from_millis(10);
+/// How far processes stand back where there is not enough processor time for all: at 5 they get a third of what we get, so
+/// that questions are answered while deploys run.
+const NICENESS: i32 = 5;
 /// The stack of a thread that waits for a process to end and does nothing else.
 const WATCH_STACK: usize = 64 * 1024;
 
@@ -327,6 +330,9 @@ struct Group {
 impl Group {
     fn new(child: Child, program: &str) -> Result<Self, ProcessError> {
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let ours = rustix::process::getpriority_process(None).unwrap_or_default();
+        // One that cannot stand back works all the same.
+        let _ = rustix::process::setpriority_pgrp(pid, ours.saturating_add(NICENESS));
         let mut group = Self { child, pid, watch: None };
         group.watch = Some(watch(pid).map_err(|why| ProcessError::Spawn { program: program.to_owned(), why })?);
         Ok(group)

@@ -19,7 +19,7 @@ use crate::engine::own::{self, Ourselves};
 use crate::history::History;
 use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
 use crate::http::socket;
-use crate::operations::{Desk, Hashed, Registry, Successor, Tools, Vitals, random_name, recover, remove_helpers};
+use crate::operations::{Asked, Desk, Registry, Successor, Tools, Vitals, random_name, recover, remove_helpers};
 
 /// How long operations may take to end when dockmaster is asked to stop: the desk ends them after the running step, which
 /// has a limit of its own. Whoever has no time for that asks twice.
@@ -121,7 +121,7 @@ impl Workshop {
             vitals: Vitals::default(),
             own: own(),
             registry: Registry::default(),
-            hashed: Hashed::default(),
+            asked: Asked::default(),
         })
     }
 }

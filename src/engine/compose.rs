@@ -130,7 +130,7 @@ fn names(services: &[ServiceName]) -> Vec<OsString> {
     services.iter().map(|s| OsString::from(s.as_str())).collect()
 }
 
-/// A configuration as Compose resolved it. It holds every value of `.env`: never kept, never shown, no `Debug`.
+/// A configuration as Compose resolved it. It holds every value of `.env`: never written down, never shown, no `Debug`.
 #[derive(Clone)]
 pub struct Resolved(Value);
 

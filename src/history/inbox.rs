@@ -1,4 +1,8 @@
 //! Updates, kept before they are acknowledged.
+//!
+//! That one has begun or is done is written down without waiting for the disk. A kill loses none of that. After a power cut
+//! the last of them may be handled once more, which is asking once more: what was planned waits for a new yes, since
+//! confirmations end with the program, and nothing runs that a cancel could end.
 
 use super::{History, HistoryError};
 use crate::domain::Millis;
@@ -42,7 +46,7 @@ impl History {
     /// # Errors
     /// It could not be written: it must not be handled then.
     pub async fn inbox_begin(&self, update_id: i64) -> Result<(), HistoryError> {
-        self.with(move |db| {
+        self.with_soon(move |db| {
             db.prepare_cached("UPDATE inbox SET begun = 1 WHERE update_id = ?1")?.execute([update_id])?;
             Ok(())
         })
@@ -54,7 +58,7 @@ impl History {
     /// # Errors
     /// It could not be written.
     pub async fn inbox_done(&self, update_id: i64, now: Millis) -> Result<(), HistoryError> {
-        self.with(move |db| {
+        self.with_soon(move |db| {
             // Its number is enough to recognise it; what somebody wrote is not kept for longer than needed.
             db.prepare_cached("UPDATE inbox SET done = ?2, body = '' WHERE update_id = ?1 AND done IS NULL")?.execute((update_id, now))?;
             db.prepare_cached("DELETE FROM inbox WHERE done < ?1")?.execute([now - REMEMBERED])?;

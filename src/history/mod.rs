@@ -1,7 +1,7 @@
 //! What must outlive the program: SQLite in the data directory.
 //!
 //! Every commit is on the disk before it is reported as done (WAL with `synchronous=FULL`), so that a kill or a power cut
-//! loses nothing that somebody was told. One connection behind a lock: a commit takes under a millisecond, and nothing
+//! loses nothing that somebody was told. The one exception is how far the handling of a message came ([`inbox`]). One connection behind a lock: a commit takes under a millisecond, and nothing
 //! here is asked often enough to need more.
 
 pub mod inbox;
@@ -32,7 +32,24 @@ const STATEMENTS: usize = 32;
 /// A handle on the history; clones share one connection.
 #[derive(Debug, Clone)]
 pub struct History {
-    connection: Arc<Mutex<Connection>>,
+    store: Arc<Mutex<Store>>,
+}
+
+#[derive(Debug)]
+struct Store {
+    connection: Connection,
+    /// Whether a commit waits for the disk.
+    durable: bool,
+}
+
+impl Store {
+    fn transaction(&mut self, durable: bool) -> Result<Transaction<'_>, rusqlite::Error> {
+        if self.durable != durable {
+            self.connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
+            self.durable = durable;
+        }
+        self.connection.transaction_with_behavior(TransactionBehavior::Immediate)
+    }
 }
 
 /// What went wrong with the history.
@@ -112,19 +129,35 @@ impl History {
     fn ready(mut connection: Connection, path: &Path) -> Result<Self, HistoryError> {
         configure(&connection).map_err(|e| HistoryError::Open { path: path.to_owned(), why: e.to_string() })?;
         migrations::migrate(&mut connection, path)?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+        Ok(Self { store: Arc::new(Mutex::new(Store { connection, durable: true })) })
     }
 
-    /// The one way to the connection: on a thread that may block, in one transaction that is rolled back on an error.
+    /// The way to the connection: on a thread that may block, in one transaction that is rolled back on an error.
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, HistoryError> + Send + 'static,
     ) -> Result<T, HistoryError> {
-        let connection = Arc::clone(&self.connection);
+        self.within(true, work).await
+    }
+
+    /// As [`History::with`], but nobody waits for the disk: a kill loses nothing of it, a power cut may lose the last of them.
+    async fn with_soon<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        self.within(false, work).await
+    }
+
+    async fn within<T: Send + 'static>(
+        &self,
+        durable: bool,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || {
             // A panic rolled its transaction back on the way out: the connection is as good as before.
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = store.transaction(durable)?;
             let done = work(&transaction)?;
             transaction.commit()?;
             Ok(done)

@@ -276,7 +276,7 @@ async fn a_full_disk_is_an_error_and_all_or_nothing() {
     let (_dir, history) = fresh();
     history.inbox_keep(vec![(1, "before".into())], 0).await.unwrap();
     {
-        let connection = history.connection.lock().unwrap();
+        let connection = &history.store.lock().unwrap().connection;
         let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     }
@@ -284,9 +284,9 @@ async fn a_full_disk_is_an_error_and_all_or_nothing() {
     assert_eq!(error.to_string(), "the history could not be read or written: database or disk is full");
     let kept: Vec<i64> = history.inbox_unfinished().await.unwrap().iter().map(|k| k.update_id).collect();
     assert_eq!(kept, [1], "none of them");
-    history.connection.lock().unwrap().pragma_update_and_check(None, "max_page_count", 1_000_000, |_| Ok(())).unwrap();
+    history.store.lock().unwrap().connection.pragma_update_and_check(None, "max_page_count", 1_000_000, |_| Ok(())).unwrap();
     assert_eq!(history.inbox_keep(vec![(2, "small".into())], 0).await.unwrap(), [2], "it works on once there is room");
-    history.connection.lock().unwrap().pragma_update(None, "query_only", true).unwrap();
+    history.store.lock().unwrap().connection.pragma_update(None, "query_only", true).unwrap();
     let error = history.inbox_begin(1).await.unwrap_err().to_string();
     assert!(error.contains("attempt to write a readonly database"), "{error}");
 }
@@ -331,11 +331,27 @@ fn what_cannot_be_opened_says_why() {
     assert!(error.starts_with(&format!("the history {} could not be opened: ", nowhere.display())), "{error}");
 }
 
+#[tokio::test]
+async fn only_how_far_a_message_came_does_not_wait_for_the_disk() {
+    let (_dir, history) = fresh();
+    let waits = || history.store.lock().unwrap().connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap();
+    history.inbox_keep(vec![(1, "{}".to_owned())], 0).await.unwrap();
+    assert_eq!(waits(), 2);
+    history.inbox_begin(1).await.unwrap();
+    assert_eq!(waits(), 1);
+    history.inbox_keep(vec![(2, "{}".to_owned())], 0).await.unwrap();
+    assert_eq!(waits(), 2);
+    history.inbox_done(1, 0).await.unwrap();
+    assert_eq!(waits(), 1);
+    history.notice_post(Origin { chat: 1, thread: None, message: None }, Notice::Outcome { operation: 1 }, 0).await.unwrap();
+    assert_eq!(waits(), 2);
+}
+
 #[test]
 fn it_is_durable_and_for_our_eyes_only() {
     use std::os::unix::fs::PermissionsExt;
     let (dir, history) = fresh();
-    let connection = history.connection.lock().unwrap();
+    let connection = &history.store.lock().unwrap().connection;
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
     assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
     assert_eq!(pragma("synchronous"), 2.into());

@@ -2,7 +2,6 @@
 
 mod deploy;
 mod desk;
-mod hashed;
 mod insight;
 mod lifecycle;
 pub mod logs;
@@ -12,7 +11,9 @@ mod recorder;
 mod recovery;
 mod registry;
 mod relay;
+mod remembered;
 mod runner;
+mod sources;
 mod status;
 mod successor;
 mod tools;
@@ -21,10 +22,9 @@ mod verify;
 mod vitals;
 
 pub use desk::{Desk, Refusal, Running};
-pub use hashed::Hashed;
 pub use recovery::{Successor, recover};
 pub use registry::Registry;
 pub use relay::remove_helpers;
 pub use successor::NextOne;
-pub use tools::{Clock, Tools, random_name};
+pub use tools::{Asked, Clock, Tools, random_name};
 pub use vitals::Vitals;

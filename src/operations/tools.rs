@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::hashed::Hashed;
 use super::registry::Registry;
+use super::remembered::Remembered;
+use super::sources;
 use super::vitals::Vitals;
 use crate::domain::Millis;
 use crate::domain::container::ConfigHash;
@@ -64,8 +65,17 @@ pub struct Tools {
     pub own: Option<Ourselves>,
     /// Which project is held by which operation.
     pub registry: Registry,
-    /// What Compose hashed a moment ago.
-    pub hashed: Hashed,
+    /// What Compose was asked a moment ago.
+    pub asked: Asked,
+}
+
+/// What Compose answered a moment ago.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Configurations, resolved. They hold the values of `.env`, in memory alone.
+    resolved: Remembered<Config>,
+    /// The hashes of services.
+    hashed: Remembered<BTreeMap<ServiceName, String>>,
 }
 
 /// A configuration as Compose resolved it.
@@ -133,6 +143,19 @@ impl Tools {
 
     /// As [`Tools::resolve`], with every path as it will be in `directory`.
     pub(super) async fn resolve_at(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
+        let question = sources::identity(files, directory);
+        if let Some(known) = question.and_then(|question| self.asked.resolved.known(question, Instant::now())) {
+            return Ok(known);
+        }
+        let config = self.ask_to_resolve(what, files, directory).await?;
+        // Files that were written to meanwhile may have been read before or after.
+        if let Some(question) = question.filter(|question| sources::identity(files, directory) == Some(*question)) {
+            self.asked.resolved.learn(question, config.clone(), Instant::now());
+        }
+        Ok(config)
+    }
+
+    async fn ask_to_resolve(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());
         let invocation = self.compose(what, files.config(), CONFIG_LIMIT, "")?;
@@ -175,11 +198,11 @@ impl Tools {
     async fn hashes_of(&self, what: &str, files: &Files<'_>, resolved: &Resolved) -> Result<BTreeMap<ServiceName, String>, Failure> {
         let configuration = resolved.to_bytes();
         // Of a file that it names nobody says whether its content counts.
-        let is_complete = !resolved.names_files();
-        if let Some(known) = self.hashed.known(&configuration, Instant::now()).filter(|_| is_complete) {
+        let question = (!resolved.names_files()).then(|| blake3::hash(&configuration));
+        if let Some(known) = question.and_then(|question| self.asked.hashed.known(question, Instant::now())) {
             return Ok(known);
         }
-        let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, "")?.stdin(configuration.clone());
+        let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, "")?.stdin(configuration);
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());
         let hashed = process::run(&invocation, &mut note, &self.stopping).await.map_err(|e| secretive(what, e))?;
@@ -188,7 +211,9 @@ impl Tools {
             return Err(Failure::new(what, why, "Mend the compose file and ask again."));
         }
         let services = compose::parse_hashes(&String::from_utf8_lossy(&hashed.stdout));
-        self.hashed.learn(&configuration, &services, Instant::now());
+        if let Some(question) = question {
+            self.asked.hashed.learn(question, services.clone(), Instant::now());
+        }
         Ok(services)
     }
 }

@@ -36,6 +36,13 @@ async fn output_code_input_and_lines_arrive() {
 }
 
 #[tokio::test]
+async fn a_process_stands_back() {
+    let wanted = (rustix::process::getpriority_process(None).unwrap() + NICENESS).min(19).to_string();
+    let wait = sh("until [ \"$(nice)\" -ge \"$1\" ]; do :; done").arg("sh").arg(wanted);
+    assert!(quietly(&wait).await.unwrap().success());
+}
+
+#[tokio::test]
 async fn lines_of_standard_output_are_reported_where_asked() {
     let mut lines = Vec::new();
     let counting = sh("i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo $i; done").stdout_lines();

@@ -21,7 +21,7 @@ use crate::domain::access::Role;
 use crate::domain::project::Configuration;
 use crate::engine::docker::Docker;
 use crate::history::History;
-use crate::operations::{Desk, Hashed, Registry, Tools, Vitals};
+use crate::operations::{Asked, Desk, Registry, Tools, Vitals};
 use crate::sandbox::bot_api::{BotApi, Message};
 
 const TOKEN: &str = "123456789:AAE-a-token-that-must-never-be-shown-x";
@@ -115,7 +115,7 @@ impl Chat {
             vitals: Vitals::default(),
             own: None,
             registry: Registry::default(),
-            hashed: Hashed::default(),
+            asked: Asked::default(),
         };
         let (sender, receiver) = watch::channel(Arc::new(Self::configuration()));
         let desk = Arc::new(Desk::new(receiver, tools));

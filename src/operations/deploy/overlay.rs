@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::super::sources::{OTHERS, says};
 use super::super::tools::{Config, Tools};
 use crate::domain::failure::Failure;
 use crate::domain::manifest::TreePath;
@@ -59,20 +60,10 @@ pub(super) fn says_the_same(files: &Files<'_>) -> bool {
 /// How many files of configuration are looked at.
 const DOCUMENTS_MAX: usize = 10_000;
 
-/// The words by which a compose file names others that it is made of, besides `env_file`.
-const OTHERS: [&str; 3] = ["extends", "include", "label_file"];
-
 /// Whether the compose files may name others that they are made of. A word in a comment only costs a little time.
 fn names_other_files(files: &Files<'_>) -> bool {
     let text = |file: &String| std::fs::read_to_string(files.root.join(file)).unwrap_or_default();
     files.files.iter().map(text).any(|text| OTHERS.iter().any(|w| text.contains(w)) || (text.contains("env_file") && text.contains("${")))
-}
-
-/// Whether the compose files, or others that they are made of, may use one of these words. One that cannot be read, or that
-/// escapes characters, may use any: Compose is asked then.
-fn says(files: &Files<'_>, words: &[&str]) -> bool {
-    let may = |text: String| text.contains('\\') || words.iter().chain(&OTHERS).any(|word| text.contains(word));
-    files.files.iter().any(|file| std::fs::read_to_string(files.root.join(file)).map_or(true, may))
 }
 
 /// The files below a directory that a configuration can be made of, by their endings.

@@ -41,7 +41,7 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
         vitals: Vitals::default(),
         own: None,
         registry: Registry::default(),
-        hashed: Hashed::default(),
+        asked: Asked::default(),
     };
     let (sender, receiver) = watch::channel(Arc::new(Chat::configuration()));
     let desk = Arc::new(Desk::new(receiver, tools));
