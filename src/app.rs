@@ -3,28 +3,31 @@
 mod finish;
 mod house;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use finish::wait_for_helper;
 pub use finish::{Finish, finish};
 use house::hold_patiently;
-pub use house::{House, Reader, hold, hold_for_command};
+pub use house::{Given, House, Reader, hold, hold_for_command};
 use secrecy::{ExposeSecret, SecretString};
 use teloxide::Bot;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::config;
 use crate::domain::Millis;
 use crate::domain::health::Part;
-use crate::domain::project::Configuration;
+use crate::domain::snapshot::Cause;
 use crate::engine::docker::{self, Docker};
+use crate::operations::keeper::Keeper;
 use crate::telegram::{self, Activity, TelegramError};
 
 /// What an app is assembled from.
 #[derive(Debug)]
 pub struct Parts {
-    /// What `projects.json` says.
-    pub configuration: Configuration,
+    /// Where the configuration is.
+    pub given: Given,
     /// The bot's token.
     pub token: SecretString,
     /// Where the Bot API is; Telegram's own unless told.
@@ -37,6 +40,8 @@ pub struct Parts {
     pub shutdown: CancellationToken,
     /// What is going on in the chats.
     pub activity: Activity,
+    /// Notified to have the configuration read.
+    pub reload: Arc<Notify>,
 }
 
 /// Why dockmaster cannot run: one sentence for whoever started it.
@@ -54,23 +59,6 @@ pub enum AppError {
 #[expect(clippy::disallowed_methods, reason = "this is where the wall clock comes from")]
 pub fn now() -> Millis {
     jiff::Timestamp::now().as_millisecond()
-}
-
-/// Reads `projects.json`. What is doubtful there goes to the log.
-///
-/// # Errors
-/// It cannot be read, or has problems: all of them.
-pub fn configured(path: &Path) -> Result<Configuration, AppError> {
-    let checked = config::read(path).map_err(|e| {
-        AppError::Setting(format!("{e}; write one after projects.example.json and name it with --config or DOCKMASTER_CONFIG."))
-    })?;
-    for warning in &checked.warnings {
-        tracing::warn!("{}: {warning}", path.display());
-    }
-    checked.configuration.ok_or_else(|| {
-        let problems = checked.problems.iter().map(|p| format!("\n  {p}")).collect::<String>();
-        AppError::Setting(format!("{} has problems:{problems}", path.display()))
-    })
 }
 
 /// The engine, asked whether it is there.
@@ -117,10 +105,19 @@ pub async fn run(parts: Parts) -> Result<(), AppError> {
     }
 }
 
+/// Has the configuration read whenever that is asked for from outside. What comes of it is in the log, and told to the admins.
+async fn reload(keeper: Keeper, asked: Arc<Notify>) {
+    loop {
+        asked.notified().await;
+        tracing::info!("asked by a signal to read the configuration");
+        drop(keeper.reload(Cause::Asked { who: "a signal".to_owned() }, None).await);
+    }
+}
+
 async fn live(parts: &Parts, life: CancellationToken) -> Result<(), AppError> {
     let Some(lock) = hold_patiently(&parts.data, &life, || parts.activity.pulse().begins()).await? else { return Ok(()) };
-    let (configuration, data) = (parts.configuration.clone(), parts.data.clone());
-    let house = House::open(lock, configuration, parts.docker_host.clone(), data, life.clone()).await?;
+    let (given, data) = (parts.given.clone(), parts.data.clone());
+    let house = House::open(lock, given, parts.docker_host.clone(), data, life.clone()).await?;
     if !house.composes {
         tracing::warn!("Docker Compose v2 is not installed: projects can be watched and restarted, not deployed");
     }
@@ -131,6 +128,7 @@ async fn live(parts: &Parts, life: CancellationToken) -> Result<(), AppError> {
     }
     house.desk.vitals().beat(Part::Telegram, now());
     let (desk, history) = (house.desk.clone(), house.history.clone());
+    let _reloading = house.desk.keeper().cloned().map(|keeper| AbortOnDropHandle::new(tokio::spawn(reload(keeper, parts.reload.clone()))));
     // The same token stops the desk and the chats: at its end the front end waits for what it began, and tells the outcomes.
     let ran = telegram::run(bot, parts.token.clone(), desk, history, now, life, parts.activity.clone()).await;
     house.close(&at_once()).await;

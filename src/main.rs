@@ -2,13 +2,15 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
-use dockmaster::app::{self, AppError, Finish, Parts};
+use dockmaster::app::{self, AppError, Finish, Given, Parts};
 use dockmaster::settings::{Arguments, Command, RunArguments, TerminalCommand, TryArguments, token};
 use dockmaster::trial::{self, Trial};
 use dockmaster::{config, console, sandbox, supervisor, telegram, terminal};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -22,10 +24,12 @@ fn main() -> ExitCode {
             Command::Run(arguments) => ended(run(arguments).await),
             Command::Try(arguments) => ended(try_it(arguments).await),
             Command::Terminal(command) => terminal(command).await.unwrap_or_else(|error| ended(Err(error))),
-            Command::Check(arguments) => match console::check::check(&arguments.config, arguments.json, &mut std::io::stdout()) {
-                Ok(code) => ExitCode::from(code),
-                Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
-            },
+            Command::Check(arguments) => {
+                match console::check::check(&arguments.config, arguments.against.as_deref(), arguments.json, &mut std::io::stdout()) {
+                    Ok(code) => ExitCode::from(code),
+                    Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
+                }
+            }
             Command::Schema { markdown } => {
                 let text = if markdown { config::reference::reference() } else { config::schema::schema() };
                 ended(print(|out| writeln!(out, "{text}")))
@@ -73,13 +77,27 @@ fn start_logging(default: &str) {
 const CUT_OFF: &str = "asked twice: what runs is cut off; the next start ends what is left of it and tells the chat";
 const LEFT: &str = "asked twice: where a dockmaster runs, the operation goes on there; what this one did itself is cut off, and the next start puts it right";
 
-/// Cancelled by SIGTERM or SIGINT, and by SIGHUP (a terminal that is closed) unless that is ignored (`nohup`). A second one
-/// ends at once.
-fn shutdown_on_signals(twice: &'static str) -> Result<CancellationToken, AppError> {
+/// What SIGHUP means: that a terminal is closed, or for a dockmaster that runs, as for other daemons, to read its configuration.
+enum Hangup {
+    Ends,
+    Reloads(Arc<Notify>),
+}
+
+/// Cancelled by SIGTERM or SIGINT, and by SIGHUP where that ends it and is not ignored (`nohup`). A second one ends at once.
+fn shutdown_on_signals(twice: &'static str, on_hangup: Hangup) -> Result<CancellationToken, AppError> {
     let failed = |e| AppError::Failed(format!("Signals cannot be heard: {e}."));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup()).map_err(failed)?) };
+    if let Hangup::Reloads(reload) = on_hangup
+        && let Some(mut hangup) = hangup.take()
+    {
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                reload.notify_one();
+            }
+        });
+    }
     let mut asked = async move || {
         let hung_up = async {
             match &mut hangup {
@@ -117,14 +135,16 @@ fn ignores_hangup() -> bool {
 async fn run(arguments: RunArguments) -> Result<(), AppError> {
     start_logging("info");
     let token = token(variable).map_err(|e| AppError::Setting(e.to_string()))?;
+    let reload = Arc::new(Notify::new());
     let parts = Parts {
-        configuration: app::configured(&arguments.config)?,
+        given: Given { path: arguments.config, hot: variable("DOCKMASTER_HOT_RELOAD").as_deref() != Some("0") },
         token,
         api_url: variable("TELOXIDE_API_URL"),
         docker_host: variable("DOCKER_HOST"),
         data: arguments.data,
-        shutdown: shutdown_on_signals(CUT_OFF)?,
+        shutdown: shutdown_on_signals(CUT_OFF, Hangup::Reloads(reload.clone()))?,
         activity: telegram::Activity::default(),
+        reload,
     };
     let supervised = supervisor::supervise(parts.activity.pulse().clone(), parts.shutdown.clone());
     let ran = app::run(parts).await;
@@ -137,18 +157,18 @@ async fn run(arguments: RunArguments) -> Result<(), AppError> {
 async fn finish(operation: i64, arguments: RunArguments) -> Result<(), AppError> {
     start_logging("info");
     let finish = Finish {
-        configuration: app::configured(&arguments.config)?,
+        given: Given::once(arguments.config),
         docker_host: variable("DOCKER_HOST"),
         data: arguments.data,
         operation,
-        shutdown: shutdown_on_signals(CUT_OFF)?,
+        shutdown: shutdown_on_signals(CUT_OFF, Hangup::Ends)?,
     };
     app::finish(finish).await
 }
 
 async fn terminal(command: TerminalCommand) -> Result<ExitCode, AppError> {
     start_logging("warn");
-    let interrupted = shutdown_on_signals(LEFT)?;
+    let interrupted = shutdown_on_signals(LEFT, Hangup::Ends)?;
     terminal::run(command, variable("DOCKER_HOST"), interrupted).await.map(|exit| ExitCode::from(exit.code()))
 }
 
@@ -159,5 +179,5 @@ fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()
 async fn try_it(arguments: TryArguments) -> Result<(), AppError> {
     start_logging("warn");
     let trial = Trial { data: arguments.data, port: arguments.port, send: arguments.send, docker_host: variable("DOCKER_HOST") };
-    trial::run(trial, &mut std::io::stdout(), shutdown_on_signals(CUT_OFF)?).await
+    trial::run(trial, &mut std::io::stdout(), shutdown_on_signals(CUT_OFF, Hangup::Ends)?).await
 }

@@ -164,8 +164,56 @@ pub enum TerminalCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// The configuration in force: how it stands, its versions, a reload
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Say whether the dockmaster that runs is well: exit code 0 well, 1 not
     Health {
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// What can be asked of the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show what is in force, and what is wrong with the files: exit code 1 where they were rejected
+    Status {
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the kept versions
+    History {
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show what is different in what is in force from a version
+    Diff {
+        /// The number of the version
+        version: i64,
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Keep what is in force as a version of its own
+    Snapshot {
+        /// What for
+        why: Option<String>,
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Have the files read now: exit code 1 where they are rejected
+    Reload {
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show how the configuration stands, and again whenever that changes, until Ctrl-C
+    Watch {
         /// Where.
         #[command(flatten)]
         place: Place,
@@ -259,6 +307,9 @@ pub struct CheckArguments {
     /// The file to check
     #[arg(long, env = "DOCKMASTER_CONFIG", default_value = "projects.json")]
     pub config: PathBuf,
+    /// Another file, and show what would change from that to this
+    #[arg(long, value_name = "OLD")]
+    pub against: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, AppError, House, Reader};
+use crate::app::{self, AppError, Given, House, Reader};
 use crate::console::{Client, Consent, Console, Exit, Size, Stop, Typed, harmless};
 use crate::domain::project::Strategy;
 use crate::domain::request::Kind;
 use crate::domain::text::span;
 use crate::http::dto::LogAsk;
 use crate::http::socket;
-use crate::settings::{How, LogsArguments, Place, TerminalCommand};
+use crate::settings::{ConfigCommand, How, LogsArguments, Place, TerminalCommand};
 
 /// How long it is waited for a dockmaster that has the data directory and does not answer: it may just be starting.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
@@ -46,7 +46,11 @@ enum Worker {
 /// There is nobody who could do it.
 pub async fn run(command: TerminalCommand, docker_host: Option<String>, interrupted: CancellationToken) -> Result<Exit, AppError> {
     let (place, needs) = place(&command);
-    let follows = matches!(&command, TerminalCommand::Logs(arguments) if arguments.follow);
+    let follows = match &command {
+        TerminalCommand::Logs(arguments) => arguments.follow,
+        TerminalCommand::Config(ConfigCommand::Watch { .. }) => true,
+        _ => false,
+    };
     let (worker, client) = reach(&place, needs, docker_host, &interrupted).await?;
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let console = Console { client, out: &mut out, err: &mut err, clock: app::now, json: place.json, size: size() };
@@ -80,6 +84,7 @@ pub async fn run(command: TerminalCommand, docker_host: Option<String>, interrup
 }
 
 fn place(command: &TerminalCommand) -> (Place, Needs) {
+    use ConfigCommand as C;
     use TerminalCommand as T;
     let operation = |how: &How| (how.place.clone(), if how.dry_run { Needs::Eyes } else { Needs::Hands });
     match command {
@@ -89,6 +94,10 @@ fn place(command: &TerminalCommand) -> (Place, Needs) {
             operation(how)
         }
         T::Cancel { place, .. } | T::Health { place } => (place.clone(), Needs::Company),
+        T::Config(C::History { place } | C::Diff { place, .. }) => (place.clone(), Needs::Eyes),
+        T::Config(C::Status { place } | C::Reload { place } | C::Watch { place } | C::Snapshot { place, .. }) => {
+            (place.clone(), Needs::Company)
+        }
     }
 }
 
@@ -105,7 +114,7 @@ async fn reach(
     match needs {
         Needs::Company => Err(AppError::Failed(format!("No dockmaster runs on {}.", place.data.display()))),
         Needs::Eyes => {
-            let reader = Reader::open(app::configured(&place.config)?, docker_host, place.data.clone(), interrupted.clone()).await?;
+            let reader = Reader::open(&Given::once(&place.config), docker_host, place.data.clone(), interrupted.clone()).await?;
             let client = client(reader.directory())?;
             Ok((Worker::Reader(reader), client))
         }
@@ -115,12 +124,11 @@ async fn reach(
 
 /// Works alone, unless somebody who has the data directory comes to answer meanwhile.
 async fn alone(place: &Place, docker_host: Option<String>, interrupted: &CancellationToken) -> Result<(Worker, Client), AppError> {
-    let configuration = app::configured(&place.config)?;
     let until = Instant::now() + ANSWER_PATIENCE;
     loop {
         if let Some(lock) = app::hold_for_command(&place.data)? {
             // Not ended by Ctrl-C: that asks for a cancel, which leaves something whole.
-            let house = House::open(lock, configuration, docker_host, place.data.clone(), CancellationToken::new()).await?;
+            let house = House::open(lock, Given::once(&place.config), docker_host, place.data.clone(), CancellationToken::new()).await?;
             if house.desk.is_busy() {
                 tracing::warn!("what an earlier run left is put right first");
                 tokio::select! {
@@ -165,6 +173,7 @@ async fn carry_out(command: TerminalCommand, mut console: Console<'_>, interrupt
         T::History { project, .. } => return console.history(project.as_deref()).await,
         T::Cancel { project, .. } => return console.cancel(project.as_deref()).await,
         T::Health { .. } => return console.health().await,
+        T::Config(command) => return configuration(command, &mut console, interrupted).await,
         T::Start { target, how } => (Kind::Start, typed(target.target), how),
         T::Stop { target, how } => (Kind::Stop, typed(target.target), how),
         T::Restart { target, strategy, how } => {
@@ -175,6 +184,17 @@ async fn carry_out(command: TerminalCommand, mut console: Console<'_>, interrupt
         T::Rollback { project, release, with, how } => (Kind::Rollback, Typed { release, with: with.with, ..typed(project) }, how),
     };
     console.operate(kind, &typed, consent(&how, json), interrupted).await
+}
+
+async fn configuration(command: ConfigCommand, console: &mut Console<'_>, interrupted: &CancellationToken) -> Result<Exit, Stop> {
+    match command {
+        ConfigCommand::Status { .. } => console.configuration().await,
+        ConfigCommand::History { .. } => console.versions().await,
+        ConfigCommand::Diff { version, .. } => console.version_diff(version).await,
+        ConfigCommand::Snapshot { why, .. } => console.keep_version(why).await,
+        ConfigCommand::Reload { .. } => console.reload().await,
+        ConfigCommand::Watch { .. } => console.watch_configuration(interrupted).await,
+    }
 }
 
 async fn logs(console: &mut Console<'_>, arguments: LogsArguments, interrupted: &CancellationToken) -> Result<Exit, Stop> {

@@ -2,15 +2,14 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, AppError, Parts};
-use crate::config;
-use crate::domain::project::Configuration;
+use crate::app::{self, AppError, Given, Parts};
 use crate::engine::compose::Compose;
 use crate::engine::docker;
 use crate::process::{self, Invocation};
@@ -137,13 +136,14 @@ async fn converse(trial: &Trial, sample: &Sample, out: &mut impl Write, shutdown
     api.add_user(PERSON, "You");
     let activity = Activity::default();
     let parts = Parts {
-        configuration: configuration(sample)?,
+        given: Given { path: configure(trial, sample)?, hot: true },
         token: SecretString::from(TOKEN),
         api_url: Some(api.url()),
         docker_host: trial.docker_host.clone(),
         data: trial.data.join(BOT),
         shutdown: shutdown.clone(),
         activity: activity.clone(),
+        reload: Arc::default(),
     };
     let mut bot = tokio::spawn(app::run(parts));
     if trial.send.is_empty() {
@@ -163,10 +163,11 @@ async fn converse(trial: &Trial, sample: &Sample, out: &mut impl Write, shutdown
     told
 }
 
-fn configuration(sample: &Sample) -> Result<Configuration, AppError> {
-    let checked = config::check(&sample.projects_json(PERSON), &config::on_disk);
-    let problems = checked.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    checked.configuration.ok_or_else(|| failed("The sample's configuration is refused", problems))
+/// Writes the sample's configuration, which can be changed while it is tried.
+fn configure(trial: &Trial, sample: &Sample) -> Result<PathBuf, AppError> {
+    let path = trial.data.join("projects.json");
+    std::fs::write(&path, sample.projects_json(PERSON)).map_err(|e| failed("The sample's configuration cannot be written", e))?;
+    Ok(path)
 }
 
 /// Sends each text, waits until the bot has nothing left to say, and prints what is new.

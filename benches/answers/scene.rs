@@ -95,7 +95,7 @@ impl Scene {
     /// Asks for what the bot answers without asking anybody else; how long it took, in seconds.
     pub(crate) async fn whoami(&self, person: i64) -> f64 {
         let asked = Instant::now();
-        self.world.api.say(person, person, "/docker_whoami");
+        self.world.api.say(person, person, "/whoami");
         self.world.next_in(person).await;
         asked.elapsed().as_secs_f64()
     }

@@ -33,7 +33,7 @@ async fn started(world: &World, tools: &Tools, number: usize) -> f64 {
     let polls = |calls: &[dockmaster::sandbox::bot_api::Call]| calls.iter().filter(|c| c.method.eq_ignore_ascii_case("getUpdates")).count();
     let known = polls(&world.api.calls());
     // Something to fetch: a poll that finds something is answered, and so noted, the moment it comes.
-    world.api.say(person(number), person(number), "/docker_whoami");
+    world.api.say(person(number), person(number), "/whoami");
     let began = Instant::now();
     let program = Launch::run(world, tools).start();
     world.api.wait_for_calls(PATIENCE, |calls| polls(calls) > known).await.unwrap();

@@ -7,10 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::house::{DATABASE, House, LOOK_EVERY, unusable};
+use super::house::{DATABASE, Given, House, LOOK_EVERY, unusable};
 use super::{AppError, at_once, engine, now};
 use crate::domain::outcome::Outcome;
-use crate::domain::project::Configuration;
 use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
 use crate::history::relay::{self, Spare};
 use crate::operations::{NextOne, Successor};
@@ -26,8 +25,8 @@ const GONE_FOR: Duration = Duration::from_secs(3);
 /// What a helper is told.
 #[derive(Debug)]
 pub struct Finish {
-    /// What `projects.json` says.
-    pub configuration: Configuration,
+    /// Where the configuration is.
+    pub given: Given,
     /// Where the engine is (`DOCKER_HOST`); the usual socket unless told.
     pub docker_host: Option<String>,
     /// The data directory.
@@ -58,7 +57,8 @@ pub async fn finish(finish: Finish) -> Result<(), AppError> {
     let unread = |why: String| AppError::Failed(format!("How the operation stands cannot be read: {why}."));
     let seen = relay::progress(&database, Some(finish.operation)).await.map_err(|e| unread(e.to_string()))?;
     let seen = seen.ok_or_else(|| unread("it was never handed over".to_owned()))?;
-    let next = NextOne::of(docker, &finish.configuration, &seen, since);
+    let configuration = finish.given.look(&finish.data).await?;
+    let next = NextOne::of(docker, &configuration, &seen, since);
     let next = next.ok_or_else(|| AppError::Failed(format!("{} is no longer configured.", seen.project)))?;
     let mut undone = Ok(());
     if !seen.ended {
@@ -118,8 +118,8 @@ impl Finish {
         let successor = Successor::Helper { operation: self.operation, given_up };
         // Not ended by `shutdown`: a step that has begun is finished, and what is left then is the next dockmaster's.
         let stopping = CancellationToken::new();
-        let (configuration, docker_host) = (self.configuration.clone(), self.docker_host.clone());
-        let house = House::open_as(lock, configuration, docker_host, self.data.clone(), stopping, &successor).await?;
+        let (given, docker_host) = (Given::once(&self.given.path), self.docker_host.clone());
+        let house = House::open_as(lock, given, docker_host, self.data.clone(), stopping, &successor).await?;
         house.desk.refuse_new();
         house.desk.at_rest().await;
         Ok(house)

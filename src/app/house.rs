@@ -19,6 +19,7 @@ use crate::engine::own::{self, Ourselves};
 use crate::history::History;
 use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
 use crate::http::socket;
+use crate::operations::keeper::{self, Beginning};
 use crate::operations::{Asked, Desk, Registry, Successor, Tools, Vitals, random_name, recover, remove_helpers};
 
 /// How long operations may take to end when dockmaster is asked to stop: the desk ends them after the running step, which
@@ -90,6 +91,33 @@ fn resolved(path: &Path) -> PathBuf {
     there.map_or_else(|| whole.clone(), |(real, rest)| real.join(rest).components().collect())
 }
 
+/// Where the configuration is.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it is watched (`DOCKMASTER_HOT_RELOAD`).
+    pub hot: bool,
+}
+
+impl Given {
+    /// A file that is read once.
+    pub fn once(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), hot: false }
+    }
+
+    /// What a dockmaster on that data directory has in force, or would start with.
+    ///
+    /// # Errors
+    /// There is nothing.
+    pub(super) async fn look(&self, data: &Path) -> Result<Configuration, AppError> {
+        // Whoever cannot read the history has the file.
+        let history = History::copy(&data.join(DATABASE)).or_else(|_| History::copy(Path::new("")));
+        let history = history.map_err(|e| unusable(data, e))?;
+        keeper::look_only(&self.path, &history).await.map_err(AppError::Setting)
+    }
+}
+
 /// What [`Tools`] are made from; the fields are called the same.
 struct Workshop {
     docker_host: Option<String>,
@@ -97,6 +125,7 @@ struct Workshop {
     elsewhere: Option<PathBuf>,
     history: History,
     stopping: CancellationToken,
+    vitals: Vitals,
 }
 
 impl Workshop {
@@ -107,7 +136,7 @@ impl Workshop {
         let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await;
         let data = resolved(&self.data);
         let instance = self.history.instance().await.map_err(|e| unusable(&data, e))?;
-        let Self { elsewhere, history, stopping, .. } = self;
+        let Self { elsewhere, history, stopping, vitals, .. } = self;
         Ok(Tools {
             docker,
             docker_host,
@@ -118,7 +147,7 @@ impl Workshop {
             elsewhere,
             instance,
             stopping,
-            vitals: Vitals::default(),
+            vitals,
             own: own(),
             registry: Registry::default(),
             asked: Asked::default(),
@@ -136,6 +165,15 @@ fn own() -> Option<Ourselves> {
     Some(Ourselves { container, program: std::iter::once(program).chain(words).collect() })
 }
 
+/// What kind of container we are in, where we are in one.
+fn container() -> Option<String> {
+    let marks = [("/.dockerenv", "Docker"), ("/run/.containerenv", "Podman")];
+    let marked = marks.iter().find(|(mark, _)| Path::new(mark).exists()).map(|(_, name)| (*name).to_owned());
+    let told = || std::env::var("container").ok().filter(|name| !name.is_empty());
+    let orchestrated = || std::env::var_os("KUBERNETES_SERVICE_HOST").map(|_| "Kubernetes".to_owned());
+    marked.or_else(orchestrated).or_else(told).or_else(|| own().map(|_| "Docker".to_owned()))
+}
+
 pub(super) fn unusable(data: &Path, why: impl std::fmt::Display) -> AppError {
     AppError::Failed(format!("{} cannot be used: {why}.", data.display()))
 }
@@ -150,7 +188,6 @@ pub struct House {
     stopping: CancellationToken,
     control: socket::Served,
     _chores: Vec<AbortOnDropHandle<()>>,
-    _configuration: watch::Sender<Arc<Configuration>>,
     // Last, so that it is let go last.
     _lock: DataLock,
 }
@@ -162,26 +199,30 @@ impl House {
     /// There is no engine, the history cannot be used, or the control socket cannot be made.
     pub async fn open(
         lock: DataLock,
-        configuration: Configuration,
+        given: Given,
         docker_host: Option<String>,
         data: PathBuf,
         stopping: CancellationToken,
     ) -> Result<Self, AppError> {
-        Self::open_as(lock, configuration, docker_host, data, stopping, &Successor::Dockmaster).await
+        Self::open_as(lock, given, docker_host, data, stopping, &Successor::Dockmaster).await
     }
 
     /// As [`House::open`]; of what is left only what is the `successor`'s is put right.
     pub(super) async fn open_as(
         lock: DataLock,
-        configuration: Configuration,
+        given: Given,
         docker_host: Option<String>,
         data: PathBuf,
         stopping: CancellationToken,
         successor: &Successor,
     ) -> Result<Self, AppError> {
         let history = History::open(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
+        let vitals = Vitals::default();
+        let around =
+            keeper::Surroundings { history: history.clone(), clock: now, vitals: vitals.clone(), hot: given.hot, container: container() };
+        let Beginning { configuration, keeper, keeping } = keeper::begin(given.path, around).await.map_err(AppError::Setting)?;
         let (place, copy, stop) = (data.clone(), history.clone(), stopping.clone());
-        let tools = Workshop { docker_host, data, elsewhere: None, history: copy, stopping: stop }.tools().await?;
+        let tools = Workshop { docker_host, data, elsewhere: None, history: copy, stopping: stop, vitals }.tools().await?;
         // Before anything is begun that would be cut off where this fails; and served after what was left has its turn.
         let control = socket::bind(&place)
             .map_err(|e| AppError::Failed(format!("The control socket in {} cannot be made: {e}.", place.display())))?;
@@ -193,9 +234,8 @@ impl House {
         if *successor == Successor::Dockmaster && tools.own.is_some() {
             chores.push(tokio::spawn(remove_helpers(tools.clone())));
         }
-        // The sender is kept: whoever reloads the configuration will send through it.
-        let (sender, receiver) = watch::channel(Arc::new(configuration));
-        let desk = Arc::new(Desk::new(receiver, tools));
+        let desk = Arc::new(Desk::new(configuration, tools).with_keeper(keeper));
+        chores.push(tokio::spawn(keeping.run(stopping.clone())));
         desk.resume(cut_off, successor).await.map_err(unordered)?;
         let control = control.serve(desk.clone());
         Ok(Self {
@@ -205,7 +245,6 @@ impl House {
             stopping,
             control,
             _chores: chores.into_iter().map(AbortOnDropHandle::new).collect(),
-            _configuration: sender,
             _lock: lock,
         })
     }
@@ -283,17 +322,15 @@ impl Reader {
     ///
     /// # Errors
     /// There is no engine, or what the data directory holds cannot be read.
-    pub async fn open(
-        configuration: Configuration,
-        docker_host: Option<String>,
-        data: PathBuf,
-        stopping: CancellationToken,
-    ) -> Result<Self, AppError> {
+    pub async fn open(given: &Given, docker_host: Option<String>, data: PathBuf, stopping: CancellationToken) -> Result<Self, AppError> {
         let history = History::copy(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
+        let configuration = keeper::look_only(&given.path, &history).await.map_err(AppError::Setting)?;
         let no_place = |e| AppError::Failed(format!("There is no place for temporary files: {e}."));
         let scratch = Scratch::new().map_err(no_place)?;
         let stop = stopping.clone();
-        let tools = Workshop { docker_host, data, elsewhere: Some(scratch.0.clone()), history, stopping: stop }.tools().await?;
+        let tools = Workshop { docker_host, data, elsewhere: Some(scratch.0.clone()), history, stopping: stop, vitals: Vitals::default() }
+            .tools()
+            .await?;
         let (_, receiver) = watch::channel(Arc::new(configuration));
         let control = socket::bind(&scratch.0).map_err(no_place)?.serve(Arc::new(Desk::new(receiver, tools)));
         Ok(Self { control, stopping, scratch })

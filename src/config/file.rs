@@ -9,17 +9,17 @@ use crate::domain::names::{self, Match};
 use crate::domain::project::{Configuration, ProjectName};
 
 use super::OnDisk;
+use super::include::{FILES_MAX, PATTERNS_MAX, Pattern};
 use super::project::{self, Draft};
 use super::read::{At, Named, Object};
+use super::reload;
 use super::report::{Report, either, quote};
 use super::shared;
 use super::span::Node;
 use super::values::{self, Bounds};
 
-/// The most projects: more would fit neither a command menu nor an answer, and comparing them takes the square.
-pub(super) const PROJECTS_MAX: usize = 200;
-/// What the root of the file does not know yet.
-const LATER: [&str; 1] = ["reload"];
+/// The most projects: comparing them takes the square.
+pub(super) const PROJECTS_MAX: usize = 1_000;
 /// How long a confirmation may wait.
 const CONFIRM: Bounds = Bounds { least: Duration::from_secs(5), most: Duration::from_secs(3600), such_as: "60s" };
 /// How long a confirmation waits unless told.
@@ -29,13 +29,22 @@ const CONFIRM_LONG: Duration = Duration::from_secs(600);
 /// Words that mean something else where a project's name may stand.
 const RESERVED: [&str; 1] = ["all"];
 
-/// Reads the whole file. What it answers is worth something only if the report holds no problem.
-pub(super) fn configuration(report: &mut Report, disk: &dyn Fn(&Path) -> OnDisk, root: &Node) -> Option<Configuration> {
+/// Reads the whole configuration: the file, and those that it includes by their names, as far as they are JSON. What it
+/// answers is worth something only if the report holds no problem.
+pub(super) fn configuration(
+    report: &mut Report,
+    disk: &dyn Fn(&Path) -> OnDisk,
+    root: &Node,
+    included: &[(&str, Option<&Node>)],
+) -> Option<Configuration> {
     let mut top = At::root(root).object(report, "an object with “access” and “projects”")?;
     if let Some(schema) = top.get("$schema") {
         schema.text(report, "the address of the schema, such as “docs/projects.schema.json”");
     }
     let default = top.get("default_project");
+    if let Some(at) = top.get("include") {
+        include(report, &at, included);
+    }
     let (users, chats) = access(report, &mut top);
     let confirm = top.get("confirm_timeout").and_then(|at| {
         let given = at.duration(report, &CONFIRM)?;
@@ -44,17 +53,39 @@ pub(super) fn configuration(report: &mut Report, disk: &dyn Fn(&Path) -> OnDisk,
         }
         Some(given)
     });
-    let drafts = projects(report, disk, &users, &mut top);
-    let default_project = default.and_then(|at| default_project(report, &at, &drafts));
-    top.finish(report, &LATER);
+    let reload = top.get("reload").map(|at| reload::read(report, &at)).unwrap_or_default();
+    let drafts = projects(report, disk, &users, &mut top, included);
+    // A file that is no JSON may well hold the one that is missing.
+    let complete = included.iter().all(|(_, root)| root.is_some());
+    let default_project = default.filter(|_| complete).and_then(|at| default_project(report, &at, &drafts));
+    top.finish(report, &[]);
     shared::check(report, &drafts);
     Some(Configuration {
         default_project,
         users,
         chats,
         confirm_timeout: confirm.unwrap_or(CONFIRM_DEFAULT),
+        reload,
         projects: drafts.into_iter().filter_map(|d| d.project).map(|p| (p.name.clone(), p)).collect(),
     })
+}
+
+/// What is included is read by whoever reads files; here it is said what is wrong with that.
+fn include(report: &mut Report, at: &At<'_>, included: &[(&str, Option<&Node>)]) {
+    const EXPECTED: &str = "a list of files and patterns, such as [“projects.d/*.json”]";
+    let written = at.distinct(report, EXPECTED, |item, report| item.parse(report, |text| Pattern::new(text).map(|_| text.to_owned())));
+    if written.len() > PATTERNS_MAX {
+        report.problem(&at.place(), format!("{} patterns", written.len()), format!("at most {PATTERNS_MAX}"));
+    }
+    if included.len() > FILES_MAX {
+        report.problem(&at.place(), "more files", format!("at most {FILES_MAX}"));
+    }
+    for (text, place) in written.iter().take(PATTERNS_MAX) {
+        let Ok(pattern) = Pattern::new(text) else { continue };
+        if pattern.plain && !included.iter().any(|(name, _)| pattern.takes(name)) {
+            report.problem(place, format!("{}, which does not exist", quote(text)), "a file that is there");
+        }
+    }
 }
 
 fn access(report: &mut Report, top: &mut Object<'_>) -> (BTreeMap<UserId, Role>, BTreeSet<ChatId>) {
@@ -107,27 +138,47 @@ fn chats(report: &mut Report, at: &At<'_>, users: &BTreeMap<UserId, Role>) -> BT
     chats.into_iter().map(|(chat, _)| chat).collect()
 }
 
-fn projects(report: &mut Report, disk: &dyn Fn(&Path) -> OnDisk, users: &BTreeMap<UserId, Role>, top: &mut Object<'_>) -> Vec<Draft> {
+fn projects(
+    report: &mut Report,
+    disk: &dyn Fn(&Path) -> OnDisk,
+    users: &BTreeMap<UserId, Role>,
+    top: &mut Object<'_>,
+    included: &[(&str, Option<&Node>)],
+) -> Vec<Draft> {
     const EXPECTED: &str = "an object with the projects by name";
-    let Some(object) = top.need(report, "projects", EXPECTED).and_then(|at| at.object(report, EXPECTED)) else { return Vec::new() };
+    let own = top.need(report, "projects", EXPECTED).and_then(|at| at.object(report, EXPECTED));
+    let Some(own) = own else { return Vec::new() };
+    let (place, mut lists) = (own.place(), vec![own]);
+    for root in included.iter().filter_map(|(_, root)| *root) {
+        let Some(mut file) = At::root(root).object(report, "an object with “projects”") else { continue };
+        if let Some(schema) = file.get("$schema") {
+            schema.text(report, "the address of the schema");
+        }
+        lists.extend(file.need(report, "projects", EXPECTED).and_then(|at| at.object(report, EXPECTED)));
+        file.finish(report, &[]);
+    }
     let mut drafts: Vec<Draft> = Vec::new();
     let mut lower: BTreeMap<String, &str> = BTreeMap::new();
-    for (i, entry) in object.entries().enumerate() {
+    for (i, entry) in lists.iter().flat_map(Object::entries).enumerate() {
         if i == PROJECTS_MAX {
             report.problem(&entry.place, "more projects", format!("at most {PROJECTS_MAX}"));
             break;
         }
         let name = project_name(report, &entry);
-        if let Some(other) = lower.get(&entry.key.to_lowercase()) {
-            let expected = format!("a name that differs from {} in more than its case", quote(other));
-            report.problem(&entry.place, quote(entry.key), expected);
-        } else {
-            lower.insert(entry.key.to_lowercase(), entry.key);
+        match lower.get(&entry.key.to_lowercase()) {
+            Some(other) if *other == entry.key => {
+                report.problem(&entry.place, format!("the project {} again", quote(entry.key)), "each project in one file");
+            }
+            Some(other) => {
+                let expected = format!("a name that differs from {} in more than its case", quote(other));
+                report.problem(&entry.place, quote(entry.key), expected);
+            }
+            None => drop(lower.insert(entry.key.to_lowercase(), entry.key)),
         }
         drafts.push(project::read(report, disk, users, &entry, name));
     }
-    if drafts.is_empty() {
-        report.warning(&object.place(), "no project", "at least one: there is nothing to do");
+    if drafts.is_empty() && included.iter().all(|(_, root)| root.is_some()) {
+        report.warning(&place, "no project", "at least one: there is nothing to do");
     }
     drafts
 }

@@ -1,34 +1,36 @@
 //! `projects.json`: from its text to a [`Configuration`], with every problem at once.
 //!
 //! ```text
-//! span (JSON with places) -> read (typed readers) -> file, project (what each field may be)
+//! include (which files) -> span (JSON with places) -> read (typed readers) -> file, project (what each field may be)
 //!                                                 -> paths (what the disk says), shared (what two projects may not share)
 //! model -> schema (the JSON Schema; a test holds it against the readers) -> reference (the same for people)
 //! ```
 //!
-//! Everything but [`read`] and [`on_disk`] is pure: what the disk holds comes in as a function.
+//! Everything but [`read`], [`Sources::read`] and [`on_disk`] is pure: what the disk holds comes in as a function.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::domain::project::Configuration;
 
 mod file;
+mod include;
 pub mod model;
 mod paths;
 mod project;
 mod read;
 pub mod reference;
+mod reload;
 mod report;
 pub mod schema;
 mod shared;
 mod span;
 mod values;
 
+pub use include::{Content, Places, Sources};
 pub use report::Problem;
-use report::{Place, Report};
+use report::{Place, Report, Written};
 
 /// What a path is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Checked {
     pub problems: Vec<Problem>,
     /// What is doubtful but legal, in the order of the file.
     pub warnings: Vec<Problem>,
+    /// Whether a file breaks off, as one does that is being written.
+    pub unfinished: bool,
 }
 
 /// A configuration file that could not be read at all.
@@ -75,50 +79,83 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Checks a text, asking `disk` what its paths are.
+/// Checks a configuration in one text, asking `disk` what its paths are.
 pub fn check(text: &str, disk: &dyn Fn(&Path) -> OnDisk) -> Checked {
-    // Editors on Windows put a byte order mark in front; it stands in no column.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut report = Report::default();
-    let configuration = match span::parse(text) {
-        Ok(root) => file::configuration(&mut report, disk, &root),
-        Err(wrong) => {
-            report.problem(&Place { at: wrong.at, path: String::new() }, wrong.found, wrong.expected);
-            None
-        }
-    };
-    let (problems, warnings) = report.finish(text);
-    Checked { configuration: configuration.filter(|_| problems.is_empty()), problems, warnings }
+    check_sources(&Sources::alone(text), disk)
 }
 
-/// Reads and checks a file. Blocks on the disk: call it where that is allowed.
+/// Reads and checks a file and those that it includes. Blocks on the disk: call it where that is allowed.
 ///
 /// # Errors
 /// A file that cannot be read.
 pub fn read(path: &Path) -> Result<Checked, Unreadable> {
-    let unreadable = |why| Unreadable { path: path.to_owned(), why };
-    let mut bytes = Vec::new();
-    // One byte more than is allowed suffices to refuse it.
-    let most = u64::try_from(span::SIZE_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(unreadable)?;
-    if bytes.len() > span::SIZE_MAX {
-        return Ok(refused("", 0, "more than 1 MiB", "a smaller file"));
-    }
-    Ok(match std::str::from_utf8(&bytes) {
-        Ok(text) => check(text, &on_disk),
-        Err(wrong) => {
-            let (good, _) = bytes.split_at(wrong.valid_up_to());
-            refused(&String::from_utf8_lossy(good), good.len(), "a byte that is not UTF-8", "a file in UTF-8")
-        }
-    })
+    Sources::read(path).map(|sources| check_sources(&sources, &on_disk))
 }
 
-/// The whole file refused for what stands at one place.
-fn refused(text: &str, at: usize, found: &str, expected: &str) -> Checked {
+/// Checks a configuration, asking `disk` what its paths are.
+pub fn check_sources(sources: &Sources, disk: &dyn Fn(&Path) -> OnDisk) -> Checked {
     let mut report = Report::default();
-    report.problem(&Place { at, path: String::new() }, found, expected);
-    let (problems, warnings) = report.finish(text);
-    Checked { configuration: None, problems, warnings }
+    let files = std::iter::once((None, Ok(&sources.main)));
+    let files = files.chain(sources.included.iter().map(|(name, content)| (Some(name.as_str()), content.as_ref())));
+    let (mut texts, mut roots, mut base, mut unfinished) = (Vec::new(), Vec::new(), 0, false);
+    for (file, content) in files {
+        let (text, root) = match content {
+            Ok(bytes) => document(&mut report, bytes, base, &mut unfinished),
+            Err(why) => {
+                report.problem(&Place { at: base, path: String::new() }, format!("a file that cannot be read ({why})"), "a readable file");
+                ("", None)
+            }
+        };
+        texts.push(Written { file, base, text });
+        roots.push(root);
+        // A place at the end of a text is not one at the beginning of the next.
+        base += text.len() + 1;
+    }
+    let (main, included) = (roots.first().and_then(Option::as_ref), roots.get(1..).unwrap_or_default());
+    let names = sources.included.keys().map(String::as_str);
+    let included: Vec<_> = names.zip(included.iter().map(Option::as_ref)).collect();
+    let configuration = main.and_then(|root| file::configuration(&mut report, disk, root, &included));
+    let (problems, warnings) = report.finish(&texts);
+    Checked { configuration: configuration.filter(|_| problems.is_empty()), problems, warnings, unfinished }
+}
+
+/// What a file says, as far as it is text, and as JSON, where it is. Notes where it breaks off.
+fn document<'b>(report: &mut Report, bytes: &'b [u8], base: usize, unfinished: &mut bool) -> (&'b str, Option<span::Node>) {
+    let mut refuse =
+        |at: usize, found: &str, expected: &str| report.problem(&Place { at: base + at, path: String::new() }, found, expected);
+    if bytes.len() > span::SIZE_MAX {
+        refuse(0, "more than 1 MiB", "a smaller file");
+        return ("", None);
+    }
+    let text = match text(bytes) {
+        Ok(text) => text,
+        Err((good, breaks_off)) => {
+            *unfinished |= breaks_off;
+            refuse(good.len(), "a byte that is not UTF-8", "a file in UTF-8");
+            return (good, None);
+        }
+    };
+    match span::parse(text, base) {
+        Ok(root) => (text, Some(root)),
+        Err(wrong) => {
+            *unfinished |= wrong.at - base == text.len();
+            refuse(wrong.at - base, &wrong.found, wrong.expected);
+            (text, None)
+        }
+    }
+}
+
+/// Bytes as text; else what comes before the first byte that is none, and whether they break off there.
+fn text(bytes: &[u8]) -> Result<&str, (&str, bool)> {
+    // Editors on Windows put a byte order mark in front; it stands in no column.
+    let without_mark = |text| str::strip_prefix(text, '\u{feff}').unwrap_or(text);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(without_mark(text)),
+        Err(wrong) => {
+            let good = bytes.get(..wrong.valid_up_to()).and_then(|good| std::str::from_utf8(good).ok());
+            Err((without_mark(good.unwrap_or_default()), wrong.error_len().is_none()))
+        }
+    }
 }
 
 /// What a path is on this machine.
@@ -129,6 +166,11 @@ pub fn on_disk(path: &Path) -> OnDisk {
         Err(why) if matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => OnDisk::Missing,
         Err(why) => OnDisk::Unclear(why.to_string()),
     }
+}
+
+/// For a configuration that was good once: nothing is looked at.
+pub fn unseen(_: &Path) -> OnDisk {
+    OnDisk::Unclear("not looked at".to_owned())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::access::Role;
 use crate::domain::project::Strategy;
+use crate::domain::reload::Watching;
 
 /// The configuration of dockmaster: who may act, and on which projects.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -28,9 +29,37 @@ pub struct File {
     #[serde(default = "one_minute")]
     #[schemars(extend("examples" = ["2m"]))]
     pub confirm_timeout: DurationText,
+    /// Files with projects of their own, as seen from this file's directory: names, and patterns for the names of files in one
+    /// directory. Each is an object with `projects`. A change in any of them reloads all as one.
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 20, "uniqueItems" = true, "examples" = [["projects.d/*.json"]]))]
+    pub include: Vec<String>,
+    /// How a change of the configuration itself is noticed.
+    #[serde(default)]
+    #[schemars(with = "Reload", extend("examples" = [{ "watch": "poll", "poll": "2s" }]))]
+    pub reload: Option<Reload>,
     /// The projects by name, the one that people type in the chat. Names that differ only by case are refused, and so is `all`.
-    #[schemars(extend("maxProperties" = 200))]
+    #[schemars(extend("maxProperties" = 1_000))]
     pub projects: BTreeMap<ProjectKey, Project>,
+}
+
+/// How a change of the configuration itself is noticed.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reload {
+    /// By what the file system reports (`events`), by looking every so often (`poll`), or only when somebody asks (`off`).
+    /// `auto` looks in containers, where events of mounted directories may not arrive, and takes events elsewhere.
+    #[serde(default = "automatic")]
+    #[schemars(extend("examples" = ["poll"]))]
+    pub watch: Watching,
+    /// How often it is looked, from 100ms to 1m.
+    #[serde(default = "one_second")]
+    #[schemars(extend("examples" = ["2s"]))]
+    pub poll: DurationText,
+    /// For how long nothing may have changed before a change is read, at most 10s: what is written in several steps is read once.
+    #[serde(default = "moment")]
+    #[schemars(extend("examples" = ["500ms"]))]
+    pub debounce: DurationText,
 }
 
 /// Who may act, and where.
@@ -226,6 +255,18 @@ pub struct ComposeName(#[schemars(regex(pattern = r"^[a-z0-9][a-z0-9_-]{0,127}$"
 
 fn one_minute() -> DurationText {
     DurationText("60s".to_owned())
+}
+
+fn automatic() -> Watching {
+    Watching::Auto
+}
+
+fn one_second() -> DurationText {
+    DurationText("1s".to_owned())
+}
+
+fn moment() -> DurationText {
+    DurationText("300ms".to_owned())
 }
 
 fn two_minutes() -> DurationText {

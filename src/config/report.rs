@@ -9,9 +9,12 @@ pub(super) const TOLD_MAX: usize = 200;
 /// The longest quotation, in characters.
 const QUOTE_MAX: usize = 200;
 
-/// Something in `projects.json` that is wrong, or doubtful.
+/// Something in a configuration that is wrong, or doubtful.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
+    /// The included file that it stands in; none for the file itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The JSON path, such as `projects.shop.primary`; empty where the whole file is meant.
     pub path: String,
     /// The line, from 1.
@@ -26,7 +29,10 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, line, column, found, expected } = self;
+        let Self { file, path, line, column, found, expected } = self;
+        if let Some(file) = file {
+            write!(f, "{file}:")?;
+        }
         let gap = if path.is_empty() { "" } else { " " };
         write!(f, "{line}:{column}{gap}{path}: found {found}, expected {expected}")
     }
@@ -35,7 +41,7 @@ impl fmt::Display for Problem {
 /// Where something stands: a byte and a JSON path.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
-    /// Offset of the byte.
+    /// Offset of the byte among all texts.
     pub(super) at: usize,
     /// The JSON path.
     pub(super) path: String,
@@ -66,47 +72,61 @@ impl Report {
         self.warnings.push(Draft { place: place.clone(), found: found.into(), expected: expected.into() });
     }
 
-    /// Problems and warnings, each in the order of the file.
-    pub(super) fn finish(self, text: &str) -> (Vec<Problem>, Vec<Problem>) {
-        let lines = Lines::new(text);
-        (lines.place(self.problems, "problems"), lines.place(self.warnings, "warnings"))
+    /// Problems and warnings, each in the order of the texts.
+    pub(super) fn finish(self, texts: &[Written<'_>]) -> (Vec<Problem>, Vec<Problem>) {
+        let lines: Vec<Lines<'_>> = texts.iter().map(Lines::new).collect();
+        (place(&lines, self.problems, "problems"), place(&lines, self.warnings, "warnings"))
     }
+}
+
+/// One of the texts that a configuration is made of.
+pub(super) struct Written<'t> {
+    /// The included file's name; none for the file itself.
+    pub(super) file: Option<&'t str>,
+    /// Offset of its first byte among all texts.
+    pub(super) base: usize,
+    /// What it says.
+    pub(super) text: &'t str,
 }
 
 /// Finds lines and columns.
 struct Lines<'t> {
-    text: &'t str,
+    written: &'t Written<'t>,
     starts: Vec<usize>,
 }
 
 impl<'t> Lines<'t> {
-    fn new(text: &'t str) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, starts }
+    fn new(written: &'t Written<'t>) -> Self {
+        let starts = std::iter::once(0).chain(written.text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { written, starts }
     }
 
     fn position(&self, at: usize) -> (usize, usize) {
+        let at = at.saturating_sub(self.written.base);
         let line = self.starts.partition_point(|start| *start <= at);
         let start = line.checked_sub(1).and_then(|i| self.starts.get(i)).copied().unwrap_or_default();
-        let before = self.text.get(start..at).map_or(0, |t| t.chars().count());
+        let before = self.written.text.get(start..at).map_or(0, |t| t.chars().count());
         (line, before + 1)
     }
+}
 
-    /// A file of a megabyte can hold a hundred thousand problems: the first ones say enough.
-    fn place(&self, mut drafts: Vec<Draft>, noun: &str) -> Vec<Problem> {
-        drafts.sort_by_key(|d| d.place.at);
-        let more = drafts.len().saturating_sub(TOLD_MAX);
-        if let Some(next) = drafts.get_mut(TOLD_MAX) {
-            next.place.path.clear();
-            next.found = format!("{more} more {noun} from here on");
-            next.expected = "the ones above to be mended first".to_owned();
-        }
-        let placed = drafts.into_iter().take(TOLD_MAX + 1).map(|Draft { place, found, expected }| {
-            let (line, column) = self.position(place.at);
-            Problem { path: place.path, line, column, found, expected }
-        });
-        placed.collect()
+/// A file of a megabyte can hold a hundred thousand problems: the first ones say enough.
+fn place(texts: &[Lines<'_>], mut drafts: Vec<Draft>, noun: &str) -> Vec<Problem> {
+    drafts.sort_by_key(|d| d.place.at);
+    let more = drafts.len().saturating_sub(TOLD_MAX);
+    if let Some(next) = drafts.get_mut(TOLD_MAX) {
+        next.place.path.clear();
+        next.found = format!("{more} more {noun} from here on");
+        next.expected = "the ones above to be mended first".to_owned();
     }
+    let placed = drafts.into_iter().take(TOLD_MAX + 1).map(|Draft { place, found, expected }| {
+        let after = texts.partition_point(|text| text.written.base <= place.at);
+        let text = after.checked_sub(1).and_then(|i| texts.get(i));
+        let (line, column) = text.map_or((1, 1), |text| text.position(place.at));
+        let file = text.and_then(|text| text.written.file).map(str::to_owned);
+        Problem { file, path: place.path, line, column, found, expected }
+    });
+    placed.collect()
 }
 
 /// A text as a quotation: what a terminal or a chat would not show is escaped, and its length is bounded.

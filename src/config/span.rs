@@ -14,7 +14,7 @@ pub(super) const DEPTH_MAX: usize = 64;
 /// A value and the byte at which it starts.
 #[derive(Debug, PartialEq)]
 pub(super) struct Node {
-    /// Offset of its first byte.
+    /// Offset of its first byte among all texts.
     pub(super) at: usize,
     /// What it is.
     pub(super) value: Value,
@@ -40,7 +40,7 @@ pub(super) enum Value {
 /// A member of an object.
 #[derive(Debug, PartialEq)]
 pub(super) struct Member {
-    /// Offset of the key's first byte.
+    /// Offset of the key's first byte among all texts.
     pub(super) at: usize,
     /// The key, its escapes resolved.
     pub(super) key: String,
@@ -51,7 +51,7 @@ pub(super) struct Member {
 /// Where a text stops being JSON.
 #[derive(Debug, PartialEq)]
 pub(super) struct Syntax {
-    /// Offset of the first byte that does not fit.
+    /// Offset of the first byte that does not fit, among all texts.
     pub(super) at: usize,
     /// What stands there.
     pub(super) found: String,
@@ -59,12 +59,12 @@ pub(super) struct Syntax {
     pub(super) expected: &'static str,
 }
 
-/// Reads a text.
-pub(super) fn parse(text: &str) -> Result<Node, Syntax> {
+/// Reads a text whose first byte counts as the `base`th: several texts are told apart by where they begin.
+pub(super) fn parse(text: &str, base: usize) -> Result<Node, Syntax> {
     if text.len() > SIZE_MAX {
-        return Err(Syntax { at: 0, found: format!("{} bytes", text.len()), expected: "at most 1 MiB" });
+        return Err(Syntax { at: base, found: format!("{} bytes", text.len()), expected: "at most 1 MiB" });
     }
-    let mut parser = Parser { text, at: 0 };
+    let mut parser = Parser { text, at: 0, base };
     let node = parser.value(0, "a value")?;
     parser.space();
     if parser.at < text.len() { Err(parser.wrong("the end of the file")) } else { Ok(node) }
@@ -73,6 +73,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Syntax> {
 struct Parser<'t> {
     text: &'t str,
     at: usize,
+    base: usize,
 }
 
 impl Parser<'_> {
@@ -103,7 +104,7 @@ impl Parser<'_> {
             Some(c) if word.is_empty() => quote(c.encode_utf8(&mut [0; 4])),
             Some(_) => quote(&word),
         };
-        Syntax { at: self.at, found, expected }
+        Syntax { at: self.base + self.at, found, expected }
     }
 
     fn value(&mut self, depth: usize, expected: &'static str) -> Result<Node, Syntax> {
@@ -111,7 +112,7 @@ impl Parser<'_> {
         let at = self.at;
         let value = match self.peek() {
             Some(b'{' | b'[') if depth == DEPTH_MAX => {
-                return Err(Syntax { at, found: "deeper nesting".to_owned(), expected: "at most 64 levels" });
+                return Err(Syntax { at: self.base + at, found: "deeper nesting".to_owned(), expected: "at most 64 levels" });
             }
             Some(b'{') => self.object(depth)?,
             Some(b'[') => self.list(depth)?,
@@ -119,7 +120,7 @@ impl Parser<'_> {
             Some(b'-' | b'0'..=b'9') => self.number()?,
             _ => self.word(expected)?,
         };
-        Ok(Node { at, value })
+        Ok(Node { at: self.base + at, value })
     }
 
     fn word(&mut self, expected: &'static str) -> Result<Value, Syntax> {
@@ -173,7 +174,7 @@ impl Parser<'_> {
             if !self.eat(b':') {
                 return Err(self.wrong("“:” after the key"));
             }
-            members.push(Member { at, key, node: self.value(depth + 1, "a value")? });
+            members.push(Member { at: self.base + at, key, node: self.value(depth + 1, "a value")? });
             self.space();
             if self.eat(b'}') {
                 return Ok(Value::Object(members));
@@ -263,7 +264,11 @@ impl Parser<'_> {
         } else {
             first
         };
-        let half = || Syntax { at: start, found: "half of a surrogate pair".to_owned(), expected: "both halves or the character itself" };
+        let half = || Syntax {
+            at: self.base + start,
+            found: "half of a surrogate pair".to_owned(),
+            expected: "both halves or the character itself",
+        };
         char::from_u32(code).ok_or_else(half)
     }
 

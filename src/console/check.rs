@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::config::{self, Checked, Problem};
-use crate::domain::text;
+use crate::config::{self, Checked, Problem, Sources};
+use crate::domain::impact::Impact;
+use crate::domain::{text, words};
 
 /// The configuration is valid.
 const VALID: u8 = 0;
@@ -21,35 +22,49 @@ struct Answer<'a> {
     problems: &'a [Problem],
     warnings: &'a [Problem],
     #[serde(skip_serializing_if = "Option::is_none")]
+    impact: Option<&'a Impact>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
-/// Checks a file and writes what is wrong with it, for people or as JSON. Answers with the exit code.
+/// Checks a file and writes what is wrong with it, and with `against` what would change from that one, for people or as JSON. Answers with the exit code.
 ///
 /// # Errors
 /// What the writer answers.
-pub fn check(path: &Path, json: bool, out: &mut impl Write) -> io::Result<u8> {
-    let (code, answer) = match config::read(path) {
-        Ok(checked) => {
-            let code = if checked.problems.is_empty() { VALID } else { PROBLEMS };
-            if !json {
-                people(path, &checked, out)?;
-                return Ok(code);
-            }
-            (code, as_json(&checked.problems, &checked.warnings, None))
-        }
-        Err(why) => {
-            let sentence = format!("{why}; name the configuration with --config or DOCKMASTER_CONFIG.");
-            (UNREADABLE, if json { as_json(&[], &[], Some(sentence)) } else { Ok(sentence) })
-        }
+pub fn check(path: &Path, against: Option<&Path>, json: bool, out: &mut impl Write) -> io::Result<u8> {
+    let unreadable = |why: config::Unreadable, out: &mut dyn Write| {
+        let sentence = format!("{why}; name the configuration with --config or DOCKMASTER_CONFIG.");
+        writeln!(out, "{}", if json { as_json(&[], &[], None, Some(sentence))? } else { sentence })?;
+        Ok(UNREADABLE)
     };
-    writeln!(out, "{}", answer?)?;
+    let checked = match config::read(path) {
+        Ok(checked) => checked,
+        Err(why) => return unreadable(why, out),
+    };
+    let code = if checked.problems.is_empty() { VALID } else { PROBLEMS };
+    let old = match against.map(Sources::read).transpose() {
+        Ok(old) => old,
+        Err(why) => return unreadable(why, out),
+    };
+    // What the old one names may be gone by now.
+    let old = old.and_then(|sources| config::check_sources(&sources, &config::unseen).configuration);
+    let impact = old.as_ref().zip(checked.configuration.as_ref()).map(|(old, new)| Impact::between(old, new));
+    if json {
+        writeln!(out, "{}", as_json(&checked.problems, &checked.warnings, impact.as_ref(), None)?)?;
+        return Ok(code);
+    }
+    people(path, &checked, out)?;
+    match (&impact, against) {
+        (Some(impact), _) => write!(out, "\n{}", words::impact(impact).to_plain())?,
+        (None, Some(old)) if code == VALID => writeln!(out, "{} has problems of its own: there is nothing to compare with", old.display())?,
+        _ => {}
+    }
     Ok(code)
 }
 
-fn as_json(problems: &[Problem], warnings: &[Problem], error: Option<String>) -> io::Result<String> {
+fn as_json(problems: &[Problem], warnings: &[Problem], impact: Option<&Impact>, error: Option<String>) -> io::Result<String> {
     let valid = problems.is_empty() && error.is_none();
-    Ok(serde_json::to_string_pretty(&Answer { valid, problems, warnings, error })?)
+    Ok(serde_json::to_string_pretty(&Answer { valid, problems, warnings, impact, error })?)
 }
 
 fn people(path: &Path, checked: &Checked, out: &mut impl Write) -> io::Result<()> {
@@ -86,7 +101,7 @@ mod tests {
             std::fs::write(&path, text.replace("DIR", root)).unwrap();
         }
         let mut out = Vec::new();
-        assert_eq!(check(&path, json, &mut out).unwrap(), code);
+        assert_eq!(check(&path, None, json, &mut out).unwrap(), code);
         expected.assert_eq(&String::from_utf8(out).unwrap().replace(root, "DIR"));
     }
 

@@ -2,6 +2,7 @@
 
 pub mod check;
 mod client;
+mod configuration;
 mod names;
 mod operate;
 mod screen;
@@ -18,6 +19,8 @@ use crate::domain::redact::clean_line;
 
 /// What commands of the chat begin with, and those that a terminal has, too.
 const CHAT: &str = "/docker_";
+const CONFIG: &str = "/config ";
+const CONFIG_COMMANDS: [&str; 5] = ["status", "history", "diff", "snapshot", "reload"];
 const COMMANDS: [&str; 10] = ["status", "logs", "restart", "start", "stop", "deploy", "rollback", "releases", "history", "cancel"];
 
 /// How a command ended, for scripts.
@@ -107,16 +110,22 @@ pub fn harmless(text: &str) -> String {
 
 /// Texts name commands as the chat has them; here they have other names.
 fn for_terminal(text: &str) -> String {
+    let text = renamed(text, CHAT, "dockmaster ", &COMMANDS);
+    renamed(&text, CONFIG, "dockmaster config ", &CONFIG_COMMANDS)
+}
+
+/// Puts `to` in the place of `from` where one of the words follows.
+fn renamed(text: &str, from: &str, to: &str, words: &[&str]) -> String {
     let mut shown = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find(CHAT) {
-        let (before, command) = (&rest[..at], &rest[at + CHAT.len()..]);
+    while let Some(at) = rest.find(from) {
+        let (before, command) = (&rest[..at], &rest[at + from.len()..]);
         let word: String = command.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == '.').collect();
         // Not in the middle of a path, nor of what only begins like one.
         let alone = before.chars().next_back().is_none_or(|c| c.is_whitespace() || "(“\"'".contains(c));
-        let known = COMMANDS.contains(&word.trim_end_matches('.'));
+        let known = words.contains(&word.trim_end_matches('.'));
         shown.push_str(before);
-        shown.push_str(if alone && known { "dockmaster " } else { CHAT });
+        shown.push_str(if alone && known { to } else { from });
         rest = command;
     }
     shown + rest
@@ -130,6 +139,7 @@ mod tests {
     fn commands_are_called_as_they_are_typed_here() {
         let said = "See /docker_releases shop. Then /docker_rollback shop 2 (/docker_status).";
         assert_eq!(for_terminal(said), "See dockmaster releases shop. Then dockmaster rollback shop 2 (dockmaster status).");
+        assert_eq!(for_terminal("/config diff N shows it; /config nothing"), "dockmaster config diff N shows it; /config nothing");
         for path in ["etc/docker_run.sh", "/docker_status.txt", "/docker_nothing", "a/docker_logs"] {
             assert_eq!(for_terminal(path), path);
         }

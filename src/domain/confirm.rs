@@ -35,6 +35,8 @@ pub enum Settled {
     Replaced,
     /// Its time was over.
     Expired,
+    /// The configuration was changed.
+    Withdrawn,
 }
 
 /// What an answer came to.
@@ -137,10 +139,12 @@ impl Confirmations {
         if self.pending.iter().any(|((c, _), p)| *c == chat && p.nonce == nonce) {
             return WhyNot::NotYours;
         }
-        match self.settled.iter().rev().find(|(n, _)| n == nonce) {
-            Some((_, how)) => WhyNot::Settled(*how),
-            None => WhyNot::Unknown,
-        }
+        self.settled(nonce).map_or(WhyNot::Unknown, WhyNot::Settled)
+    }
+
+    /// What became of one that waits no longer, as long as that is remembered.
+    pub fn settled(&self, nonce: &str) -> Option<Settled> {
+        self.settled.iter().rev().find(|(n, _)| n == nonce).map(|(_, how)| *how)
     }
 
     /// Takes a typed word. `reply_to` is the message that it replies to: where it is given it must be the one that
@@ -164,6 +168,15 @@ impl Confirmations {
             }
         }
         ended
+    }
+
+    /// Takes out everything that may no longer be confirmed, with the chat it waits in.
+    pub fn withdraw(&mut self, falls: impl Fn(&Pending) -> bool) -> Vec<(ChatId, Pending)> {
+        let fallen: Vec<_> = self.pending.iter().filter(|(_, pending)| falls(pending)).map(|(key, _)| *key).collect();
+        let taken = fallen.into_iter().filter_map(|key| Some((key.0, self.pending.remove(&key)?)));
+        let taken: Vec<_> = taken.collect();
+        taken.iter().for_each(|(_, pending)| self.settle(pending.nonce.clone(), Settled::Withdrawn));
+        taken
     }
 
     fn take(&mut self, chat: ChatId, user: UserId, yes: bool, now: Millis) -> Answer {
@@ -232,5 +245,16 @@ mod tests {
         assert_eq!(all.expire(60_000).len(), 1);
         assert!(all.expire(60_000).is_empty());
         assert_eq!(all.press(1, 1, "forged", true, 0), Answer::Unknown);
+    }
+
+    #[test]
+    fn what_may_no_longer_be_confirmed_falls() {
+        let mut all = Confirmations::default();
+        all.ask(1, 1, pending("a", 10));
+        all.ask(2, 2, pending("b", 11));
+        let fallen = all.withdraw(|p| p.nonce == "a");
+        assert_eq!(fallen.iter().map(|(chat, p)| (*chat, p.nonce.as_str())).collect::<Vec<_>>(), [(1, "a")]);
+        assert_eq!(all.press(1, 1, "a", true, 0), Answer::Settled(Settled::Withdrawn));
+        assert!(matches!(all.press(2, 2, "b", true, 0), Answer::Confirmed(_)));
     }
 }

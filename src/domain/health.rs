@@ -12,6 +12,8 @@ pub enum Part {
     Telegram,
     /// The Docker engine, which is asked whether it is there.
     Engine,
+    /// Watching the configuration.
+    Configuration,
 }
 
 impl Part {
@@ -21,6 +23,8 @@ impl Part {
             // A poll takes up to 40 s.
             Self::Telegram => 120_000,
             Self::Engine => 45_000,
+            // It is looked once a minute at least.
+            Self::Configuration => 180_000,
         }
     }
 
@@ -29,6 +33,7 @@ impl Part {
         match self {
             Self::Telegram => "Telegram",
             Self::Engine => "the Docker engine",
+            Self::Configuration => "the watcher of the configuration",
         }
     }
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::access::ChatId;
+use super::reload::{Applied, Rejected};
+use super::snapshot::Cause;
 
 /// Where an answer belongs: the chat, and the message that asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,21 @@ pub enum Notice {
     Outcome {
         /// Its number, as history counts.
         operation: i64,
+    },
+    /// Another configuration is in force.
+    Reloaded {
+        /// Why.
+        #[serde(flatten)]
+        cause: Cause,
+        /// What came of it.
+        applied: Box<Applied>,
+    },
+    /// The configuration's files have problems, and are not in force.
+    Rejected {
+        /// Which.
+        rejected: Rejected,
+        /// Whether dockmaster has just started.
+        starting: bool,
     },
     /// dockmaster ended while it answered a message.
     Unanswered {

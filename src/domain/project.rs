@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::access::{ChatId, Role, UserId};
+use super::reload::ReloadPolicy;
 
 /// The longest project name: it must fit a button's callback data (64 bytes) with room for a verb.
 pub const PROJECT_NAME_MAX: usize = 40;
@@ -243,6 +244,8 @@ pub struct Configuration {
     pub chats: BTreeSet<ChatId>,
     /// How long a confirmation waits.
     pub confirm_timeout: Duration,
+    /// How the configuration itself is watched.
+    pub reload: ReloadPolicy,
     /// The projects by name.
     pub projects: BTreeMap<ProjectName, Project>,
 }

@@ -97,6 +97,20 @@ pub(super) const STEPS: &[&str] = &[
      INSERT INTO instance VALUES (lower(hex(randomblob(4))));
 
      CREATE INDEX moves_by_project ON moves (project, settled);",
+    // 3: versions of the configuration, and which of them is in force.
+    "CREATE TABLE snapshots (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        cause TEXT NOT NULL,
+        impact TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        files TEXT NOT NULL
+     ) STRICT;
+     -- One row at most.
+     CREATE TABLE in_force (
+        snapshot INTEGER NOT NULL,
+        pinned_over TEXT
+     ) STRICT;",
 ];
 
 /// Brings a database up to the format that is known here.

@@ -12,6 +12,7 @@ pub mod operations;
 mod prune;
 pub mod relay;
 pub mod releases;
+pub mod snapshots;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::impact::Impact;
 use crate::domain::project::{ProjectName, ServiceName, Strategy};
+use crate::domain::reload::Reloaded;
 use crate::domain::request::{Kind, Request, Target};
+use crate::domain::snapshot::{Cause, SnapshotLine};
 use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogLine, LogQuery};
 
 /// The projects that there are.
@@ -132,4 +135,48 @@ impl Ask {
 pub struct Begun {
     /// Its number.
     pub id: i64,
+}
+
+/// The kept versions of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Newest first.
+    pub versions: Vec<SnapshotLine>,
+    /// The one in force.
+    pub in_force: Option<i64>,
+}
+
+/// What is different in the configuration in force from a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// What that means.
+    pub impact: Impact,
+    /// The lines, as `diff -u` shows them.
+    pub lines: Vec<String>,
+}
+
+/// Asks for the configuration in force to be kept as a version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keep {
+    /// What for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A version that was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its number.
+    pub id: i64,
+}
+
+/// What came of a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// Who asked.
+    pub cause: Cause,
+    /// What came of it.
+    #[serde(flatten)]
+    pub reloaded: Reloaded,
 }

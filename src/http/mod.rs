@@ -1,5 +1,6 @@
 //! The JSON API. The terminal uses it through the control socket ([`socket`]), and whoever may open that is admin.
 
+mod configuration;
 pub mod dto;
 mod operations;
 pub mod problem;
@@ -23,6 +24,11 @@ const BODY_MAX: usize = 64 * 1024;
 pub fn router(desk: Arc<Desk>, actor: Actor) -> Router {
     Router::new()
         .route("/health", get(reads::health))
+        .route("/health/hot-reload", get(configuration::standing))
+        .route("/config/snapshots", get(configuration::versions))
+        .route("/config/snapshots/create", post(configuration::keep))
+        .route("/config/snapshots/{id}/difference", get(configuration::difference))
+        .route("/config/reload", post(configuration::reload))
         .route("/projects", get(reads::projects))
         .route("/projects/{project}/status", get(reads::status))
         .route("/projects/{project}/logs", get(reads::logs))

@@ -102,7 +102,7 @@ impl Problem {
         let detail = refusal.words(now).to_plain();
         let code = match &refusal {
             Refusal::Denied(_) => Code::Denied,
-            Refusal::NoProject(_) | Refusal::NoOperation(_) => Code::Missing,
+            Refusal::NoProject(_) | Refusal::NoOperation(_) | Refusal::NoVersion(_) => Code::Missing,
             Refusal::Busy(..) => Code::Busy,
             Refusal::Changed(_) => Code::Changed,
             Refusal::Stopping => Code::Stopping,

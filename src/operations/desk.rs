@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::deploy::{self, Coming};
 use super::insight::Insights;
+use super::keeper::Keeper;
 use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
 use super::registry::Hold;
 use super::relay;
@@ -49,6 +50,8 @@ pub enum Refusal {
     Stopping,
     /// There is no such operation.
     NoOperation(i64),
+    /// There is no such version of the configuration.
+    NoVersion(i64),
     /// It failed before anything was done.
     Failed(Failure),
 }
@@ -63,6 +66,7 @@ impl Refusal {
             Self::Changed(plan) => words::plan(plan),
             Self::Stopping => words::stopping(),
             Self::NoOperation(id) => words::no_operation(*id),
+            Self::NoVersion(id) => words::no_version(*id),
             Self::Failed(failure) => words::failure(failure),
         }
     }
@@ -94,6 +98,8 @@ pub struct Desk {
     running: TaskTracker,
     /// Cancelled when nothing new is taken any more.
     closing: CancellationToken,
+    /// Whoever keeps the configuration; none where it is only looked at.
+    keeper: Option<Keeper>,
 }
 
 impl Desk {
@@ -101,7 +107,19 @@ impl Desk {
     pub fn new(configuration: watch::Receiver<Arc<Configuration>>, tools: Tools) -> Self {
         let (insights, views) = (Insights::new(), Arc::default());
         let closing = tools.stopping.child_token();
-        Self { configuration, tools, insights, views, running: TaskTracker::new(), closing }
+        Self { configuration, tools, insights, views, running: TaskTracker::new(), closing, keeper: None }
+    }
+
+    /// With somebody who keeps the configuration.
+    #[must_use]
+    pub fn with_keeper(mut self, keeper: Keeper) -> Self {
+        self.keeper = Some(keeper);
+        self
+    }
+
+    /// Whoever keeps the configuration; none where it is only looked at.
+    pub fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_ref()
     }
 
     /// The configuration in force.

@@ -1,8 +1,10 @@
 //! Everything that a front end can ask for, behind one desk.
 
+mod configuration;
 mod deploy;
 mod desk;
 mod insight;
+pub mod keeper;
 mod lifecycle;
 pub mod logs;
 mod probe;
@@ -21,6 +23,7 @@ mod undo;
 mod verify;
 mod vitals;
 
+pub use configuration::VersionDiff;
 pub use desk::{Desk, Refusal, Running};
 pub use recovery::{Successor, recover};
 pub use registry::Registry;

@@ -17,6 +17,11 @@ impl Vitals {
         self.0.insert(part, now);
     }
 
+    /// A part is no longer waited for.
+    pub fn forget(&self, part: Part) {
+        self.0.remove(&part);
+    }
+
     /// How dockmaster is.
     pub fn health(&self, now: Millis) -> Health {
         health(self.0.iter().map(|beat| Beat { part: *beat.key(), at: *beat.value() }), now)

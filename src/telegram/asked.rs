@@ -1,11 +1,13 @@
 //! What waits for a yes, with what each of them showed.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::domain::Millis;
-use crate::domain::access::{ChatId, UserId};
-use crate::domain::confirm::{Answer, Confirmations, Pending, WhyNot};
+use crate::domain::access::{Actor, ChatId, UserId};
+use crate::domain::confirm::{Answer, Confirmations, Pending, Settled, WhyNot};
 use crate::domain::plan::Plan;
+use crate::domain::project::Configuration;
 
 /// How long a plan may take to arrive in its chat before its time begins.
 const ARRIVAL_MAX: Millis = 120_000;
@@ -20,6 +22,19 @@ pub(crate) struct Shown {
     pub(crate) valid: Millis,
     /// The topic of a forum.
     pub(crate) thread: Option<i32>,
+    /// Who was asked.
+    pub(crate) actor: Actor,
+    /// The configuration that it was planned with.
+    pub(crate) config: Arc<Configuration>,
+}
+
+impl Shown {
+    /// Whether the project is still configured as it was when this was planned.
+    pub(crate) fn is_current(&self, config: &Configuration) -> bool {
+        let project = self.plan.request.project();
+        let now = config.projects.get(project);
+        now.is_some_and(|now| now.enabled && self.config.projects.get(project) == Some(now))
+    }
 }
 
 /// Everything that waits, and whose turn it is.
@@ -97,6 +112,23 @@ impl Asked {
     pub(crate) fn expire(&mut self, now: Millis) -> Vec<(ChatId, Pending, Shown)> {
         let over = self.confirmations.expire(now);
         over.into_iter().filter_map(|(chat, _, p)| self.with_shown(p).map(|(p, shown)| (chat, p, shown))).collect()
+    }
+
+    /// Whether the project of what waits under this nonce is still configured as it was when that was planned.
+    pub(crate) fn is_current(&self, nonce: &str, config: &Configuration) -> bool {
+        self.shown.get(nonce).is_none_or(|shown| shown.is_current(config))
+    }
+
+    /// Whether this one was withdrawn, since the configuration was changed.
+    pub(crate) fn fell(&self, nonce: &str) -> bool {
+        self.confirmations.settled(nonce) == Some(Settled::Withdrawn)
+    }
+
+    /// Takes out what may no longer be confirmed.
+    pub(crate) fn fall(&mut self, falls: impl Fn(&Pending, &Shown) -> bool) -> Vec<(ChatId, Pending, Shown)> {
+        let shown = &self.shown;
+        let fallen = self.confirmations.withdraw(|pending| shown.get(&pending.nonce).is_some_and(|shown| falls(pending, shown)));
+        fallen.into_iter().filter_map(|(chat, p)| self.with_shown(p).map(|(p, shown)| (chat, p, shown))).collect()
     }
 
     /// Whether this one was confirmed or called off, and was not merely overtaken.

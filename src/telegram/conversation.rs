@@ -42,6 +42,7 @@ impl Front {
             Command::Releases(project) => self.releases_of(place, &project).await,
             Command::Cancel(project) => self.cancel(place, &project).await,
             Command::Operate(request) => self.plan(place, request, turn).await,
+            Command::Config(command) => self.configure(place, command).await,
             Command::Whoami => self.say(place, words::whoami(place.user, place.chat)).await,
             Command::Help { first } => {
                 let config = self.desk.configuration();

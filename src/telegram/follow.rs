@@ -13,7 +13,8 @@ use super::front::{Front, Place, locked};
 use super::outbox::{Button, Keyboard};
 use super::reading::raw;
 use super::render::{self, MESSAGE_MAX};
-use crate::domain::access::{ChatId, UserId};
+use crate::domain::access::{Actor, ChatId, UserId};
+use crate::domain::project::ProjectName;
 use crate::domain::text::Text;
 use crate::domain::words::{self, FollowEnd, LogHeading};
 use crate::operations::logs::{LogLine, LogQuery};
@@ -34,6 +35,8 @@ struct Following {
     stop: CancellationToken,
     /// Whether a newer one of the same person takes its place.
     replaced: bool,
+    actor: Actor,
+    project: ProjectName,
 }
 
 /// The logs that are followed: one for each chat and person.
@@ -41,14 +44,20 @@ struct Following {
 pub(crate) struct Follows(Mutex<HashMap<(ChatId, UserId), Following>>);
 
 impl Follows {
-    fn begin(&self, chat: ChatId, user: UserId, id: &str) -> CancellationToken {
+    fn begin(&self, place: &Place, project: &ProjectName, id: &str) -> CancellationToken {
         let stop = CancellationToken::new();
-        let following = Following { id: id.to_owned(), stop: stop.clone(), replaced: false };
-        if let Some(mut old) = locked(&self.0).insert((chat, user), following) {
+        let (actor, project) = (place.actor.clone(), project.clone());
+        let following = Following { id: id.to_owned(), stop: stop.clone(), replaced: false, actor, project };
+        if let Some(mut old) = locked(&self.0).insert((place.chat, place.user), following) {
             old.replaced = true;
             old.stop.cancel();
         }
         stop
+    }
+
+    /// Ends those that somebody may no longer read.
+    pub(crate) fn retain(&self, may: impl Fn(&Actor, &ProjectName) -> bool) {
+        locked(&self.0).values().filter(|f| !may(&f.actor, &f.project)).for_each(|f| f.stop.cancel());
     }
 
     /// Whether it was still there under this id: otherwise a newer one has taken its place.
@@ -84,7 +93,7 @@ impl Front {
             Err(refusal) => return self.say(place, self.refusal(&refusal)).await,
         };
         let Ok(id) = random_name() else { return self.say(place, words::broke_down()).await };
-        let stop = self.follows.begin(place.chat, place.user, &id);
+        let stop = self.follows.begin(place, &query.project, &id);
         let buttons = vec![vec![Button { label: "Stop".to_owned(), data: data('f', &id) }]];
         let Ok(message) = self.send(place, draw(&query, &VecDeque::new(), None), buttons.clone()).await else {
             self.follows.end(place.chat, place.user, &id);

@@ -9,6 +9,7 @@ mod api;
 mod asked;
 mod clock;
 mod command;
+mod configuring;
 mod conversation;
 mod follow;
 mod front;

@@ -1,5 +1,6 @@
 //! Operations: the plan, the question, the answer, and what follows from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Shown;
@@ -11,6 +12,7 @@ use super::render;
 use crate::domain::confirm::{Answer, Pending, Settled, WhyNot};
 use crate::domain::notice::Origin;
 use crate::domain::plan::Plan;
+use crate::domain::project::Configuration;
 use crate::domain::request::Request;
 use crate::domain::text::Text;
 use crate::domain::words::{self, Late};
@@ -30,15 +32,16 @@ impl Front {
         if let Some((old, shown)) = replaced {
             self.close(place, &old, &words::replaced(&planned(&shown.plan)));
         }
+        let config = self.desk.configuration();
         match self.patiently(place, self.desk.plan(&place.actor, &request)).await {
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
             Ok(plan) if plan.is_empty() => self.say(place, words::nothing_to_do(&plan)).await,
-            Ok(plan) => self.ask(place, plan, turn, None).await,
+            Ok(plan) => self.ask(place, plan, config, turn, None).await,
         }
     }
 
     /// Asks for a yes; `before` is the plan that was confirmed, where it is no longer this one.
-    async fn ask(&self, place: &Place, plan: Plan, turn: u64, before: Option<&Plan>) {
+    async fn ask(&self, place: &Place, plan: Plan, config: Arc<Configuration>, turn: u64, before: Option<&Plan>) {
         let timeout = self.desk.configuration().confirm_timeout;
         let valid = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX / 4);
         let Ok(nonce) = random_name() else { return self.say(place, words::broke_down()).await };
@@ -53,15 +56,23 @@ impl Front {
         if words::leaves_paths_out(&plan) {
             buttons.push(vec![button("All files", 'a')]);
         }
-        let shown = Shown { plan, valid, thread: place.thread };
+        let shown = Shown { plan, valid, thread: place.thread, actor: place.actor.clone(), config };
+        let heading = planned(&shown.plan);
         // Kept before it is sent: whoever presses at once must find it.
         if !locked(&self.asked).ask(place.chat, place.user, turn, &nonce, shown, self.now()) {
             return self.say(place, words::superseded(&what)).await;
+        }
+        // Looked at after it is kept: a change from here on finds it there.
+        if !locked(&self.asked).is_current(&nonce, &self.desk.configuration()) {
+            locked(&self.asked).withdraw(place.chat, place.user, &nonce);
+            return self.say(place, words::withdrawn(&heading)).await;
         }
         match self.send(place, text, buttons).await {
             Ok(message) => {
                 if locked(&self.asked).placed(place.chat, place.user, &nonce, message, self.now()) {
                     self.expire_later(nonce, timeout);
+                } else if locked(&self.asked).fell(&nonce) {
+                    self.outbox.edit(place.chat, message, words::withdrawn(&heading), Keyboard::new());
                 } else if !locked(&self.asked).answered(&nonce) {
                     // A newer request ended it while it was on its way, when there was no message to take the buttons off.
                     self.outbox.edit(place.chat, message, words::superseded(&what), Keyboard::new());
@@ -190,6 +201,7 @@ impl Front {
     /// Hands in what was confirmed. `place.message` shows the plan.
     async fn submit(&self, place: &Place, pending: Pending, confirmed: &Plan) {
         let guard = self.activity.begin();
+        let config = self.desk.configuration();
         let origin = Origin { chat: place.chat, thread: place.thread, message: Some(place.message) };
         let submit = self.desk.submit(&place.actor, &pending.request, &pending.digest, Some(origin));
         match self.patiently(place, submit).await {
@@ -209,7 +221,7 @@ impl Front {
                 if let Some((old, shown)) = replaced {
                     self.close(place, &old, &words::replaced(&planned(&shown.plan)));
                 }
-                self.ask(place, *plan, turn, Some(confirmed)).await;
+                self.ask(place, *plan, config, turn, Some(confirmed)).await;
             }
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
         }
@@ -237,7 +249,7 @@ fn in_words(why: WhyNot) -> Text {
 
 /// What a plan's message keeps showing when the question is settled: the plan, or its heading where the plan took
 /// several messages, of which only the last is edited.
-fn planned(plan: &Plan) -> Text {
+pub(super) fn planned(plan: &Plan) -> Text {
     let text = words::plan(plan);
     if render::units(&text.to_plain()) + QUESTION <= render::MESSAGE_MAX { text } else { words::plan_heading(plan) }
 }

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::activity::Activity;
 use super::api::{Api, CALL_LIMIT, CallError};
 use super::clock::ApiClock;
+use super::configuring::renew_menus;
 use super::follow::Follows;
 use super::front::{Front, Shared, locked};
 use super::inbound::Inbound;
@@ -83,8 +84,13 @@ pub async fn run(
         let (api, config) = (api.clone(), Arc::clone(&config));
         async move { menu::set(&api, &config).await }
     });
+    let followers = front.desk.keeper().map(|keeper| {
+        let (chats, menu) = (keeper.part("what waits in the chats"), keeper.part("the menu of commands"));
+        [tokio::spawn(front.clone().follow_changes(chats)), tokio::spawn(renew_menus(api.clone(), menu))]
+    });
     dispatch(&bot, &api, &front, ready, &shutdown).await;
     menus.abort();
+    followers.into_iter().flatten().for_each(|follower| follower.abort());
     notices.abort();
     // One look for notices at a time: `end` has the next.
     drop(notices.await);

@@ -114,7 +114,7 @@ fn intent(message: &Message, text: &str, place: &Place, context: &Context<'_>) -
             if let Some(Err(denied)) = needs.map(|needs| allow(config, &place.actor, command.project(), needs)) {
                 return Ok(Intent::Denied(denied));
             }
-            let late = matches!(command, Command::Operate(_)) && context.clock.is_stale(message.date.timestamp());
+            let late = command.changes() && context.clock.is_stale(message.date.timestamp());
             Ok(if late { Intent::TooLate(format!("/{name}")) } else { Intent::Run(command) })
         }
     }

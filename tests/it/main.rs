@@ -17,6 +17,7 @@ mod page;
 mod program;
 mod refusals;
 mod releases;
+mod reload;
 mod status;
 mod supervised;
 mod support;

@@ -75,7 +75,7 @@ fn the_example_shows_every_key_and_no_other() {
         entry.0.extend(known);
         entry.1.extend(here);
     }
-    assert_eq!(shown.len(), 7, "file, access, project, compose, label, deploy, restart");
+    assert_eq!(shown.len(), 8, "file, reload, access, project, compose, label, deploy, restart");
     for (known, here) in shown.values() {
         assert_eq!(known, here);
     }

@@ -19,25 +19,25 @@ fn directories_that_are_not_there() {
         holding(&[], &[]),
         EXAMPLE,
         expect![[r#"
-            13:20 projects.shop.workspace: found “/workspace/shop”, which does not exist, expected an existing directory
-            14:21 projects.shop.production: found “/srv/shop”, which does not exist, expected an existing directory
+            15:20 projects.shop.workspace: found “/workspace/shop”, which does not exist, expected an existing directory
+            16:21 projects.shop.production: found “/srv/shop”, which does not exist, expected an existing directory
         "#]],
     );
     on(
         holding(&["/workspace"], &["/srv/shop"]),
         EXAMPLE,
         expect![[r#"
-        13:20 projects.shop.workspace: found “/workspace/shop”, which does not exist, expected an existing directory
-        14:21 projects.shop.production: found “/srv/shop”, which is not a directory, expected a directory
-    "#]],
+            15:20 projects.shop.workspace: found “/workspace/shop”, which does not exist, expected an existing directory
+            16:21 projects.shop.production: found “/srv/shop”, which is not a directory, expected a directory
+        "#]],
     );
     on(
         |_: &Path| OnDisk::Unclear("permission denied".to_owned()),
         EXAMPLE,
         expect![[r#"
-        warning 13:20 projects.shop.workspace: found “/workspace/shop”, which cannot be examined (permission denied), expected a directory that this user may read
-        warning 14:21 projects.shop.production: found “/srv/shop”, which cannot be examined (permission denied), expected a directory that this user may read
-    "#]],
+            warning 15:20 projects.shop.workspace: found “/workspace/shop”, which cannot be examined (permission denied), expected a directory that this user may read
+            warning 16:21 projects.shop.production: found “/srv/shop”, which cannot be examined (permission denied), expected a directory that this user may read
+        "#]],
     );
 }
 
@@ -48,10 +48,10 @@ fn a_disabled_project_may_lack_what_it_needs() {
         holding(&["/workspace/shop"], &[]),
         &text,
         expect![[r#"
-        warning 3:22 default_project: found “shop”, which is disabled, expected an enabled project: commands without a name mean none now
-        warning 14:21 projects.shop.production: found “/srv/shop”, which does not exist, expected an existing directory
-        warning 15:30 projects.shop.compose.files[0]: found “docker-compose.yml”, which is not in “/workspace/shop”, expected a compose file that is there
-    "#]],
+            warning 3:22 default_project: found “shop”, which is disabled, expected an enabled project: commands without a name mean none now
+            warning 16:21 projects.shop.production: found “/srv/shop”, which does not exist, expected an existing directory
+            warning 17:30 projects.shop.compose.files[0]: found “docker-compose.yml”, which is not in “/workspace/shop”, expected a compose file that is there
+        "#]],
     );
 }
 
@@ -64,8 +64,8 @@ fn a_compose_file_in_either_place_suffices() {
         holding(&["/workspace/shop", "/srv/shop"], &[]),
         EXAMPLE,
         expect![[r#"
-        15:30 projects.shop.compose.files[0]: found “docker-compose.yml”, which is not in “/workspace/shop” or “/srv/shop”, expected a compose file that is there
-    "#]],
+            17:30 projects.shop.compose.files[0]: found “docker-compose.yml”, which is not in “/workspace/shop” or “/srv/shop”, expected a compose file that is there
+        "#]],
     );
     // The default file is looked for, too; a directory of that name is no file.
     let text = EXAMPLE.replace("\"files\": [\"docker-compose.yml\"], ", "");
@@ -73,8 +73,8 @@ fn a_compose_file_in_either_place_suffices() {
         holding(&["/workspace/shop/docker-compose.yml", "/srv/shop"], &[]),
         &text,
         expect![[r#"
-        15:18 projects.shop.compose.files: found “docker-compose.yml”, which is not in “/workspace/shop” or “/srv/shop”, expected a compose file that is there
-    "#]],
+            17:18 projects.shop.compose.files: found “docker-compose.yml”, which is not in “/workspace/shop” or “/srv/shop”, expected a compose file that is there
+        "#]],
     );
 }
 
@@ -93,15 +93,15 @@ fn symbolic_links_are_seen_through() {
         told(&read(&file).unwrap()).replace(root, "")
     };
     expect![[r#"
-        13:20 projects.shop.workspace: found “/code”, which lies inside the production directory, expected a directory outside production, and production outside it
+        15:20 projects.shop.workspace: found “/code”, which lies inside the production directory, expected a directory outside production, and production outside it
     "#]].assert_eq(&checked("code"));
     // What does not exist yet is seen through as far as it does.
     expect![[r#"
-        13:20 projects.shop.workspace: found “/code/new”, which does not exist, expected an existing directory
-        13:20 projects.shop.workspace: found “/code/new”, which lies inside the production directory, expected a directory outside production, and production outside it
+        15:20 projects.shop.workspace: found “/code/new”, which does not exist, expected an existing directory
+        15:20 projects.shop.workspace: found “/code/new”, which lies inside the production directory, expected a directory outside production, and production outside it
     "#]].assert_eq(&checked("code/new"));
     expect![[r#"
-        13:20 projects.shop.workspace: found “/srv”, which holds the production directory, expected a directory outside production, and production outside it
+        15:20 projects.shop.workspace: found “/srv”, which holds the production directory, expected a directory outside production, and production outside it
     "#]].assert_eq(&checked("srv"));
     fs::create_dir(root.join("elsewhere")).unwrap();
     expect![[""]].assert_eq(&checked("elsewhere"));

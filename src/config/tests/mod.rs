@@ -8,6 +8,7 @@ mod agreement;
 mod bad;
 mod disk;
 mod good;
+mod included;
 mod random;
 
 /// The example at the top of the repository.

@@ -62,7 +62,7 @@ fn value(node: &span::Node) -> serde_json::Value {
 }
 
 fn same_as_serde(text: &str) {
-    match (span::parse(text), serde_json::from_str::<serde_json::Value>(text)) {
+    match (span::parse(text, 0), serde_json::from_str::<serde_json::Value>(text)) {
         (Ok(ours), Ok(theirs)) => assert_eq!(value(&ours), theirs, "{text}"),
         (Err(ours), Err(_)) => assert!(text.is_char_boundary(ours.at) && ours.at <= text.len(), "{text}"),
         // A number may be too large for serde_json to hold; here it is refused by whoever reads it.
@@ -145,6 +145,6 @@ fn hard_json() {
     ] {
         same_as_serde(text);
     }
-    assert!(span::parse(&nested(span::DEPTH_MAX + 1)).is_err_and(|e| e.expected == "at most 64 levels"));
-    assert!(span::parse(&"[".repeat(1 << 20)).is_err());
+    assert!(span::parse(&nested(span::DEPTH_MAX + 1), 0).is_err_and(|e| e.expected == "at most 64 levels"));
+    assert!(span::parse(&"[".repeat(1 << 20), 0).is_err());
 }

@@ -93,6 +93,11 @@ pub fn replaced(planned: &Text) -> Text {
     with(planned, "Replaced by a newer request; nothing was done.".to_owned())
 }
 
+/// The plan after the configuration was changed.
+pub fn withdrawn(planned: &Text) -> Text {
+    with(planned, "Withdrawn: the configuration was changed meanwhile; nothing was done. Ask again.".to_owned())
+}
+
 /// A request that a newer one of the same person overtook before its plan was shown.
 pub fn superseded(what: &str) -> Text {
     Text::new().plain(format!("{what} was replaced by your newer request; nothing was done."))
@@ -130,6 +135,7 @@ pub fn late_press(late: Late) -> Text {
         Late::Settled(Settled::Cancelled) => "That was cancelled; nothing was done. Ask again.",
         Late::Settled(Settled::Replaced) => "A newer request took its place; nothing was done.",
         Late::Settled(Settled::Expired) => "Too late: its time is over; nothing was done. Ask again.",
+        Late::Settled(Settled::Withdrawn) => "It was withdrawn, since the configuration was changed; nothing was done. Ask again.",
         Late::Unknown => "This waits no longer. Confirmations end when I restart; ask again.",
     })
 }

@@ -3,6 +3,7 @@
 //! Lines are short, because they are read on a phone. Monospace is for names, values to type and log lines only.
 
 mod answers;
+mod configuration;
 mod confirm;
 mod files;
 mod help;
@@ -17,9 +18,10 @@ mod releases;
 mod status;
 
 pub use answers::{disabled, lines_out_of_range, no_project, unclear, unknown_command, unknown_project, which_project, wrong_service};
+pub use configuration::{configuration, impact, no_version, rejected, reload_came_to, reloaded, version_diff, version_kept, versions};
 pub use confirm::{
     Late, ask, asked_again, cancelled, changed_since, confirmed, expired, late_press, not_yours, nothing_waits, replaced, superseded,
-    toast, waits_elsewhere,
+    toast, waits_elsewhere, withdrawn,
 };
 pub use files::{files_caption, files_list, leaves_paths_out};
 pub use help::{HelpRow, help, welcome, whoami};

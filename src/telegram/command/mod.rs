@@ -8,7 +8,7 @@ use callback::which;
 pub(crate) use callback::{Press, data};
 
 use arguments::{Arguments, Token};
-use readers::{deploy, lifecycle, logs, of_project, rollback, status};
+use readers::{config, deploy, lifecycle, logs, of_project, rollback, status};
 
 use super::outbox::Keyboard;
 use crate::domain::access::Role;
@@ -36,18 +36,41 @@ pub(crate) enum Command {
     Releases(ProjectName),
     /// End what runs.
     Cancel(ProjectName),
+    /// Something about the configuration.
+    Config(ConfigCommand),
     /// The sender's id and the chat's.
     Whoami,
     /// The help; with a greeting at the start of a conversation.
     Help { first: bool },
 }
 
+/// What is asked of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ConfigCommand {
+    /// How it stands.
+    Standing,
+    /// Its versions.
+    Versions,
+    /// What is different in what is in force from a version.
+    Diff(i64),
+    /// Keep what is in force as a version, for a reason.
+    Keep(Option<String>),
+    /// Read the files now.
+    Reload,
+}
+
 impl Command {
+    /// Whether it changes something, and so must not come late.
+    pub(crate) fn changes(&self) -> bool {
+        matches!(self, Self::Operate(_) | Self::Config(ConfigCommand::Keep(_) | ConfigCommand::Reload))
+    }
+
     /// The role that it takes.
     pub(crate) fn needs(&self) -> Role {
         match self {
             Self::Operate(request) => request.kind().needs(),
             Self::Cancel(_) => Role::Operator,
+            Self::Config(_) => Role::Admin,
             _ => Role::Viewer,
         }
     }
@@ -58,7 +81,7 @@ impl Command {
             Self::Status(project) | Self::History(project) | Self::Releases(project) | Self::Cancel(project) => Some(project),
             Self::Logs { query, .. } => Some(&query.project),
             Self::Operate(request) => Some(request.project()),
-            Self::Overview | Self::Whoami | Self::Help { .. } => None,
+            Self::Overview | Self::Config(_) | Self::Whoami | Self::Help { .. } => None,
         }
     }
 }
@@ -92,7 +115,7 @@ pub(crate) struct Spec {
 }
 
 /// Every command.
-pub(crate) const COMMANDS: [Spec; 13] = [
+pub(crate) const COMMANDS: [Spec; 14] = [
     Spec {
         name: "docker_status",
         arguments: "[p | all]",
@@ -172,6 +195,14 @@ pub(crate) const COMMANDS: [Spec; 13] = [
         description: "The last operations",
         example: "shop",
         parse: |input, arguments| of_project(input, arguments, Command::History),
+    },
+    Spec {
+        name: "config",
+        arguments: "[status | history | diff N | snapshot [why] | reload]",
+        role: Some(Role::Admin),
+        description: "The configuration in force, its versions, a reload",
+        example: "history",
+        parse: config,
     },
     Spec {
         name: "whoami",

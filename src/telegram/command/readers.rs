@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::arguments::{Arguments, Token};
-use super::{Command, Input, Unclear};
+use super::{Command, ConfigCommand, Input, Unclear};
 use crate::domain::names::Match;
 use crate::domain::project::{ProjectName, ServiceName, Strategy};
 use crate::domain::request::{Kind, Request};
@@ -87,6 +87,28 @@ pub(super) fn rollback(input: &Input<'_>, mut arguments: Arguments) -> Result<Co
         arguments.skip();
     }
     Ok(Command::Operate(Request::Rollback { project, release, with: with(input, arguments)? }))
+}
+
+pub(super) fn config(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
+    let Some(word) = arguments.first().map(|first| first.raw.to_lowercase()) else { return Ok(Command::Config(ConfigCommand::Standing)) };
+    let shown = arguments.first().map(Token::shown).unwrap_or_default();
+    arguments.skip();
+    let command = match word.as_str() {
+        "status" => ConfigCommand::Standing,
+        "history" => ConfigCommand::Versions,
+        "reload" => ConfigCommand::Reload,
+        "diff" => {
+            let typed = arguments.first().filter(|t| is_number(t)).and_then(|t| t.raw.parse().ok());
+            arguments.skip();
+            ConfigCommand::Diff(typed.ok_or_else(|| input.unclear(&shown))?)
+        }
+        "snapshot" => {
+            let why: Vec<String> = arguments.rest().into_iter().map(|token| token.raw).collect();
+            ConfigCommand::Keep((!why.is_empty()).then(|| why.join(" ")))
+        }
+        _ => return Err(input.unclear(&shown)),
+    };
+    arguments.end(input).map(|()| Command::Config(command))
 }
 
 fn is_with(token: &Token) -> bool {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::domain::project::{ComposeSource, DeployPolicy, Project, RestartPolicy, Source};
+use crate::domain::reload::ReloadPolicy;
 use expect_test::{Expect, expect};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) fn configuration_for_tests(names: &[&str], default: Option<&str>) -> 
         users: BTreeMap::from([(1, Role::Admin)]),
         chats: BTreeSet::new(),
         confirm_timeout: Duration::from_secs(60),
+        reload: ReloadPolicy::default(),
         projects: names.iter().map(|n| (ProjectName::new(n).unwrap(), project(n))).collect(),
     }
 }

@@ -1,9 +1,9 @@
 //! A chat with the bot: the strict Bot API server, people, and the app between it and the engine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use dockmaster::app::{self, AppError, Parts};
-use dockmaster::config;
+use dockmaster::app::{self, AppError, Given, Parts};
 use dockmaster::sandbox::bot_api::{BotApi, Message};
 use dockmaster::telegram::Activity;
 use rusqlite::{Connection, OpenFlags};
@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) settings: Value,
     pub(crate) bot: Option<Bot>,
     pub(crate) docker_host: Option<String>,
+    /// The configuration's file.
+    pub(crate) config: PathBuf,
     _directory: tempfile::TempDir,
 }
 
@@ -68,7 +70,8 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
         let docker_host = super::engine::host();
-        Self { api, fixtures, data, settings, bot: None, docker_host, _directory: directory }
+        let config = directory.path().join("projects.json");
+        Self { api, fixtures, data, settings, bot: None, docker_host, config, _directory: directory }
     }
 
     /// The text of projects.json.
@@ -92,20 +95,30 @@ impl World {
         kept
     }
 
+    /// Saves the configuration's file.
+    pub(crate) fn configure(&self, text: &str) {
+        std::fs::write(&self.config, text).unwrap();
+    }
+
     /// Starts the bot in this process.
     pub(crate) fn boot(&mut self) {
-        let checked = config::check(&self.projects_json(), &config::on_disk);
-        let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
-        let configuration = checked.configuration.unwrap_or_else(|| panic!("{problems:?}"));
+        self.configure(&self.projects_json());
+        let config = self.config.clone();
+        self.boot_with(&config);
+    }
+
+    /// The same with a file as it is.
+    pub(crate) fn boot_with(&mut self, config: &Path) {
         let (shutdown, activity) = (CancellationToken::new(), Activity::default());
         let parts = Parts {
-            configuration,
+            given: Given { path: config.to_owned(), hot: true },
             token: SecretString::from(TOKEN),
             api_url: Some(self.api.url()),
             docker_host: self.docker_host.clone(),
             data: self.data.clone(),
             shutdown: shutdown.clone(),
             activity: activity.clone(),
+            reload: Arc::default(),
         };
         self.bot = Some(Bot { task: tokio::spawn(app::run(parts)), shutdown, activity });
     }

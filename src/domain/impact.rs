@@ -1,0 +1,352 @@
+//! What a change of the configuration means: for which projects and services, for whom, and what has to be done for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::access::{ChatId, Role, UserId};
+use super::project::{Configuration, ContainerSelector, Project, ProjectName, ServiceName, Source};
+use super::text::{duration, listing};
+
+/// How many items of a list are spelt out.
+const SHOWN: usize = 8;
+
+/// What a change means.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impact {
+    /// What concerns no single project.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub general: Vec<SettingChange>,
+    /// The projects that it touches, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub projects: Vec<ProjectChange>,
+    /// Whose rights change, in general first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rights: Vec<RightChange>,
+    /// The group chats in which people may act from now on, and did not before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chats_added: Vec<ChatId>,
+    /// Those in which they may act no longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chats_removed: Vec<ChatId>,
+}
+
+/// What happens to a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectChange {
+    /// Which.
+    pub project: ProjectName,
+    /// What happens to it as a whole.
+    pub fate: Fate,
+    /// Its settings that change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<SettingChange>,
+    /// The services that the change names.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub services: BTreeSet<ServiceName>,
+}
+
+/// What happens to a project as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It is new, or enabled from now on.
+    Added,
+    /// It is gone, or disabled from now on.
+    Removed,
+    /// Some of its settings are others.
+    Changed,
+}
+
+/// A setting that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingChange {
+    /// Its place, as in `deploy.stability`.
+    pub setting: String,
+    /// What it was.
+    pub before: String,
+    /// What it is.
+    pub after: String,
+    /// When that takes effect.
+    pub effect: Effect,
+}
+
+/// When a changed setting takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// At once.
+    AtOnce,
+    /// With the next deploy; until then nothing is missing.
+    NextDeploy,
+    /// Only once the project was deployed: what runs does not agree with it.
+    NeedsDeploy,
+}
+
+/// What somebody may do, in general or in a project, that they might not before, or the reverse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RightChange {
+    /// Who.
+    pub user: UserId,
+    /// In which project; none for in general.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
+    /// The role before; none for nothing.
+    pub before: Option<Role>,
+    /// The role from now on.
+    pub after: Option<Role>,
+}
+
+impl Impact {
+    /// Compares two configurations.
+    pub fn between(old: &Configuration, new: &Configuration) -> Self {
+        Self {
+            general: general(old, new),
+            projects: projects(old, new),
+            rights: rights(old, new),
+            chats_added: new.chats.difference(&old.chats).copied().collect(),
+            chats_removed: old.chats.difference(&new.chats).copied().collect(),
+        }
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The projects that have to be deployed for it.
+    pub fn needs_deploy(&self) -> impl Iterator<Item = &ProjectName> {
+        let needs = |change: &&ProjectChange| change.settings.iter().any(|s| s.effect == Effect::NeedsDeploy);
+        self.projects.iter().filter(needs).map(|change| &change.project)
+    }
+}
+
+/// Gathers settings that differ.
+#[derive(Default)]
+struct Settings(Vec<SettingChange>);
+
+impl Settings {
+    fn compare<T: PartialEq>(&mut self, setting: &str, effect: Effect, old: &T, new: &T, shown: impl Fn(&T) -> String) {
+        if old != new {
+            self.0.push(SettingChange { setting: setting.to_owned(), before: shown(old), after: shown(new), effect });
+        }
+    }
+}
+
+fn time(time: std::time::Duration) -> String {
+    duration(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn or_nothing<T: ToString>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)
+}
+
+fn path(path: &Option<std::path::PathBuf>) -> String {
+    or_nothing(&path.as_ref().map(|p| p.display()))
+}
+
+fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let shown = listing(items.into_iter().map(|item| item.to_string()), SHOWN);
+    if shown.is_empty() { "nothing".to_owned() } else { shown }
+}
+
+fn texts(items: &Vec<String>) -> String {
+    list(items)
+}
+
+fn yes_no(yes: &bool) -> String {
+    if *yes { "yes" } else { "no" }.to_owned()
+}
+
+fn general(old: &Configuration, new: &Configuration) -> Vec<SettingChange> {
+    let mut all = Settings::default();
+    all.compare("default_project", Effect::AtOnce, &old.default_project, &new.default_project, or_nothing);
+    all.compare("confirm_timeout", Effect::AtOnce, &old.confirm_timeout, &new.confirm_timeout, |t| time(*t));
+    all.compare("reload.watch", Effect::AtOnce, &old.reload.watch, &new.reload.watch, |w| w.word().to_owned());
+    all.compare("reload.poll", Effect::AtOnce, &old.reload.poll, &new.reload.poll, |t| time(*t));
+    all.compare("reload.debounce", Effect::AtOnce, &old.reload.debounce, &new.reload.debounce, |t| time(*t));
+    all.0
+}
+
+fn projects(old: &Configuration, new: &Configuration) -> Vec<ProjectChange> {
+    let enabled = |config: &Configuration, name: &ProjectName| config.projects.get(name).filter(|p| p.enabled).cloned();
+    let names: BTreeSet<&ProjectName> = old.projects.keys().chain(new.projects.keys()).collect();
+    let change = |name: &ProjectName| {
+        let (fate, settings, services) = match (enabled(old, name), enabled(new, name)) {
+            (None, Some(added)) => (Fate::Added, Vec::new(), named(&added.source)),
+            (Some(removed), None) => (Fate::Removed, Vec::new(), named(&removed.source)),
+            (Some(before), Some(after)) if before != after => (Fate::Changed, settings(&before, &after), services(&before, &after)),
+            _ => return None,
+        };
+        Some(ProjectChange { project: name.clone(), fate, settings, services })
+    };
+    names.into_iter().filter_map(change).collect()
+}
+
+fn settings(old: &Project, new: &Project) -> Vec<SettingChange> {
+    let mut all = Settings::default();
+    all.compare("description", Effect::AtOnce, &old.description, &new.description, or_nothing);
+    all.compare("workspace", Effect::NextDeploy, &old.workspace, &new.workspace, path);
+    all.compare("production", Effect::NeedsDeploy, &old.production, &new.production, path);
+    match (&old.source, &new.source) {
+        (Source::Compose(old), Source::Compose(new)) => {
+            all.compare("compose.files", Effect::NeedsDeploy, &old.files, &new.files, texts);
+            all.compare("compose.name", Effect::NeedsDeploy, &old.name, &new.name, Clone::clone);
+        }
+        (Source::Containers(old), Source::Containers(new)) => {
+            all.compare("containers", Effect::AtOnce, old, new, |all| list(all.iter().map(selector)));
+        }
+        _ => all.compare("kind", Effect::NeedsDeploy, &old.source, &new.source, |source| {
+            if matches!(source, Source::Compose(_)) { "a compose project" } else { "named containers" }.to_owned()
+        }),
+    }
+    all.compare("primary", Effect::AtOnce, &old.primary, &new.primary, or_nothing);
+    all.compare("stateful", Effect::AtOnce, &old.stateful, &new.stateful, |all| list(all));
+    all.compare("exclude", Effect::NextDeploy, &old.exclude, &new.exclude, texts);
+    let (was, is) = (&old.deploy, &new.deploy);
+    all.compare("deploy.health_timeout", Effect::AtOnce, &was.health_timeout, &is.health_timeout, |t| time(*t));
+    all.compare("deploy.stability", Effect::AtOnce, &was.stability, &is.stability, |t| time(*t));
+    all.compare("deploy.max_delete", Effect::AtOnce, &was.max_delete, &is.max_delete, ToString::to_string);
+    all.compare("deploy.auto_rollback", Effect::AtOnce, &was.auto_rollback, &is.auto_rollback, yes_no);
+    all.compare("deploy.keep_releases", Effect::NextDeploy, &was.keep_releases, &is.keep_releases, ToString::to_string);
+    all.compare("deploy.probe", Effect::AtOnce, &was.probe, &is.probe, or_nothing);
+    let (was, is) = (&old.restart, &new.restart);
+    all.compare("restart.strategy", Effect::AtOnce, &was.strategy, &is.strategy, |s| s.word().to_owned());
+    let own = |t: &Option<std::time::Duration>| t.map_or_else(|| "each container's own".to_owned(), time);
+    all.compare("restart.stop_timeout", Effect::AtOnce, &was.stop_timeout, &is.stop_timeout, own);
+    all.0
+}
+
+fn selector(selector: &ContainerSelector) -> String {
+    match selector {
+        ContainerSelector::Name(name) => name.to_string(),
+        ContainerSelector::Label(label) => format!("label {label}"),
+    }
+}
+
+/// The services that a source names.
+fn named(source: &Source) -> BTreeSet<ServiceName> {
+    let Source::Containers(containers) = source else { return BTreeSet::new() };
+    let name = |selector: &ContainerSelector| match selector {
+        ContainerSelector::Name(name) => Some(name.clone()),
+        ContainerSelector::Label(_) => None,
+    };
+    containers.iter().filter_map(name).collect()
+}
+
+fn services(old: &Project, new: &Project) -> BTreeSet<ServiceName> {
+    let mut services: BTreeSet<ServiceName> = old.stateful.symmetric_difference(&new.stateful).cloned().collect();
+    services.extend(named(&old.source).symmetric_difference(&named(&new.source)).cloned());
+    if old.primary != new.primary {
+        services.extend(old.primary.iter().chain(&new.primary).cloned());
+    }
+    services
+}
+
+fn rights(old: &Configuration, new: &Configuration) -> Vec<RightChange> {
+    let users: BTreeSet<&UserId> = old.users.keys().chain(new.users.keys()).collect();
+    let mut all = Vec::new();
+    let mut by_project: BTreeMap<&ProjectName, Vec<RightChange>> = BTreeMap::new();
+    for user in users {
+        let (before, after) = (old.users.get(user).copied(), new.users.get(user).copied());
+        if before != after {
+            all.push(RightChange { user: *user, project: None, before, after });
+        }
+        // Where a project says otherwise; what is not listed in general has no rights anywhere.
+        let in_project = |config: &Configuration, project: &ProjectName| {
+            let general = config.users.get(user).copied()?;
+            let project = config.projects.get(project).filter(|p| p.enabled)?;
+            Some(project.access.get(user).copied().unwrap_or(general))
+        };
+        for project in old.projects.keys().filter(|name| new.projects.contains_key(*name)) {
+            let (was, is) = (in_project(old, project), in_project(new, project));
+            if was != is && (was, is) != (before, after) {
+                let change = RightChange { user: *user, project: Some(project.clone()), before: was, after: is };
+                by_project.entry(project).or_default().push(change);
+            }
+        }
+    }
+    all.extend(by_project.into_values().flatten());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::project::{ComposeSource, DeployPolicy, RestartPolicy};
+    use crate::domain::reload::ReloadPolicy;
+    use std::time::Duration;
+
+    fn project(name: &str) -> Project {
+        Project {
+            name: ProjectName::new(name).unwrap(),
+            description: None,
+            enabled: true,
+            source: Source::Compose(ComposeSource { files: vec!["compose.yml".into()], name: name.into() }),
+            workspace: None,
+            production: Some("/srv".into()),
+            primary: None,
+            stateful: BTreeSet::new(),
+            exclude: Vec::new(),
+            access: BTreeMap::new(),
+            deploy: DeployPolicy::default(),
+            restart: RestartPolicy::default(),
+        }
+    }
+
+    fn configuration(projects: &[Project]) -> Configuration {
+        Configuration {
+            default_project: None,
+            users: [(1, Role::Admin), (2, Role::Viewer)].into(),
+            chats: BTreeSet::new(),
+            confirm_timeout: Duration::from_secs(60),
+            reload: ReloadPolicy::default(),
+            projects: projects.iter().map(|p| (p.name.clone(), p.clone())).collect(),
+        }
+    }
+
+    #[test]
+    fn nothing_changes_between_equals() {
+        let config = configuration(&[project("shop")]);
+        assert!(Impact::between(&config, &config).is_empty());
+    }
+
+    #[test]
+    fn projects_come_go_and_change() {
+        let old = configuration(&[project("gone"), project("off"), project("shop"), project("still")]);
+        let mut changed = project("shop");
+        changed.production = Some("/srv/new".into());
+        changed.stateful = [ServiceName::new("db").unwrap()].into();
+        changed.deploy.stability = Duration::from_secs(20);
+        let new = configuration(&[project("new"), Project { enabled: false, ..project("off") }, changed, project("still")]);
+        let impact = Impact::between(&old, &new);
+        let fates: Vec<_> = impact.projects.iter().map(|p| (p.project.as_str(), p.fate)).collect();
+        assert_eq!(fates, [("gone", Fate::Removed), ("new", Fate::Added), ("off", Fate::Removed), ("shop", Fate::Changed)]);
+        let shop = &impact.projects[3];
+        let settings: Vec<_> = shop.settings.iter().map(|s| (s.setting.as_str(), s.before.as_str(), s.after.as_str(), s.effect)).collect();
+        assert_eq!(
+            settings,
+            [
+                ("production", "/srv", "/srv/new", Effect::NeedsDeploy),
+                ("stateful", "nothing", "db", Effect::AtOnce),
+                ("deploy.stability", "10 s", "20 s", Effect::AtOnce)
+            ]
+        );
+        assert_eq!(shop.services.iter().map(ServiceName::as_str).collect::<Vec<_>>(), ["db"]);
+        assert_eq!(impact.needs_deploy().map(ProjectName::as_str).collect::<Vec<_>>(), ["shop"]);
+    }
+
+    #[test]
+    fn rights_in_general_and_where_a_project_says_otherwise() {
+        let (mut with, plain) = (project("shop"), project("shop"));
+        with.access = [(2, Role::Operator)].into();
+        let mut old = configuration(&[with]);
+        let mut new = configuration(&[plain]);
+        new.users = [(1, Role::Admin), (2, Role::Admin), (3, Role::Viewer)].into();
+        let told = |impact: Impact| impact.rights.into_iter().map(|r| (r.user, r.project.is_some(), r.before, r.after)).collect::<Vec<_>>();
+        let (viewer, operator, admin) = (Some(Role::Viewer), Some(Role::Operator), Some(Role::Admin));
+        assert_eq!(told(Impact::between(&old, &new)), [(2, false, viewer, admin), (3, false, None, viewer), (2, true, operator, admin)]);
+        old.users.remove(&2);
+        assert_eq!(told(Impact::between(&old, &new)), [(2, false, None, admin), (3, false, None, viewer)], "it had none before");
+    }
+}

@@ -1,0 +1,136 @@
+//! How the configuration is watched, and what comes of a change of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Millis;
+use super::impact::Impact;
+use super::project::Configuration;
+
+/// How it is noticed that a file was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(title = "watching")]
+pub enum Watching {
+    /// By events where they can be relied on, by looking in a container.
+    Auto,
+    /// By what the file system reports; now and then it is looked, too.
+    Events,
+    /// By looking.
+    Poll,
+    /// Not at all: a reload has to be asked for.
+    Off,
+}
+
+impl Watching {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Events, Self::Poll, Self::Off];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Events => "events",
+            Self::Poll => "poll",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// How the configuration is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReloadPolicy {
+    /// How changes are noticed.
+    pub watch: Watching,
+    /// How often it is looked, where it is looked.
+    pub poll: Duration,
+    /// For how long nothing may change any more before a change is read.
+    pub debounce: Duration,
+}
+
+impl Default for ReloadPolicy {
+    fn default() -> Self {
+        Self { watch: Watching::Auto, poll: Duration::from_secs(1), debounce: Duration::from_millis(300) }
+    }
+}
+
+/// A change of the configuration, for those who hold parts of it.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What was in force.
+    pub old: std::sync::Arc<Configuration>,
+    /// What is.
+    pub new: std::sync::Arc<Configuration>,
+}
+
+/// What came of a look at the files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "came_to", rename_all = "snake_case")]
+pub enum Reloaded {
+    /// They are what is in force.
+    Unchanged,
+    /// They are in force now.
+    Applied(Applied),
+    /// They have problems; what was in force still is.
+    Rejected(Rejected),
+}
+
+/// A version that came into force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Its number; none where it could not be kept.
+    pub snapshot: Option<i64>,
+    /// What it changes.
+    pub impact: Impact,
+    /// What is doubtful in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The parts of dockmaster that keep what they had, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedPart>,
+    /// The plans that waited for a yes and were withdrawn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<String>,
+}
+
+/// A part of dockmaster that could not take a change over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedPart {
+    /// Which.
+    pub part: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Files that are not in force because of what is wrong with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Since when that is known.
+    pub at: Millis,
+    /// What is wrong, each with file, line and column.
+    pub problems: Vec<String>,
+}
+
+/// How the configuration stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The file.
+    pub path: String,
+    /// The files that it includes.
+    pub included: Vec<String>,
+    /// The version in force; none where it could not be kept.
+    pub snapshot: Option<i64>,
+    /// Since when it is in force.
+    pub since: Millis,
+    /// What is wrong with the files, where that is why they are not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejected>,
+    /// How changes are noticed: never `auto`.
+    pub watching: Watching,
+    /// Why so.
+    pub because: String,
+    /// Why changes cannot be noticed, where that was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}

@@ -1,0 +1,89 @@
+//! Kept versions of the configuration.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Millis;
+use super::impact::Impact;
+
+/// The files of a configuration, as they were written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Files {
+    /// The file that is named.
+    pub main: String,
+    /// Those that it includes, by their names as seen from its directory.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub included: BTreeMap<String, String>,
+}
+
+/// Why a version came into force, and through whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Cause {
+    /// dockmaster started with it.
+    Start,
+    /// Somebody saved a file.
+    Saved,
+    /// Somebody asked for a reload.
+    Asked {
+        /// Who.
+        who: String,
+    },
+    /// Somebody had what was in force kept.
+    Kept {
+        /// Who.
+        who: String,
+        /// What for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// Somebody went back to an earlier version.
+    Rollback {
+        /// Who.
+        who: String,
+        /// To which.
+        to: i64,
+    },
+    /// A change was undone, because something failed after it.
+    Undone {
+        /// The version that was undone.
+        undone: i64,
+        /// What failed.
+        why: String,
+    },
+}
+
+/// A version in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotLine {
+    /// Its number.
+    pub id: i64,
+    /// When it came into force.
+    pub at: Millis,
+    /// Why.
+    #[serde(flatten)]
+    pub cause: Cause,
+    /// What it changed.
+    pub impact: Impact,
+}
+
+/// A version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What the list says of it.
+    pub line: SnapshotLine,
+    /// The hash of its files.
+    pub hash: String,
+    /// Its files.
+    pub files: Files,
+}
+
+/// Which version is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// The version.
+    pub snapshot: i64,
+    /// Where it is another one than the files: their hash. It holds until they are changed.
+    pub pinned_over: Option<String>,
+}

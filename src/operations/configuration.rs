@@ -1,0 +1,157 @@
+//! What can be asked of the configuration itself.
+
+use std::collections::BTreeSet;
+
+use similar::TextDiff;
+
+use super::desk::{Desk, Refusal};
+use super::keeper::Keeper;
+use super::recorder::history_failure;
+use crate::config::{self, Sources};
+use crate::domain::access::{Actor, Role, allow};
+use crate::domain::failure::Failure;
+use crate::domain::impact::Impact;
+use crate::domain::project::Configuration;
+use crate::domain::reload::{Reloaded, Standing};
+use crate::domain::snapshot::{Cause, Files, Snapshot, SnapshotLine};
+
+/// How many unchanged lines are shown around a changed one.
+const AROUND: usize = 1;
+/// The most lines of a difference.
+const LINES_MAX: usize = 60;
+/// The longest reason that is kept with a version, in characters.
+const WHY_MAX: usize = 200;
+
+/// What is different in what is in force from a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionDiff {
+    /// What that means.
+    pub impact: Impact,
+    /// The lines, as `diff -u` shows them.
+    pub lines: Vec<String>,
+}
+
+impl Desk {
+    fn configures(&self, actor: &Actor) -> Result<(), Refusal> {
+        allow(&self.configuration(), actor, None, Role::Admin).map_err(Refusal::Denied)
+    }
+
+    fn whoever_keeps(&self, what: &str) -> Result<&Keeper, Refusal> {
+        let nobody = || Failure::new(what, "No dockmaster runs on this data directory.", "Start it, and ask again.");
+        self.keeper().ok_or_else(|| Refusal::Failed(nobody()))
+    }
+
+    /// How the configuration stands.
+    ///
+    /// # Errors
+    /// Not allowed, or nobody keeps it here.
+    pub fn configuration_standing(&self, actor: &Actor) -> Result<Standing, Refusal> {
+        self.configures(actor)?;
+        Ok(self.whoever_keeps("Nothing is in force.")?.standing())
+    }
+
+    /// The kept versions, newest first, and which of them is in force.
+    ///
+    /// # Errors
+    /// Not allowed, or they cannot be read.
+    pub async fn configuration_versions(&self, actor: &Actor) -> Result<(Vec<SnapshotLine>, Option<i64>), Refusal> {
+        self.configures(actor)?;
+        let unread = |e| history_failure("The versions cannot be shown.".to_owned(), &e);
+        let lines = self.tools.history.snapshots().await.map_err(unread)?;
+        let last = self.tools.history.snapshot_last().await.map_err(unread)?;
+        Ok((lines, last.map(|(snapshot, _)| snapshot.line.id)))
+    }
+
+    /// What is different in what is in force from a version.
+    ///
+    /// # Errors
+    /// Not allowed, there is no such version, or it cannot be read.
+    pub async fn configuration_diff(&self, actor: &Actor, id: i64) -> Result<VersionDiff, Refusal> {
+        self.configures(actor)?;
+        let unread = |e| history_failure("The versions cannot be compared.".to_owned(), &e);
+        let version = self.tools.history.snapshot(id).await.map_err(unread)?;
+        let Some(version) = version else { return Err(Refusal::NoVersion(id)) };
+        let Some((last, _)) = self.tools.history.snapshot_last().await.map_err(unread)? else { return Err(Refusal::NoVersion(id)) };
+        let compare = move || {
+            let impact = understood(&version).zip(understood(&last)).map(|(old, new)| Impact::between(&old, &new));
+            VersionDiff { impact: impact.unwrap_or_default(), lines: lines(&version.files, &last.files) }
+        };
+        let compared = tokio::task::spawn_blocking(compare).await;
+        let failed = || Failure::new("The versions cannot be compared.", "An error of mine; the log has the details.", "Report it.");
+        compared.map_err(|_| failed().into())
+    }
+
+    /// Keeps what is in force as a version of its own.
+    ///
+    /// # Errors
+    /// Not allowed, or it could not be written.
+    pub async fn configuration_keep(&self, actor: &Actor, why: Option<&str>) -> Result<i64, Refusal> {
+        self.configures(actor)?;
+        let what = "The version was not kept.";
+        let why = why.map(str::trim).filter(|why| !why.is_empty()).map(|why| why.chars().take(WHY_MAX).collect());
+        let kept = self.whoever_keeps(what)?.keep(Cause::Kept { who: actor.label(), why }).await;
+        kept.ok_or(Refusal::Stopping)?.map_err(|e| history_failure(what.to_owned(), &e).into())
+    }
+
+    /// Reads the files now; who asked is not told twice.
+    ///
+    /// # Errors
+    /// Not allowed.
+    pub async fn configuration_reload(&self, actor: &Actor) -> Result<(Cause, Reloaded), Refusal> {
+        self.configures(actor)?;
+        let asker = match actor {
+            Actor::Telegram { user, chat, .. } => i64::try_from(*user).ok().filter(|private| private == chat),
+            Actor::Console => None,
+        };
+        let cause = Cause::Asked { who: actor.label() };
+        let came = self.whoever_keeps("Nothing was reloaded.")?.reload(cause.clone(), asker).await;
+        tracing::info!(actor = actor.label(), "a reload was asked for");
+        Ok((cause, came.ok_or(Refusal::Stopping)?))
+    }
+}
+
+/// What a version says; none where it is no longer understood.
+fn understood(version: &Snapshot) -> Option<Configuration> {
+    config::check_sources(&Sources::from(&version.files), &config::unseen).configuration
+}
+
+fn lines(old: &Files, new: &Files) -> Vec<String> {
+    let names: BTreeSet<&String> = old.included.keys().chain(new.included.keys()).collect();
+    let mut lines = differing("the file itself", &old.main, &new.main);
+    for name in names {
+        let text = |files: &Files| files.included.get(name).cloned().unwrap_or_default();
+        lines.extend(differing(name, &text(old), &text(new)));
+    }
+    let more = lines.len().saturating_sub(LINES_MAX);
+    lines.truncate(LINES_MAX);
+    if more > 0 {
+        lines.push(format!("… and {more} more lines"));
+    }
+    lines
+}
+
+fn differing(name: &str, old: &str, new: &str) -> Vec<String> {
+    if old == new {
+        return Vec::new();
+    }
+    let diff = TextDiff::from_lines(old, new);
+    let shown = diff.unified_diff().context_radius(AROUND).missing_newline_hint(false).to_string();
+    std::iter::once(format!("{name}:")).chain(shown.lines().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_names_files_and_lines_and_has_an_end() {
+        let files = |main: &str, shop: &str| Files { main: main.into(), included: [("shop.json".to_owned(), shop.to_owned())].into() };
+        let told = lines(&files("a\nb\nc\nd\n", "same"), &files("a\nb\nC\nd\n", "same"));
+        assert_eq!(told, ["the file itself:", "@@ -2,3 +2,3 @@", " b", "-c", "+C", " d"]);
+        let told = lines(&files("same", "1"), &Files { main: "same".into(), ..Files::default() });
+        assert_eq!(told, ["shop.json:", "@@ -1 +0,0 @@", "-1"]);
+        let long = lines(&Files::default(), &files(&"x\n".repeat(500), ""));
+        assert_eq!(long.len(), LINES_MAX + 1);
+        assert_eq!(long[LINES_MAX], "… and 442 more lines");
+    }
+}

@@ -1,0 +1,258 @@
+//! Taking files over: wait until nobody writes to them, read, check, compare, apply, tell.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::Keeping;
+use super::start::{decide, pieces};
+use super::watch::{Look, Watcher};
+use crate::config::{self, Checked, Sources};
+use crate::domain::Millis;
+use crate::domain::access::{ChatId, Role};
+use crate::domain::health::Part;
+use crate::domain::impact::Impact;
+use crate::domain::notice::{Notice, Origin};
+use crate::domain::project::Configuration;
+use crate::domain::reload::{Applied, Change, Rejected, Reloaded, Watching};
+use crate::domain::snapshot::Cause;
+use crate::history::snapshots::NewSnapshot;
+use crate::history::{History, HistoryError};
+
+/// For how long a file that breaks off, or is not there, is taken for one that is being written.
+const UNFINISHED: Duration = Duration::from_millis(600);
+/// How long files may go on changing before they are read all the same.
+const RESTLESS: Duration = Duration::from_secs(1);
+/// For how long files that never come to rest are not rejected.
+const RESTLESS_MAX: Duration = Duration::from_secs(10);
+
+/// The files, and what they come to.
+struct Read {
+    sources: Result<Sources, String>,
+    checked: Option<Checked>,
+    /// What they looked like, before and after.
+    look: Look,
+    /// Whether nothing changed meanwhile.
+    settled: bool,
+}
+
+impl Read {
+    fn is_good(&self) -> bool {
+        self.checked.as_ref().is_some_and(|checked| checked.configuration.is_some())
+    }
+
+    /// Whether this looks like something that somebody is in the middle of.
+    fn is_unfinished(&self) -> bool {
+        self.checked.as_ref().is_none_or(|checked| checked.unfinished)
+    }
+
+    fn hash(&self) -> blake3::Hash {
+        match &self.sources {
+            Ok(sources) => sources.hash(),
+            Err(why) => blake3::hash(why.as_bytes()),
+        }
+    }
+}
+
+impl Keeping {
+    /// Takes over what the files say now, where they say something new and good.
+    pub(super) async fn take(&mut self, cause: Cause, asker: Option<ChatId>) -> Reloaded {
+        let asked = !matches!(cause, Cause::Saved);
+        let read = self.settled(!asked).await;
+        let now = self.now();
+        let places = match &read.sources {
+            Ok(sources) => sources.places(&self.path),
+            Err(_) => self.sources.places(&self.path),
+        };
+        self.watcher.saw(read.look.clone(), places, now);
+        let hash = read.hash();
+        let known = hash == self.considered;
+        self.considered = hash;
+        match (read.sources, read.checked) {
+            (Ok(sources), _) if sources == self.sources => self.back_in_force(),
+            (Ok(sources), Some(Checked { configuration: Some(configuration), warnings, .. })) => {
+                let warnings = warnings.iter().map(ToString::to_string).collect();
+                Reloaded::Applied(self.apply(sources, configuration, warnings, cause, asker).await)
+            }
+            (Ok(_), checked) => {
+                let problems = checked.map(|checked| checked.problems.iter().map(ToString::to_string).collect()).unwrap_or_default();
+                Reloaded::Rejected(self.reject(problems, hash, known, asker).await)
+            }
+            (Err(why), _) => Reloaded::Rejected(self.reject(vec![why], hash, known, asker).await),
+        }
+    }
+
+    /// Waits until the files have come to rest, and reads them.
+    async fn settled(&self, patient: bool) -> Read {
+        let since = Instant::now();
+        let debounce = self.configuration().reload.debounce;
+        let (mut look, mut unfinished): (Look, Option<Instant>) = (self.watcher.look().await, None);
+        loop {
+            if patient {
+                sleep(debounce).await;
+            }
+            let before = self.watcher.look().await;
+            let at_rest = before.same_files(&look);
+            look = before.clone();
+            if patient && !at_rest && since.elapsed() < RESTLESS.max(debounce * 3) {
+                continue;
+            }
+            let read = self.read(before).await;
+            if !patient || read.is_good() && read.settled {
+                return read;
+            }
+            // Whoever is in the middle of writing is waited for, and not told of what is missing yet.
+            let waited = unfinished.get_or_insert_with(Instant::now).elapsed();
+            let most = if at_rest && read.settled && !read.is_unfinished() {
+                Duration::ZERO
+            } else if at_rest && read.settled {
+                UNFINISHED
+            } else {
+                RESTLESS_MAX
+            };
+            if waited >= most {
+                return read;
+            }
+        }
+    }
+
+    async fn read(&self, look: Look) -> Read {
+        let path = self.path.clone();
+        let read = move || match Sources::read(&path) {
+            Ok(sources) => {
+                let checked = config::check_sources(&sources, &config::on_disk);
+                (Ok(sources), Some(checked))
+            }
+            Err(error) => (Err(format!("{error}.")), None),
+        };
+        let (sources, checked) = tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| (Err(error.to_string()), None));
+        let settled = self.watcher.look().await.same_files(&look);
+        Read { sources, checked, look, settled }
+    }
+
+    /// The files say what is in force.
+    fn back_in_force(&mut self) -> Reloaded {
+        let was_rejected = self.standing.borrow().rejected.is_some();
+        if was_rejected {
+            tracing::info!("the configuration's files are what is in force again");
+            self.told = None;
+            self.standing.send_modify(|standing| standing.rejected = None);
+        }
+        Reloaded::Unchanged
+    }
+
+    /// Puts a configuration in force, keeps it, and tells everybody.
+    pub(super) async fn apply(
+        &mut self,
+        sources: Sources,
+        configuration: Configuration,
+        warnings: Vec<String>,
+        cause: Cause,
+        asker: Option<ChatId>,
+    ) -> Applied {
+        let old = self.configuration();
+        let new = Arc::new(configuration);
+        let impact = Impact::between(&old, &new);
+        let (included, files, hash) = (sources.included.keys().cloned().collect(), sources.to_files(), sources.hash());
+        self.sources = sources;
+        self.told = None;
+        let now = self.now();
+        self.standing.send_modify(|standing| {
+            standing.included = included;
+            standing.since = now;
+            standing.rejected = None;
+        });
+        self.in_force.send_replace(new.clone());
+        // A change must not fail for want of room on the disk: whose rights were taken away has none.
+        let snapshot = match files {
+            Some(files) => {
+                let new =
+                    NewSnapshot { cause: cause.clone(), impact: impact.clone(), hash: hash.to_hex().to_string(), files, pinned_over: None };
+                self.around.history.snapshot_add(new, now).await.inspect_err(not_kept).ok()
+            }
+            None => None,
+        };
+        self.standing.send_modify(|standing| standing.snapshot = snapshot);
+        tracing::info!(snapshot, projects = new.projects.len(), "the configuration was reloaded");
+        for warning in &warnings {
+            tracing::warn!("{}: {warning}", self.path.display());
+        }
+        let (failed, withdrawn) = self.parts.tell(&Change { old: old.clone(), new: new.clone() }).await;
+        if old.reload != new.reload {
+            self.watch_anew(&new).await;
+        }
+        let applied = Applied { snapshot, impact, warnings, failed, withdrawn };
+        // What means nothing else is not worth a message.
+        if !applied.impact.is_empty() || !applied.failed.is_empty() {
+            // Whoever loses their rights is told, too.
+            self.tell_admins(&[&old, &new], &Notice::Reloaded { cause, applied: Box::new(applied.clone()) }, asker).await;
+        }
+        applied
+    }
+
+    async fn reject(&mut self, problems: Vec<String>, hash: blake3::Hash, known: bool, asker: Option<ChatId>) -> Rejected {
+        let standing = self.standing.borrow().rejected.clone();
+        let rejected = match standing {
+            // The same as before: told once.
+            Some(rejected) if known && rejected.problems == problems => rejected,
+            _ => Rejected { at: self.now(), problems },
+        };
+        self.standing.send_modify(|standing| standing.rejected = Some(rejected.clone()));
+        if self.told.replace(hash) != Some(hash) {
+            for problem in &rejected.problems {
+                tracing::error!("{}: {problem}", self.path.display());
+            }
+            tracing::error!("{} was rejected; what was in force still is", self.path.display());
+            let config = self.configuration();
+            self.tell_admins(&[&config], &Notice::Rejected { rejected: rejected.clone(), starting: false }, asker).await;
+        }
+        rejected
+    }
+
+    /// Keeps what is in force as a version of its own.
+    pub(super) async fn keep_version(&mut self, cause: Cause) -> Result<i64, HistoryError> {
+        let (hash, now) = (self.sources.hash().to_hex().to_string(), self.now());
+        // What is in force is text.
+        let files = self.sources.to_files().unwrap_or_default();
+        let pinned_over = self.around.history.snapshot_last().await?.and_then(|(_, in_force)| in_force.pinned_over);
+        let id = self.around.history.snapshot_add(NewSnapshot { cause, impact: Impact::default(), hash, files, pinned_over }, now).await?;
+        self.standing.send_modify(|standing| standing.snapshot = Some(id));
+        Ok(id)
+    }
+
+    /// Watches in another way.
+    async fn watch_anew(&mut self, config: &Configuration) {
+        let (way, because) = decide(&config.reload, &self.around, &self.path);
+        let look = self.watcher.look().await;
+        let (watcher, why_not) = Watcher::new(self.sources.places(&self.path), look, way, config.reload.poll);
+        self.watcher = watcher;
+        if self.watcher.way() == Watching::Off {
+            self.around.vitals.forget(Part::Configuration);
+        }
+        let (watching, because) = pieces(&self.watcher, because, why_not);
+        self.standing.send_modify(|standing| (standing.watching, standing.because) = (watching, because));
+    }
+
+    /// Tells each admin in their own chat, but for the one who is answered there.
+    async fn tell_admins(&self, configurations: &[&Configuration], notice: &Notice, asker: Option<ChatId>) {
+        tell_admins(&self.around.history, configurations, notice, asker, self.now()).await;
+    }
+}
+
+/// Tells each admin in their own chat, but for the one who is answered there.
+pub(super) async fn tell_admins(history: &History, configurations: &[&Configuration], notice: &Notice, asker: Option<ChatId>, now: Millis) {
+    let admins = configurations.iter().flat_map(|config| &config.users).filter(|(_, role)| **role == Role::Admin).map(|(user, _)| *user);
+    let chats: BTreeSet<ChatId> = admins.filter_map(|user| i64::try_from(user).ok()).filter(|chat| Some(*chat) != asker).collect();
+    for chat in chats {
+        let origin = Origin { chat, thread: None, message: None };
+        if let Err(error) = history.notice_post(origin, notice.clone(), now).await {
+            tracing::error!(%error, chat, "an admin could not be told about the configuration");
+        }
+    }
+}
+
+pub(super) fn not_kept(error: &HistoryError) {
+    tracing::error!(%error, "the configuration is in force, and could not be kept as a version");
+}
