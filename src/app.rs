@@ -90,6 +90,7 @@ fn at_once() -> CancellationToken {
 /// # Errors
 /// It cannot start, or Telegram refuses the token.
 pub async fn run(parts: Parts) -> Result<(), AppError> {
+    parts.given.is_enough(&parts.data).await?;
     loop {
         // Ended with the program, or earlier by an operation that replaces dockmaster itself.
         let life = parts.shutdown.child_token();

@@ -106,6 +106,14 @@ impl Given {
         Self { path: path.into(), hot: false }
     }
 
+    /// Whether there is something to begin with, where nothing was begun yet: nothing is made then that would have to be.
+    ///
+    /// # Errors
+    /// There is nothing.
+    pub(super) async fn is_enough(&self, data: &Path) -> Result<(), AppError> {
+        if data.join(DATABASE).exists() { Ok(()) } else { self.look(data).await.map(drop) }
+    }
+
     /// What a dockmaster on that data directory has in force, or would start with.
     ///
     /// # Errors

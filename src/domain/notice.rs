@@ -43,6 +43,11 @@ pub enum Notice {
         /// Whether dockmaster has just started.
         starting: bool,
     },
+    /// Changes of the configuration cannot be seen.
+    Unseen {
+        /// Why, and what to do.
+        trouble: String,
+    },
     /// dockmaster ended while it answered a message.
     Unanswered {
         /// What the message said.

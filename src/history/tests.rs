@@ -409,3 +409,35 @@ async fn a_copy_of_another_format_leaves_the_format_alone() {
     older.pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(History::copy(&path), Err(HistoryError::Newer { found: 99, .. })));
 }
+
+#[tokio::test]
+async fn versions_of_the_configuration_are_kept_and_the_oldest_forgotten() {
+    use super::snapshots::{KEPT, NewSnapshot};
+    use crate::domain::impact::Impact;
+    use crate::domain::snapshot::{Cause, Files, InForce};
+    let (_dir, history) = fresh();
+    assert_eq!(history.snapshot_last().await.unwrap(), None);
+    let new = |n: usize, size: usize| NewSnapshot {
+        cause: Cause::Asked { who: "Ann".to_owned() },
+        impact: Impact { chats_added: vec![n as i64], ..Impact::default() },
+        hash: n.to_string(),
+        files: Files { main: "x".repeat(size), included: [("projects.d/a.json".to_owned(), n.to_string())].into() },
+        pinned_over: None,
+    };
+    for n in 1..=KEPT + 3 {
+        assert_eq!(history.snapshot_add(new(n, 10), n as i64).await.unwrap(), n as i64);
+    }
+    let lines = history.snapshots().await.unwrap();
+    assert_eq!((lines.len(), lines[0].id, lines[KEPT - 1].id), (KEPT, KEPT as i64 + 3, 4));
+    assert_eq!(history.snapshot(3).await.unwrap(), None);
+    let old = history.snapshot(5).await.unwrap().unwrap();
+    assert_eq!((old.line.at, old.hash.as_str(), old.files.included["projects.d/a.json"].as_str()), (5, "5", "5"));
+    let (last, in_force) = history.snapshot_last().await.unwrap().unwrap();
+    assert_eq!((last.line.id, in_force.pinned_over), (KEPT as i64 + 3, None));
+    history.snapshot_in_force(InForce { snapshot: 5, pinned_over: Some("h".to_owned()) }).await.unwrap();
+    assert_eq!(history.snapshot_last().await.unwrap().unwrap().1, InForce { snapshot: 5, pinned_over: Some("h".to_owned()) });
+    // Large ones make room sooner; the one in force stays, however large.
+    history.snapshot_add(new(900, 30 << 20), 900).await.unwrap();
+    history.snapshot_add(new(901, 30 << 20), 901).await.unwrap();
+    assert_eq!(history.snapshots().await.unwrap().iter().map(|line| line.id).collect::<Vec<_>>(), [KEPT as i64 + 5]);
+}

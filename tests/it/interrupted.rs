@@ -167,9 +167,10 @@ async fn killed_between_the_confirmation_and_the_first_step_nothing_runs() {
     let world = built(None).await;
     let tools = Tools::all();
     let program = Launch::run(&world, &tools).start();
-    let before = production(&world);
     world.ask("/docker_deploy").await;
-    // The plan is computed once more, just before it runs.
+    // The plan is computed once more, just before it runs, and Compose is asked where something is new.
+    world.fixtures[0].write_production(".env", "NEW=1\n");
+    let before = production(&world);
     tools.gate("docker-compose", "*config*");
     world.say("yes");
     tools.held().await;

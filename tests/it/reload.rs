@@ -7,6 +7,7 @@ use dockmaster::console::Client;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use super::support::disk::MountedFile;
 use super::support::program::{Launch, Tools};
 use super::support::terminal::Terminal;
 use super::support::world::{ADMIN, OPERATOR, VIEWER};
@@ -117,10 +118,7 @@ async fn a_mistake_is_told_once_with_its_place_and_changes_nothing() {
     world.configure(&good.replace("\"admin\"", "\"viewer\""));
     assert!(world.next().await.text.contains("found no admin, expected at least one user id with the role “admin”"));
     world.configure(&good);
-    eventually("all is well", async || {
-        world.ask("/config").await.text.ends_with("Changes are noticed by events: the file system reports changes")
-    })
-    .await;
+    eventually("all is well", async || !world.ask("/config").await.text.contains("not in force")).await;
     world.finish().await;
 }
 
@@ -256,4 +254,25 @@ async fn what_a_change_means_can_be_seen_before_it_is_made() {
     assert!(shown.contains(" → another (needs a deploy)\n") && shown.contains("/docker_deploy shop"), "{shown}");
     let shown = terminal.json(&format!("check --against {}", old.display())).await;
     assert_eq!(shown["impact"]["rights"][0]["after"], "admin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_mounted_by_itself_and_replaced_is_told_with_the_remedy() {
+    let mut world = World::prepare(vec![shop()], quick()).await;
+    let host = world.config.with_file_name("on-the-host.json");
+    std::fs::write(&host, world.projects_json()).unwrap();
+    let _mounted = MountedFile::mount(&host, &world.config);
+    let config = world.config.clone();
+    world.boot_with(&config);
+    world.ask("/whoami").await;
+    // Written in place it is seen.
+    std::fs::write(&host, changed(&world, |all| all["confirm_timeout"] = json!("90s"))).unwrap();
+    assert!(world.next().await.text.contains("confirm_timeout: 1 min → 1 min 30 s"));
+    std::fs::write(host.with_extension("new"), world.projects_json()).unwrap();
+    std::fs::rename(host.with_extension("new"), &host).unwrap();
+    let told = world.next().await.text;
+    assert!(told.starts_with("⚠️ Changes of the configuration cannot be seen\n"), "{told}");
+    assert!(told.contains("was replaced where it comes from") && told.contains("mount its directory instead"), "{told}");
+    assert!(world.ask("/config").await.text.contains("⚠️ "), "and it stands there from then on");
+    world.finish().await;
 }

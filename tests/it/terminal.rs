@@ -33,8 +33,11 @@ async fn beside_a_dockmaster_that_runs_it_is_the_same_desk() {
     let socket = std::fs::metadata(world.data.join("control.sock")).unwrap();
     assert_eq!(socket.permissions().mode() & 0o777, 0o600, "for our own user alone");
 
-    // What only reads. The configuration is the one in force, not the file's.
-    std::fs::write(terminal.config(), "{}").unwrap();
+    // What only reads. The configuration is the one in force, not that of a file that is named here.
+    let elsewhere = terminal.config().with_file_name("elsewhere.json");
+    std::fs::write(&elsewhere, "{}").unwrap();
+    let other = format!("status shop --config {}", elsewhere.display());
+    tells(&terminal.print(&other).await, &["shop", "all 2 up"]);
     tells(&terminal.print("status shop").await, &["shop", "all 2 up", "🟢 web", "healthy"]);
     tells(&terminal.print("status").await, &["🟢 shop: all 2 up", "▫️ edge: no containers here yet"]);
     assert_eq!(terminal.json("status SHOP").await["services"][0]["service"], "web");

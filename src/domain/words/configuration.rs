@@ -42,6 +42,11 @@ pub fn rejected(rejected: &Rejected, starting: bool) -> Text {
     with_block(text, problems(rejected))
 }
 
+/// Changes of the configuration cannot be seen, and why.
+pub fn unseen(trouble: &str) -> Text {
+    Text::new().plain("⚠️ ").bold("Changes of the configuration cannot be seen").plain(format!("\n{trouble}"))
+}
+
 fn problems(rejected: &Rejected) -> String {
     let mut lines: Vec<String> = rejected.problems.iter().take(PROBLEMS_SHOWN).cloned().collect();
     if let Some(more) = rejected.problems.len().checked_sub(PROBLEMS_SHOWN).filter(|more| *more > 0) {
@@ -220,4 +225,215 @@ fn right(change: &RightChange) -> String {
     let place = change.project.as_ref().map_or_else(String::new, |project| format!(" in {project}"));
     let marked = if change.after > change.before { "⬆️" } else { "⬇️" };
     format!("{marked} {}{place}: {} → {}", change.user, role(change.before), role(change.after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+    use super::*;
+    use crate::domain::project::ProjectName;
+    use crate::domain::reload::FailedPart;
+    use expect_test::expect;
+
+    const AT: Millis = 1_738_332_202_000;
+
+    fn name(name: &str) -> ProjectName {
+        ProjectName::new(name).unwrap()
+    }
+
+    fn of_shop() -> Impact {
+        let setting = |setting: &str, before: &str, after: &str, effect| SettingChange {
+            setting: setting.into(),
+            before: before.into(),
+            after: after.into(),
+            effect,
+        };
+        let project = |project: &str, fate, settings| ProjectChange { project: name(project), fate, settings, services: [].into() };
+        Impact {
+            general: vec![setting("confirm_timeout", "1 min", "2 min", Effect::AtOnce)],
+            projects: vec![
+                project("blog", Fate::Added, vec![]),
+                project("old", Fate::Removed, vec![]),
+                project(
+                    "shop",
+                    Fate::Changed,
+                    vec![
+                        setting("exclude", "nothing", &"x".repeat(70), Effect::NextDeploy),
+                        setting("production", "/srv/shop", "/srv/new", Effect::NeedsDeploy),
+                    ],
+                ),
+            ],
+            rights: vec![
+                RightChange { user: 7, project: None, before: Some(Role::Admin), after: None },
+                RightChange { user: 8, project: Some(name("shop")), before: Some(Role::Viewer), after: Some(Role::Operator) },
+            ],
+            chats_added: vec![-5],
+            chats_removed: vec![-6],
+        }
+    }
+
+    fn applied(impact: Impact) -> Applied {
+        Applied { snapshot: Some(3), impact, warnings: Vec::new(), failed: Vec::new(), withdrawn: Vec::new() }
+    }
+
+    #[test]
+    fn a_change_and_what_it_means() {
+        let failed = vec![FailedPart { part: "the menu of commands".into(), why: "Telegram does not answer".into() }];
+        let all = Applied {
+            failed,
+            withdrawn: vec!["deploy shop".into()],
+            warnings: vec!["4:13 projects.shop.stateful: found nothing".into()],
+            ..applied(of_shop())
+        };
+        check(
+            &reloaded(&Cause::Saved, &all),
+            expect![[r#"
+            ⚙️ *Configuration reloaded* · version 3
+            A file was saved.
+            ⚠️ the menu of commands keeps what it had: Telegram does not answer.
+            confirm_timeout: 1 min → 2 min
+            blog: new; what runs of it is left as it is
+            old: no longer mine; its containers run on
+            shop: exclude: nothing → xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (with the next deploy)
+            shop: production: /srv/shop → /srv/new (needs a deploy)
+            ⬇️ 7: admin → nobody
+            ⬆️ 8 in shop: viewer → operator
+            Chat -5: people may act there now
+            Chat -6: nobody may act there any more
+            ➡️ For that to take effect: `/docker_deploy shop`
+
+            Withdrawn, since their project changed: deploy shop. Ask again.
+
+            Doubtful: 4:13 projects.shop.stateful: found nothing"#]],
+        );
+        let unkept = Applied { snapshot: None, ..applied(Impact::default()) };
+        check(
+            &reloaded(&Cause::Asked { who: "Ann".into() }, &unkept),
+            expect![[r#"
+            ⚙️ *Configuration reloaded* · not kept as a version
+            Ann asked for a reload.
+            It means the same as before."#]],
+        );
+        check(&reload_came_to(&Cause::Saved, &Reloaded::Unchanged), expect!["The files say what is in force; nothing changed."]);
+    }
+
+    #[test]
+    fn files_that_are_not_in_force() {
+        let problems: Vec<String> = (0..17).map(|n| format!("{n}:1 access: found “boss”")).collect();
+        let why = Rejected { at: AT, problems };
+        let drawn = super::super::testing::drawn(&rejected(&why, false));
+        assert!(drawn.ends_with("\n14:1 access: found “boss”\nand 2 more\n```"), "{drawn}");
+        let one = Rejected { at: AT, problems: vec!["projects.d/a.json:1:2: found the end of the file".into()] };
+        check(
+            &rejected(&one, true),
+            expect![[r#"
+            ⚠️ *Configuration rejected*
+            I started with the version that was in force last.
+            ```
+            projects.d/a.json:1:2: found the end of the file
+            ```"#]],
+        );
+        let standing = Standing {
+            path: "/etc/dockmaster/projects.json".into(),
+            included: vec!["projects.d/a.json".into()],
+            snapshot: Some(3),
+            since: AT - 60_000,
+            rejected: Some(one),
+            watching: Watching::Poll,
+            because: "“reload.watch” says poll".into(),
+            trouble: Some("It is mounted by itself.".into()),
+        };
+        check(
+            &unseen("It is mounted by itself."),
+            expect![[r#"
+            ⚠️ *Changes of the configuration cannot be seen*
+            It is mounted by itself."#]],
+        );
+        check(
+            &configuration(&standing, AT),
+            expect![[r#"
+            *Configuration* · `/etc/dockmaster/projects.json`
+            Version 3, in force for 1 min
+            Includes projects.d/a.json
+            Changes are noticed by looking: “reload.watch” says poll
+            ⚠️ It is mounted by itself.
+
+            ⚠️ The files are not in force, since 14:03:22 UTC:
+            ```
+            projects.d/a.json:1:2: found the end of the file
+            ```"#]],
+        );
+        let off = Standing {
+            rejected: None,
+            trouble: None,
+            included: vec![],
+            snapshot: None,
+            watching: Watching::Off,
+            because: "DOCKMASTER_HOT_RELOAD is 0".into(),
+            ..standing
+        };
+        check(
+            &configuration(&off, AT),
+            expect![[r#"
+            *Configuration* · `/etc/dockmaster/projects.json`
+            Not kept as a version, in force for 1 min
+            Changes are not noticed; /config reload takes them over: DOCKMASTER_HOT_RELOAD is 0"#]],
+        );
+    }
+
+    #[test]
+    fn the_versions() {
+        let line = |id, cause, impact| SnapshotLine { id, at: AT, cause, impact };
+        let lines = [
+            line(4, Cause::Undone { undone: 3, why: "shop cannot be read".into() }, Impact::default()),
+            line(3, Cause::Rollback { who: "Ann".into(), to: 1 }, of_shop()),
+            line(2, Cause::Kept { who: "Ann".into(), why: Some("before the sale".into()) }, Impact::default()),
+            line(1, Cause::Start, Impact::default()),
+        ];
+        check(
+            &versions(&lines, Some(4)),
+            expect![[r#"
+            *Configuration: versions* · times in UTC
+
+            ▶️ *4* · in force
+            2025-01-31 14:03
+            Version 3 was undone: shop cannot be read
+
+            ▫️ *3*
+            2025-01-31 14:03
+            Ann went back to version 1
+            added: blog · removed: old · changed: shop · 4 rights · 1 general setting
+
+            ▫️ *2*
+            2025-01-31 14:03
+            Ann had it kept: before the sale
+
+            ▫️ *1*
+            2025-01-31 14:03
+            I started with it
+
+            /config diff N shows what is different now."#]],
+        );
+        check(&versions(&[], None), expect!["No version is kept yet."]);
+        check(&version_kept(2), expect!["What is in force is kept as version 2."]);
+        check(&no_version(9), expect!["There is no version 9, or it is too long ago: /config history lists them."]);
+        check(
+            &version_diff(1, &Impact::default(), String::new()),
+            expect![[r#"
+            *From version 1 to what is in force*
+            They are the same."#]],
+        );
+        check(
+            &version_diff(1, &Impact::default(), "the file itself:\n@@ -1 +1 @@\n-a\n+b".into()),
+            expect![[r#"
+            *From version 1 to what is in force*
+            They mean the same.
+            ```
+            the file itself:
+            @@ -1 +1 @@
+            -a
+            +b
+            ```"#]],
+        );
+    }
 }

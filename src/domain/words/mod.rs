@@ -18,7 +18,9 @@ mod releases;
 mod status;
 
 pub use answers::{disabled, lines_out_of_range, no_project, unclear, unknown_command, unknown_project, which_project, wrong_service};
-pub use configuration::{configuration, impact, no_version, rejected, reload_came_to, reloaded, version_diff, version_kept, versions};
+pub use configuration::{
+    configuration, impact, no_version, rejected, reload_came_to, reloaded, unseen, version_diff, version_kept, versions,
+};
 pub use confirm::{
     Late, ask, asked_again, cancelled, changed_since, confirmed, expired, late_press, not_yours, nothing_waits, replaced, superseded,
     toast, waits_elsewhere, withdrawn,

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Keeping;
 use super::start::{decide, pieces};
-use super::watch::{Look, Watcher};
+use super::watch::{Look, Watcher, hidden_by_a_mount};
 use crate::config::{self, Checked, Sources};
 use crate::domain::Millis;
 use crate::domain::access::{ChatId, Role};
@@ -67,6 +67,7 @@ impl Keeping {
             Err(_) => self.sources.places(&self.path),
         };
         self.watcher.saw(read.look.clone(), places, now);
+        self.see_trouble().await;
         let hash = read.hash();
         let known = hash == self.considered;
         self.considered = hash;
@@ -130,6 +131,21 @@ impl Keeping {
         let (sources, checked) = tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| (Err(error.to_string()), None));
         let settled = self.watcher.look().await.same_files(&look);
         Read { sources, checked, look, settled }
+    }
+
+    /// Tells, once, why changes cannot be seen.
+    async fn see_trouble(&mut self) {
+        let path = self.path.clone();
+        let trouble = tokio::task::spawn_blocking(move || hidden_by_a_mount(&path)).await.unwrap_or_default();
+        if self.standing.borrow().trouble == trouble {
+            return;
+        }
+        self.standing.send_modify(|standing| standing.trouble.clone_from(&trouble));
+        if let Some(trouble) = trouble {
+            tracing::error!("{trouble}");
+            let config = self.configuration();
+            self.tell_admins(&[&config], &Notice::Unseen { trouble }, None).await;
+        }
     }
 
     /// The files say what is in force.

@@ -81,6 +81,32 @@ fn on_the_way(path: &Path, found: &mut BTreeSet<PathBuf>) {
     }
 }
 
+/// Why changes of a file cannot be seen, where it is mounted by itself and was replaced where it comes from: the mount goes
+/// on showing what was there before. Blocks on the disk.
+pub(super) fn hidden_by_a_mount(path: &Path) -> Option<String> {
+    let real = path.canonicalize().ok()?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let gone = std::fs::metadata(&real).ok()?.nlink() == 0;
+    (is_mounted_and_gone(&mounts, &real, gone)).then(|| {
+        format!(
+            "{} is mounted by itself and was replaced where it comes from, so that what is saved there cannot be seen: mount its directory \
+             instead, and start this container again.",
+            path.display()
+        )
+    })
+}
+
+/// Whether a file is mounted by itself, and is no longer where it was mounted from.
+fn is_mounted_and_gone(mounts: &str, path: &Path, gone: bool) -> bool {
+    // Fields: id, parent, device, root within its file system, mount point, and more; spaces and the like in octal.
+    let wanted = path.to_string_lossy().replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011").replace('\n', "\\012");
+    let mut found = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(3);
+        Some((fields.next()?, fields.next()?))
+    });
+    found.any(|(root, point)| point == wanted && (gone || root.ends_with("//deleted")))
+}
+
 /// What was told by events, and not looked at yet.
 #[derive(Debug, Default)]
 struct Told {
@@ -233,6 +259,17 @@ mod tests {
         assert_eq!(names, ["", "etc", "settings", "settings/..2026", "settings/..data"]);
         symlink("round", root.join("round")).unwrap();
         on_the_way(&root.join("round"), &mut found);
+    }
+
+    #[test]
+    fn a_file_that_is_mounted_by_itself_and_gone_is_known() {
+        let mounts = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                      40 22 8:1 /srv/a/projects.json /etc/my\\040own/projects.json ro - ext4 /dev/sda1 rw\n\
+                      41 22 8:1 /srv/b.json//deleted /etc/b.json ro - ext4 /dev/sda1 rw\n";
+        let is = |path: &str, gone| is_mounted_and_gone(mounts, Path::new(path), gone);
+        assert!(is("/etc/my own/projects.json", true) && !is("/etc/my own/projects.json", false));
+        assert!(is("/etc/b.json", false));
+        assert!(!is("/etc/c.json", true), "replaced, and looked at in between");
     }
 
     #[test]

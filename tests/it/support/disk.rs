@@ -30,9 +30,30 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        match command("umount").arg("-l").arg(&self.0).output() {
-            Ok(output) if output.status.success() => {}
-            other => eprintln!("{} could not be unmounted: {other:?}", self.0.display()),
-        }
+        unmount(&self.0);
+    }
+}
+
+/// One file seen in the place of another, as engines mount single files. Unmounted at the end.
+pub(crate) struct MountedFile(PathBuf);
+
+impl MountedFile {
+    pub(crate) fn mount(file: &Path, at: &Path) -> Self {
+        std::fs::write(at, "").unwrap();
+        sh("mount", &["--bind", file.to_str().unwrap(), at.to_str().unwrap()]);
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for MountedFile {
+    fn drop(&mut self) {
+        unmount(&self.0);
+    }
+}
+
+fn unmount(at: &Path) {
+    match command("umount").arg("-l").arg(at).output() {
+        Ok(output) if output.status.success() => {}
+        other => eprintln!("{} could not be unmounted: {other:?}", at.display()),
     }
 }
