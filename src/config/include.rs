@@ -15,6 +15,8 @@ use crate::domain::snapshot::Files;
 pub(super) const PATTERNS_MAX: usize = 20;
 /// The most files that are included.
 pub(super) const FILES_MAX: usize = 500;
+/// The most names of a directory that are looked at.
+const NAMES_MAX: usize = 10_000;
 /// The largest a configuration may be with all its files, in bytes.
 const TOTAL_MAX: usize = 8 << 20;
 
@@ -52,7 +54,9 @@ impl Sources {
             }
             // One byte more than is allowed suffices to refuse it.
             let content = bounded(&directory.join(&name), span::SIZE_MAX.min(left)).map_err(|e| e.to_string());
-            left = left.saturating_sub(content.as_ref().map_or(0, Vec::len));
+            let size = content.as_ref().map_or(0, Vec::len);
+            let content = if size > left && size <= span::SIZE_MAX { Err("more than 8 MiB with the others".to_owned()) } else { content };
+            left = left.saturating_sub(size);
             sources.included.insert(name, content);
         }
         Ok(sources)
@@ -187,7 +191,7 @@ impl Pattern {
 }
 
 /// The good patterns of a configuration.
-fn patterns(root: &Node) -> Vec<Pattern> {
+pub(super) fn patterns(root: &Node) -> Vec<Pattern> {
     let Value::Object(members) = &root.value else { return Vec::new() };
     let items = members.iter().find(|m| m.key == "include").map(|m| &m.node.value);
     let Some(Value::List(items)) = items else { return Vec::new() };
@@ -207,6 +211,7 @@ fn names(patterns: &[Pattern], directory: &Path, main: &Path) -> Vec<String> {
         let place = directory.join(&pattern.directory);
         let Ok(entries) = fs::read_dir(if place.as_os_str().is_empty() { Path::new(".") } else { &place }) else { continue };
         let here = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let here = here.take(NAMES_MAX);
         let not_main = |name: &String| !(pattern.directory.is_empty() && own.is_some_and(|own| own == name.as_str()));
         names.extend(here.filter(not_main).map(|name| format!("{}{name}", pattern.directory)).filter(|name| pattern.takes(name)));
     }

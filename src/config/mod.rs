@@ -102,6 +102,8 @@ pub fn check_sources(sources: &Sources, disk: &dyn Fn(&Path) -> OnDisk) -> Check
         let (text, root) = match content {
             Ok(bytes) => document(&mut report, bytes, base, &mut unfinished),
             Err(why) => {
+                // It may be on its way to another name.
+                unfinished = true;
                 report.problem(&Place { at: base, path: String::new() }, format!("a file that cannot be read ({why})"), "a readable file");
                 ("", None)
             }
@@ -112,6 +114,8 @@ pub fn check_sources(sources: &Sources, disk: &dyn Fn(&Path) -> OnDisk) -> Check
         base += text.len() + 1;
     }
     let (main, included) = (roots.first().and_then(Option::as_ref), roots.get(1..).unwrap_or_default());
+    let plain = main.map(include::patterns).unwrap_or_default().into_iter().filter(|pattern| pattern.plain);
+    unfinished |= plain.into_iter().any(|pattern| !sources.included.keys().any(|name| pattern.takes(name)));
     let names = sources.included.keys().map(String::as_str);
     let included: Vec<_> = names.zip(included.iter().map(Option::as_ref)).collect();
     let configuration = main.and_then(|root| file::configuration(&mut report, disk, root, &included));

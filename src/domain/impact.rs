@@ -252,17 +252,17 @@ fn rights(old: &Configuration, new: &Configuration) -> Vec<RightChange> {
         if before != after {
             all.push(RightChange { user: *user, project: None, before, after });
         }
-        // Where a project says otherwise; what is not listed in general has no rights anywhere.
-        let in_project = |config: &Configuration, project: &ProjectName| {
-            let general = config.users.get(user).copied()?;
-            let project = config.projects.get(project).filter(|p| p.enabled)?;
-            Some(project.access.get(user).copied().unwrap_or(general))
+        // Where a project says otherwise; who is not listed in general has no rights anywhere. What is said of a project that
+        // is new counts against what they may do in general; one that has gone takes its rights along, as is said of it.
+        let in_project = |config: &Configuration, project: &Project, general: Option<Role>| {
+            let known = config.projects.get(&project.name).filter(|p| p.enabled);
+            Some(known.and_then(|p| p.access.get(user)).copied().unwrap_or(general?))
         };
-        for project in old.projects.keys().filter(|name| new.projects.contains_key(*name)) {
-            let (was, is) = (in_project(old, project), in_project(new, project));
+        for project in new.enabled() {
+            let (was, is) = (in_project(old, project, before), in_project(new, project, after));
             if was != is && (was, is) != (before, after) {
-                let change = RightChange { user: *user, project: Some(project.clone()), before: was, after: is };
-                by_project.entry(project).or_default().push(change);
+                let change = RightChange { user: *user, project: Some(project.name.clone()), before: was, after: is };
+                by_project.entry(&project.name).or_default().push(change);
             }
         }
     }
@@ -346,6 +346,11 @@ mod tests {
         let told = |impact: Impact| impact.rights.into_iter().map(|r| (r.user, r.project.is_some(), r.before, r.after)).collect::<Vec<_>>();
         let (viewer, operator, admin) = (Some(Role::Viewer), Some(Role::Operator), Some(Role::Admin));
         assert_eq!(told(Impact::between(&old, &new)), [(2, false, viewer, admin), (3, false, None, viewer), (2, true, operator, admin)]);
+        let mut evil = project("evil");
+        evil.access = [(2, Role::Admin)].into();
+        let (one, two) = (configuration(&[project("shop")]), configuration(&[project("shop"), evil]));
+        assert_eq!(told(Impact::between(&one, &two)), [(2, true, viewer, admin)], "through a project that is new");
+        assert_eq!(told(Impact::between(&two, &one)), [], "it is gone");
         old.users.remove(&2);
         assert_eq!(told(Impact::between(&old, &new)), [(2, false, None, admin), (3, false, None, viewer)], "it had none before");
     }

@@ -109,7 +109,9 @@ pub(super) const STEPS: &[&str] = &[
      -- One row at most.
      CREATE TABLE in_force (
         snapshot INTEGER NOT NULL,
-        pinned_over TEXT
+        pinned_over TEXT,
+        -- What was rejected and told last, so that no start tells it again.
+        told TEXT
      ) STRICT;",
 ];
 

@@ -57,6 +57,14 @@ impl History {
         self.with(move |db| put_in_force(db, in_force.snapshot, in_force.pinned_over.as_deref())).await
     }
 
+    /// Notes what was rejected and is told; false where that was told before. Nothing is remembered where nothing was in force yet.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn rejection_is_new(&self, what: Option<String>) -> Result<bool, HistoryError> {
+        self.with(move |db| Ok(db.prepare_cached("UPDATE in_force SET told = ?1 WHERE told IS NOT ?1")?.execute([what])? > 0)).await
+    }
+
     /// Which version was in force last, with all that it holds.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What can be asked of the configuration itself.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use similar::TextDiff;
 
@@ -19,6 +20,10 @@ use crate::domain::snapshot::{Cause, Files, Snapshot, SnapshotLine};
 const AROUND: usize = 1;
 /// The most lines of a difference.
 const LINES_MAX: usize = 60;
+/// The longest line of a difference, in characters.
+const LINE_MAX: usize = 200;
+/// How long the best difference is looked for; after that a longer one will do.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest reason that is kept with a version, in characters.
 const WHY_MAX: usize = 200;
 
@@ -134,9 +139,12 @@ fn differing(name: &str, old: &str, new: &str) -> Vec<String> {
     if old == new {
         return Vec::new();
     }
-    let diff = TextDiff::from_lines(old, new);
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(old, new);
     let shown = diff.unified_diff().context_radius(AROUND).missing_newline_hint(false).to_string();
-    std::iter::once(format!("{name}:")).chain(shown.lines().map(str::to_owned)).collect()
+    let cut = |line: &str| {
+        if line.chars().count() > LINE_MAX { format!("{}…", line.chars().take(LINE_MAX).collect::<String>()) } else { line.to_owned() }
+    };
+    std::iter::once(format!("{name}:")).chain(shown.lines().map(cut)).collect()
 }
 
 #[cfg(test)]
@@ -150,6 +158,8 @@ mod tests {
         assert_eq!(told, ["the file itself:", "@@ -2,3 +2,3 @@", " b", "-c", "+C", " d"]);
         let told = lines(&files("same", "1"), &Files { main: "same".into(), ..Files::default() });
         assert_eq!(told, ["shop.json:", "@@ -1 +0,0 @@", "-1"]);
+        let wide = lines(&Files::default(), &files(&"x".repeat(500_000), ""));
+        assert!(wide.iter().all(|line| line.chars().count() <= LINE_MAX + 1) && wide.len() <= 4, "{}", wide.len());
         let long = lines(&Files::default(), &files(&"x\n".repeat(500), ""));
         assert_eq!(long.len(), LINES_MAX + 1);
         assert_eq!(long[LINES_MAX], "… and 442 more lines");

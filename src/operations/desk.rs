@@ -182,7 +182,14 @@ impl Desk {
         Ok(self.planned(&project, request).await?.0)
     }
 
+    /// The plan; its digest binds how the project is configured as well.
     async fn planned(&self, project: &Project, request: &Request) -> Result<(Plan, Option<deploy::Facts>), Failure> {
+        let (mut plan, facts) = self.considered(project, request).await?;
+        plan.digest = blake3::hash(format!("{} {project:?}", plan.digest).as_bytes()).to_hex().to_string();
+        Ok((plan, facts))
+    }
+
+    async fn considered(&self, project: &Project, request: &Request) -> Result<(Plan, Option<deploy::Facts>), Failure> {
         let release = match request {
             Request::Deploy { with, .. } => Some((Coming::Workspace, with)),
             Request::Rollback { release, with, .. } => Some((Coming::Release(*release), with)),

@@ -1,11 +1,14 @@
 //! The configuration in the chat: what is asked of it, and what a change of it means for what goes on here.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 
 use super::api::Api;
 use super::command::ConfigCommand;
 use super::front::{Front, Place, locked};
-use super::menu;
+use super::menu::{self, Menus};
 use super::operating::planned;
 use super::outbox::Keyboard;
 use crate::domain::access::{Actor, Role, allow};
@@ -15,6 +18,9 @@ use crate::domain::text::Text;
 use crate::domain::words;
 use crate::operations::Refusal;
 use crate::operations::keeper::Takeover;
+
+/// How soon it is tried again to set menus.
+const AGAIN: Duration = Duration::from_secs(30);
 
 impl Front {
     /// Answers what is asked of the configuration.
@@ -68,12 +74,27 @@ fn may_still(config: &Configuration, actor: &Actor, project: &ProjectName, needs
     config.projects.get(project).is_some_and(|p| p.enabled) && allow(config, actor, Some(project), needs).is_ok()
 }
 
-/// Sets the menus of commands anew where a change gives or takes rights.
-pub(super) async fn renew_menus(api: Api, mut takeovers: mpsc::Receiver<Takeover>) {
-    while let Some(takeover) = takeovers.recv().await {
-        match menu::renew(&api, &takeover.change).await {
-            Ok(()) => takeover.done(Vec::new()),
-            Err(why) => takeover.failed(why),
+/// Sets the menus of commands, and anew where a change gives or takes rights: one after another, so that the last one counts.
+/// What Telegram did not take is tried again.
+pub(super) async fn keep_menus(api: Api, mut config: Arc<Configuration>, takeovers: Option<mpsc::Receiver<Takeover>>) {
+    let mut menus = Menus::default();
+    menu::set_for_everybody(&api).await;
+    let mut set = menus.follow(&api, &config).await.is_ok();
+    let (_open, never) = mpsc::channel(1);
+    let mut takeovers = takeovers.unwrap_or(never);
+    loop {
+        tokio::select! {
+            takeover = takeovers.recv() => {
+                let Some(takeover) = takeover else { return };
+                config = takeover.change.new.clone();
+                let followed = menus.follow(&api, &config).await;
+                set = followed.is_ok();
+                match followed {
+                    Ok(()) => takeover.done(Vec::new()),
+                    Err(why) => takeover.failed(why),
+                }
+            }
+            () = tokio::time::sleep(AGAIN), if !set => set = menus.follow(&api, &config).await.is_ok(),
         }
     }
 }

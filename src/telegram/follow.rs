@@ -13,7 +13,7 @@ use super::front::{Front, Place, locked};
 use super::outbox::{Button, Keyboard};
 use super::reading::raw;
 use super::render::{self, MESSAGE_MAX};
-use crate::domain::access::{Actor, ChatId, UserId};
+use crate::domain::access::{Actor, ChatId, Role, UserId};
 use crate::domain::project::ProjectName;
 use crate::domain::text::Text;
 use crate::domain::words::{self, FollowEnd, LogHeading};
@@ -94,6 +94,10 @@ impl Front {
         };
         let Ok(id) = random_name() else { return self.say(place, words::broke_down()).await };
         let stop = self.follows.begin(place, &query.project, &id);
+        // Looked at after it is kept: a change from here on finds it there.
+        if !self.may(&place.actor, &query.project, Role::Viewer) {
+            stop.cancel();
+        }
         let buttons = vec![vec![Button { label: "Stop".to_owned(), data: data('f', &id) }]];
         let Ok(message) = self.send(place, draw(&query, &VecDeque::new(), None), buttons.clone()).await else {
             self.follows.end(place.chat, place.user, &id);

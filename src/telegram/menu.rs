@@ -9,34 +9,44 @@ use super::api::{Api, CallError};
 use super::command::COMMANDS;
 use crate::domain::access::Role;
 use crate::domain::project::Configuration;
-use crate::domain::reload::Change;
 
-/// Sets the menus: what everybody may use by default, and in each listed chat what may be used there.
-pub(crate) async fn set(api: &Api, config: &Configuration) {
-    let everybody = (BotCommandScope::Default, None);
-    for (scope, role) in std::iter::once(everybody).chain(scopes(config).into_iter().map(|(chat, role)| (scope(chat), Some(role)))) {
-        if let Err(error) = set_one(api, scope, role).await {
-            // A person who never wrote to the bot has no chat with it yet.
-            tracing::debug!(%error, "a menu of commands could not be set");
-        }
+/// Sets the menu of what everybody may use.
+pub(crate) async fn set_for_everybody(api: &Api) {
+    if let Err(error) = set_one(api, BotCommandScope::Default, None).await {
+        tracing::debug!(%error, "the menu of commands for everybody could not be set");
     }
 }
 
-/// Sets the menus anew that a change makes others.
-///
-/// # Errors
-/// Telegram does not answer.
-pub(crate) async fn renew(api: &Api, change: &Change) -> Result<(), String> {
-    let (old, new) = (scopes(&change.old), scopes(&change.new));
-    let chats: BTreeSet<i64> = old.keys().chain(new.keys()).filter(|chat| old.get(*chat) != new.get(*chat)).copied().collect();
-    for chat in chats {
-        match set_one(api, scope(chat), new.get(&chat).copied()).await {
-            Ok(()) => {}
-            Err(error @ CallError::Refused { .. }) => tracing::debug!(%error, "a menu of commands could not be set"),
-            Err(error) => return Err(format!("Telegram does not answer ({error})")),
+/// The menus that are set: what may be used there, by chat.
+#[derive(Debug, Default)]
+pub(crate) struct Menus(BTreeMap<i64, Role>);
+
+impl Menus {
+    /// Sets those anew that are to be others, those among them that could not be set before.
+    ///
+    /// # Errors
+    /// Telegram does not answer.
+    pub(crate) async fn follow(&mut self, api: &Api, config: &Configuration) -> Result<(), String> {
+        let wanted = scopes(config);
+        let chats: BTreeSet<i64> = self.0.keys().chain(wanted.keys()).copied().collect();
+        for chat in chats {
+            let role = wanted.get(&chat).copied();
+            if self.0.get(&chat).copied() == role {
+                continue;
+            }
+            match set_one(api, scope(chat), role).await {
+                Ok(()) => {}
+                // A person who never wrote to the bot has no chat with it yet.
+                Err(error @ CallError::Refused { .. }) => tracing::debug!(%error, "a menu of commands could not be set"),
+                Err(error) => return Err(format!("Telegram does not answer ({error})")),
+            }
+            match role {
+                Some(role) => drop(self.0.insert(chat, role)),
+                None => drop(self.0.remove(&chat)),
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The chats with a menu of their own, by the role that it is for.

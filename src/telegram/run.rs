@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::activity::Activity;
 use super::api::{Api, CALL_LIMIT, CallError};
 use super::clock::ApiClock;
-use super::configuring::renew_menus;
+use super::configuring::keep_menus;
 use super::follow::Follows;
 use super::front::{Front, Shared, locked};
 use super::inbound::Inbound;
@@ -28,8 +28,8 @@ use super::notices::Delivery;
 use super::outbox::Outbox;
 use super::pulse::Pulse;
 use super::reach::Reach;
+use super::schema;
 use super::stale::Stale;
-use super::{menu, schema};
 use crate::domain::Millis;
 use crate::history::{History, HistoryError};
 use crate::operations::Desk;
@@ -74,23 +74,22 @@ pub async fn run(
     let clock_of_api = Arc::new(ApiClock::new(clock));
     let api = Api::new(bot.clone(), token, Arc::clone(&clock_of_api));
     let Some(me) = whoami(&api, activity.pulse(), &shutdown).await? else { return Ok(()) };
+    // Before the configuration is looked at: no change comes in between.
+    let parts = desk.keeper().map(|keeper| (keeper.part("what waits in the chats"), keeper.part("the menu of commands")));
+    let (chats, menu) = parts.unzip();
     let config = desk.configuration();
     let front = assemble(&api, desk, history, clock_of_api, me, shutdown.clone(), activity);
     let ready = front.inbound.recover(&config).await?;
     front.activity.pulse().connect();
     let delivery = Arc::new(Delivery::default());
     let notices = tokio::spawn(front.clone().deliver_notices(Arc::clone(&delivery)));
-    let menus = tokio::spawn({
-        let (api, config) = (api.clone(), Arc::clone(&config));
-        async move { menu::set(&api, &config).await }
-    });
-    let followers = front.desk.keeper().map(|keeper| {
-        let (chats, menu) = (keeper.part("what waits in the chats"), keeper.part("the menu of commands"));
-        [tokio::spawn(front.clone().follow_changes(chats)), tokio::spawn(renew_menus(api.clone(), menu))]
-    });
+    let menus = tokio::spawn(keep_menus(api.clone(), config, menu));
+    let follower = chats.map(|chats| tokio::spawn(front.clone().follow_changes(chats)));
     dispatch(&bot, &api, &front, ready, &shutdown).await;
     menus.abort();
-    followers.into_iter().flatten().for_each(|follower| follower.abort());
+    if let Some(follower) = follower {
+        follower.abort();
+    }
     notices.abort();
     // One look for notices at a time: `end` has the next.
     drop(notices.await);

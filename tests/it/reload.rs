@@ -157,6 +157,7 @@ async fn versions_are_listed_compared_and_kept_by_hand() {
 #[tokio::test(flavor = "multi_thread")]
 async fn through_a_thousand_reloads_every_command_is_answered_and_nothing_restarts() {
     let world = Arc::new(World::start_with(vec![shop()], json!({ "default_project": "shop", "reload": { "watch": "off" } })).await);
+    world.ask("/whoami").await;
     let started = world.fixtures[0].container("web");
     let client = Client::of(&world.data).unwrap();
     let over = Arc::new(AtomicBool::new(false));

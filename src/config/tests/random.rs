@@ -34,6 +34,11 @@ const PIECES: [&str; 24] = [
     "\"/srv/shop\"",
 ];
 
+/// How many texts of each kind are tried: `DOCKMASTER_TEXTS=100000` for the long form.
+fn cases() -> u32 {
+    std::env::var("DOCKMASTER_TEXTS").ok().and_then(|n| n.parse().ok()).unwrap_or(512)
+}
+
 /// The example with pieces put in, and stretches cut out.
 fn mutated() -> impl Strategy<Value = String> {
     let edit = (any::<prop::sample::Index>(), 0..12usize, prop::option::of(prop::sample::select(&PIECES[..])));
@@ -85,7 +90,7 @@ fn same_as_model(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text(text in any::<String>()) {

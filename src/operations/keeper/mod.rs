@@ -112,13 +112,15 @@ impl Keeping {
     pub async fn run(mut self, stopping: CancellationToken) {
         loop {
             let (vitals, clock) = (self.around.vitals.clone(), self.around.clock);
+            // What is wrong may be put right without a save: a directory that is made.
+            let restless = self.standing.borrow().rejected.is_some();
             tokio::select! {
                 () = stopping.cancelled() => return,
                 ask = self.asks.recv() => match ask {
                     Some(ask) => self.answer(ask).await,
                     None => return,
                 },
-                () = self.watcher.changed(|| vitals.beat(Part::Configuration, clock())) => {
+                () = self.watcher.changed(restless, || vitals.beat(Part::Configuration, clock())) => {
                     self.take(Cause::Saved, None).await;
                 }
             }

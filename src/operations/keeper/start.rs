@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch as latest};
 
 use super::parts::Parts;
-use super::take::{not_kept, tell_admins};
+use super::take::{not_kept, tell_admins, told};
 use super::watch::{Look, Watcher};
 use super::{Keeper, Keeping, REQUESTS_MAX, Surroundings};
 use crate::config::{self, Checked, Sources};
@@ -69,8 +69,12 @@ pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, Str
             tracing::error!("{}: {problem}", path.display());
         }
         tracing::error!("{} was rejected; the version that was in force last is", path.display());
-        let notice = Notice::Rejected { rejected: rejected.clone(), starting: true };
-        tell_admins(&around.history, &[&found.configuration], &notice, None, now).await;
+        // Whatever is started again and again says it once.
+        let what = told(found.considered, &rejected.problems);
+        if around.history.rejection_is_new(Some(what.to_hex().to_string())).await.unwrap_or(true) {
+            let notice = Notice::Rejected { rejected: rejected.clone(), starting: true };
+            tell_admins(&around.history, &[&found.configuration], &notice, None, now).await;
+        }
     }
     let (way, because) = decide(&found.configuration.reload, &around, &path);
     let places = found.sources.places(&path);
@@ -93,7 +97,7 @@ pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, Str
     let (standing, stands) = latest::channel(standing);
     let parts = Parts::default();
     let keeper = Keeper { asks, standing: stands, parts: parts.clone() };
-    let told = standing.borrow().rejected.is_some().then_some(found.considered);
+    let told = standing.borrow().rejected.as_ref().map(|rejected| told(found.considered, &rejected.problems));
     let (sources, considered) = (found.sources, found.considered);
     let keeping = Keeping { path, around, sources, in_force, standing, considered, told, watcher, parts, asks: asked };
     Ok(Beginning { configuration, keeper, keeping })
@@ -115,6 +119,11 @@ fn find(path: &Path, last: Option<&(Snapshot, InForce)>) -> Result<Found, String
             let hash = sources.hash();
             let pinned = last.filter(|(_, in_force)| in_force.pinned_over.as_deref() == Some(hash.to_hex().as_str()));
             if let Some(found) = pinned.and_then(|(snapshot, _)| kept(snapshot, hash, None)) {
+                return Ok(found);
+            }
+            // What was in force stays so, though its directories may have gone since.
+            let same = last.filter(|(snapshot, in_force)| in_force.pinned_over.is_none() && snapshot.hash == hash.to_hex().as_str());
+            if let Some(found) = same.and_then(|(snapshot, _)| kept(snapshot, hash, None)) {
                 return Ok(found);
             }
             match config::check_sources(&sources, &config::on_disk) {
@@ -146,9 +155,10 @@ fn capital(sentence: &str) -> String {
 fn kept(snapshot: &Snapshot, considered: blake3::Hash, rejected: Option<Vec<String>>) -> Option<Found> {
     let sources = Sources::from(&snapshot.files);
     // Its directories may have gone since; then it is in force all the same, as it would be had dockmaster run on.
-    let checked = config::check_sources(&sources, &config::on_disk);
-    let checked = if checked.configuration.is_some() { checked } else { config::check_sources(&sources, &config::unseen) };
-    let warnings = checked.warnings.iter().map(ToString::to_string).collect();
+    let seen = config::check_sources(&sources, &config::on_disk);
+    let unseen = if seen.configuration.is_some() { None } else { Some(config::check_sources(&sources, &config::unseen)) };
+    let warnings = seen.problems.iter().chain(&seen.warnings).map(ToString::to_string).collect();
+    let checked = unseen.unwrap_or(seen);
     Some(Found { sources, configuration: checked.configuration?, warnings, rejected, considered })
 }
 

@@ -23,6 +23,8 @@ use crate::history::{History, HistoryError};
 
 /// For how long a file that breaks off, or is not there, is taken for one that is being written.
 const UNFINISHED: Duration = Duration::from_millis(600);
+/// The shortest time between two looks at files that are being written.
+const LEAST: Duration = Duration::from_millis(10);
 /// How long files may go on changing before they are read all the same.
 const RESTLESS: Duration = Duration::from_secs(1);
 /// For how long files that never come to rest are not rejected.
@@ -60,19 +62,20 @@ impl Keeping {
     /// Takes over what the files say now, where they say something new and good.
     pub(super) async fn take(&mut self, cause: Cause, asker: Option<ChatId>) -> Reloaded {
         let asked = !matches!(cause, Cause::Saved);
-        let read = self.settled(!asked).await;
+        let read = self.settled(asked).await;
         let now = self.now();
         let places = match &read.sources {
             Ok(sources) => sources.places(&self.path),
             Err(_) => self.sources.places(&self.path),
         };
         self.watcher.saw(read.look.clone(), places, now);
+        self.note_way();
         self.see_trouble().await;
         let hash = read.hash();
         let known = hash == self.considered;
         self.considered = hash;
         match (read.sources, read.checked) {
-            (Ok(sources), _) if sources == self.sources => self.back_in_force(),
+            (Ok(sources), _) if sources == self.sources => self.back_in_force().await,
             (Ok(sources), Some(Checked { configuration: Some(configuration), warnings, .. })) => {
                 let warnings = warnings.iter().map(ToString::to_string).collect();
                 Reloaded::Applied(self.apply(sources, configuration, warnings, cause, asker).await)
@@ -86,22 +89,21 @@ impl Keeping {
     }
 
     /// Waits until the files have come to rest, and reads them.
-    async fn settled(&self, patient: bool) -> Read {
+    async fn settled(&self, asked: bool) -> Read {
         let since = Instant::now();
-        let debounce = self.configuration().reload.debounce;
+        // Whoever asks has saved what they wanted to, as far as they know.
+        let debounce = if asked { LEAST } else { self.configuration().reload.debounce.max(LEAST) };
         let (mut look, mut unfinished): (Look, Option<Instant>) = (self.watcher.look().await, None);
         loop {
-            if patient {
-                sleep(debounce).await;
-            }
+            sleep(debounce).await;
             let before = self.watcher.look().await;
             let at_rest = before.same_files(&look);
             look = before.clone();
-            if patient && !at_rest && since.elapsed() < RESTLESS.max(debounce * 3) {
+            if !at_rest && since.elapsed() < RESTLESS.max(debounce * 3) {
                 continue;
             }
             let read = self.read(before).await;
-            if !patient || read.is_good() && read.settled {
+            if read.is_good() && read.settled {
                 return read;
             }
             // Whoever is in the middle of writing is waited for, and not told of what is missing yet.
@@ -133,6 +135,16 @@ impl Keeping {
         Read { sources, checked, look, settled }
     }
 
+    /// Says so where events have ended.
+    fn note_way(&self) {
+        let way = self.watcher.way();
+        if self.standing.borrow().watching != way {
+            self.standing.send_modify(|standing| {
+                (standing.watching, standing.because) = (way, "the file system reports changes no longer".to_owned());
+            });
+        }
+    }
+
     /// Tells, once, why changes cannot be seen.
     async fn see_trouble(&mut self) {
         let path = self.path.clone();
@@ -149,11 +161,13 @@ impl Keeping {
     }
 
     /// The files say what is in force.
-    fn back_in_force(&mut self) -> Reloaded {
+    async fn back_in_force(&mut self) -> Reloaded {
         let was_rejected = self.standing.borrow().rejected.is_some();
         if was_rejected {
             tracing::info!("the configuration's files are what is in force again");
             self.told = None;
+            // The same mistake after this is another one. Should that not be noted, it is told once less.
+            drop(self.around.history.rejection_is_new(None).await);
             self.standing.send_modify(|standing| standing.rejected = None);
         }
         Reloaded::Unchanged
@@ -216,7 +230,9 @@ impl Keeping {
             _ => Rejected { at: self.now(), problems },
         };
         self.standing.send_modify(|standing| standing.rejected = Some(rejected.clone()));
-        if self.told.replace(hash) != Some(hash) {
+        let what = told(hash, &rejected.problems);
+        if self.told.replace(what) != Some(what) {
+            drop(self.around.history.rejection_is_new(Some(what.to_hex().to_string())).await);
             for problem in &rejected.problems {
                 tracing::error!("{}: {problem}", self.path.display());
             }
@@ -255,6 +271,11 @@ impl Keeping {
     async fn tell_admins(&self, configurations: &[&Configuration], notice: &Notice, asker: Option<ChatId>) {
         tell_admins(&self.around.history, configurations, notice, asker, self.now()).await;
     }
+}
+
+/// What is told of files that are rejected: the same files may have other problems later, and none.
+pub(super) fn told(files: blake3::Hash, problems: &[String]) -> blake3::Hash {
+    blake3::hash(format!("{files} {problems:?}").as_bytes())
 }
 
 /// Tells each admin in their own chat, but for the one who is answered there.

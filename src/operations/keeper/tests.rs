@@ -325,6 +325,14 @@ async fn a_start_with_a_bad_file_takes_the_version_from_before() {
     let mut kept = Kept::again(place, history).await;
     assert_eq!(number(&kept.config.borrow()), 1);
     assert!(matches!(&kept.notices().await[..], [Notice::Rejected { starting: true, .. }]));
+    // Started again and again, it says so once.
+    for _ in 0..3 {
+        let Kept { place, history, _task, .. } = kept;
+        drop(_task);
+        kept = Kept::again(place, history).await;
+        assert_eq!(number(&kept.config.borrow()), 1);
+    }
+    kept.told(1).await;
     assert_eq!(kept.keeper.standing().snapshot, Some(2));
     assert_eq!(number(&look_only(&kept.path("projects.json"), &kept.history).await.unwrap()), 1);
     fs::write(kept.path("projects.json"), text(Watching::Events, 2)).unwrap();
@@ -341,6 +349,26 @@ async fn a_start_with_a_bad_file_takes_the_version_from_before() {
             .ends_with("none.json does not exist. Write one after projects.example.json and name it with --config or DOCKMASTER_CONFIG."),
         "{missing}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_put_right_without_a_save_comes_into_force() {
+    let mut kept = Kept::new(|root| plain(root, &text(Watching::Poll, 0))).await;
+    let live = kept.place.path().join("live");
+    let with = text(Watching::Poll, 1).replace("\"containers\": [\"c\"]", &format!("\"compose\": {{}}, \"production\": {live:?}"));
+    fs::write(kept.path("projects.json"), with).unwrap();
+    let problems = kept.rejected().await;
+    assert!(problems.iter().any(|problem| problem.contains("which does not exist")), "{problems:?}");
+    fs::create_dir(&live).unwrap();
+    fs::write(live.join("docker-compose.yml"), "services: {}").unwrap();
+    kept.in_force(1).await;
+    // What is in force stays so when dockmaster starts again, though the directory has gone.
+    fs::remove_dir_all(&live).unwrap();
+    kept.versions(2).await;
+    let Kept { place, history, _task, .. } = kept;
+    drop(_task);
+    let kept = Kept::again(place, history).await;
+    assert_eq!((number(&kept.config.borrow()), kept.keeper.standing().rejected), (1, None));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

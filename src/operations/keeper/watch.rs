@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::event::{AccessKind, AccessMode, RemoveKind};
+use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
 use crate::config::Places;
@@ -20,6 +20,8 @@ use crate::domain::reload::Watching;
 
 /// How often it is looked where events say that something was changed.
 const BESIDE_EVENTS: Duration = Duration::from_secs(5);
+/// How long is waited after an event before it is looked: others may write to the same directory all the time.
+const CALM: Duration = Duration::from_millis(50);
 /// Times of files are as exact as the kernel's clock ticks: what was read so soon after a change may have changed again
 /// without its looking so, in milliseconds.
 const TICK: Millis = 50;
@@ -63,7 +65,7 @@ impl Look {
     /// Whether a file was changed so shortly before that it could be changed again unseen.
     fn is_fresh(&self, now: Millis) -> bool {
         let changed = |(seconds, nanos): (i64, i64)| seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000);
-        self.files.values().flatten().any(|stat| now - changed(stat.3).max(changed(stat.4)) < TICK)
+        self.files.values().flatten().any(|stat| (0..TICK).contains(&now.saturating_sub(changed(stat.4))))
     }
 }
 
@@ -112,6 +114,8 @@ fn is_mounted_and_gone(mounts: &str, path: &Path, gone: bool) -> bool {
 struct Told {
     wake: Notify,
     touched: AtomicBool,
+    /// A directory was taken away, and perhaps made again.
+    lost: AtomicBool,
     /// The names of the files.
     names: Mutex<BTreeSet<std::ffi::OsString>>,
 }
@@ -127,6 +131,9 @@ impl Told {
             if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) {
                 return;
             }
+            if matches!(event.kind, EventKind::Remove(RemoveKind::Folder | RemoveKind::Any | RemoveKind::Other)) {
+                self.lost.store(true, Ordering::Release);
+            }
             let names = self.names();
             if event.paths.iter().any(|path| path.file_name().is_some_and(|name| names.contains(name))) {
                 self.touched.store(true, Ordering::Release);
@@ -134,6 +141,14 @@ impl Told {
         }
         // What is not understood, a lost event among it, is a reason to look.
         self.wake.notify_one();
+    }
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 
@@ -166,7 +181,7 @@ impl Watcher {
 
     /// The longest time between two looks.
     pub(super) fn interval(&self) -> Duration {
-        if self.events.is_some() { BESIDE_EVENTS.max(self.poll) } else { self.poll }
+        if self.events.is_some() { BESIDE_EVENTS } else { self.poll }
     }
 
     /// Asks for events of every directory.
@@ -179,7 +194,11 @@ impl Watcher {
         let told = Arc::clone(&self.told);
         let listening = notify::recommended_watcher(move |event| told.hear(&event)).and_then(|mut events| {
             for (directory, _) in look.directories.iter().filter(|(_, there)| there.is_some()) {
-                events.watch(directory, RecursiveMode::NonRecursive)?;
+                match events.watch(directory, RecursiveMode::NonRecursive) {
+                    // Gone since it was looked at: the next look finds what came instead.
+                    Err(error) if is_gone(&error) => {}
+                    other => other?,
+                }
             }
             Ok(events)
         });
@@ -193,20 +212,23 @@ impl Watcher {
         Ok(())
     }
 
-    /// Waits until files may have been changed. `beat` is called with each look.
-    pub(super) async fn changed(&mut self, beat: impl Fn()) {
+    /// Waits until files may have been changed; where somebody is `restless`, until it is looked. `beat` is called with each look.
+    pub(super) async fn changed(&mut self, restless: bool, beat: impl Fn()) {
         if self.way == Watching::Off {
             return std::future::pending().await;
         }
         loop {
             beat();
             tokio::select! {
-                () = self.told.wake.notified() => {}
-                () = tokio::time::sleep(self.interval()) => {}
+                () = self.told.wake.notified() => tokio::time::sleep(CALM).await,
+                () = tokio::time::sleep(self.interval()) => self.again |= restless,
             }
             let look = self.look().await;
             // Each is asked: what was told is dealt with by this look.
             let touched = self.told.touched.swap(false, Ordering::AcqRel);
+            if self.told.lost.swap(false, Ordering::AcqRel) {
+                self.seen.directories.clear();
+            }
             if std::mem::take(&mut self.again) || touched || !look.same_files(&self.seen) {
                 return;
             }
@@ -283,6 +305,6 @@ mod tests {
         assert!(!there.same_files(&missing) && there.same_files(&look()));
         let changed = there.files.values().flatten().next().unwrap().4;
         let at = changed.0 * 1_000 + changed.1 / 1_000_000;
-        assert!(there.is_fresh(at + TICK - 1) && !there.is_fresh(at + TICK));
+        assert!(there.is_fresh(at + TICK - 1) && !there.is_fresh(at + TICK) && !there.is_fresh(at - 1), "a clock may be set back");
     }
 }
