@@ -98,9 +98,7 @@ pub struct Keeping {
     sources: Sources,
     in_force: latest::Sender<Arc<Configuration>>,
     standing: latest::Sender<Standing>,
-    /// The hash of the files that were looked at last, whatever came of them.
-    considered: blake3::Hash,
-    /// The hash of the files whose rejection was told last.
+    /// The hash of the files whose rejection was told last, with what is wrong with them.
     told: Option<blake3::Hash>,
     watcher: Watcher,
     parts: Parts,

@@ -15,6 +15,7 @@ use crate::domain::notice::Notice;
 use crate::domain::project::Configuration;
 use crate::domain::reload::{Rejected, ReloadPolicy, Standing, Watching};
 use crate::domain::snapshot::{Cause, InForce, Snapshot};
+use crate::domain::text::capital;
 use crate::history::History;
 use crate::history::snapshots::NewSnapshot;
 
@@ -98,8 +99,7 @@ pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, Str
     let parts = Parts::default();
     let keeper = Keeper { asks, standing: stands, parts: parts.clone() };
     let told = standing.borrow().rejected.as_ref().map(|rejected| told(found.considered, &rejected.problems));
-    let (sources, considered) = (found.sources, found.considered);
-    let keeping = Keeping { path, around, sources, in_force, standing, considered, told, watcher, parts, asks: asked };
+    let keeping = Keeping { path, around, sources: found.sources, in_force, standing, told, watcher, parts, asks: asked };
     Ok(Beginning { configuration, keeper, keeping })
 }
 
@@ -117,12 +117,9 @@ fn find(path: &Path, last: Option<&(Snapshot, InForce)>) -> Result<Found, String
     let (hash, problems) = match read {
         Ok(sources) => {
             let hash = sources.hash();
-            let pinned = last.filter(|(_, in_force)| in_force.pinned_over.as_deref() == Some(hash.to_hex().as_str()));
-            if let Some(found) = pinned.and_then(|(snapshot, _)| kept(snapshot, hash, None)) {
-                return Ok(found);
-            }
-            // What was in force stays so, though its directories may have gone since.
-            let same = last.filter(|(snapshot, in_force)| in_force.pinned_over.is_none() && snapshot.hash == hash.to_hex().as_str());
+            // With these files that version was in force, and stays so, though its directories may have gone since.
+            let same =
+                last.filter(|(snapshot, in_force)| in_force.pinned_over.as_ref().unwrap_or(&snapshot.hash) == hash.to_hex().as_str());
             if let Some(found) = same.and_then(|(snapshot, _)| kept(snapshot, hash, None)) {
                 return Ok(found);
             }
@@ -145,10 +142,6 @@ fn find(path: &Path, last: Option<&(Snapshot, InForce)>) -> Result<Found, String
             _ => format!("{} has problems:{all}", path.display()),
         }
     })
-}
-
-fn capital(sentence: &str) -> String {
-    crate::domain::text::capital(sentence)
 }
 
 /// A kept version, where it can still be in force.

@@ -72,8 +72,6 @@ impl Keeping {
         self.note_way();
         self.see_trouble().await;
         let hash = read.hash();
-        let known = hash == self.considered;
-        self.considered = hash;
         match (read.sources, read.checked) {
             (Ok(sources), _) if sources == self.sources => self.back_in_force().await,
             (Ok(sources), Some(Checked { configuration: Some(configuration), warnings, .. })) => {
@@ -82,9 +80,9 @@ impl Keeping {
             }
             (Ok(_), checked) => {
                 let problems = checked.map(|checked| checked.problems.iter().map(ToString::to_string).collect()).unwrap_or_default();
-                Reloaded::Rejected(self.reject(problems, hash, known, asker).await)
+                Reloaded::Rejected(self.reject(problems, hash, asker).await)
             }
-            (Err(why), _) => Reloaded::Rejected(self.reject(vec![why], hash, known, asker).await),
+            (Err(why), _) => Reloaded::Rejected(self.reject(vec![why], hash, asker).await),
         }
     }
 
@@ -222,24 +220,23 @@ impl Keeping {
         applied
     }
 
-    async fn reject(&mut self, problems: Vec<String>, hash: blake3::Hash, known: bool, asker: Option<ChatId>) -> Rejected {
-        let standing = self.standing.borrow().rejected.clone();
-        let rejected = match standing {
+    async fn reject(&mut self, problems: Vec<String>, hash: blake3::Hash, asker: Option<ChatId>) -> Rejected {
+        let (what, before) = (told(hash, &problems), self.standing.borrow().rejected.clone());
+        if let Some(rejected) = before.filter(|_| self.told == Some(what)) {
             // The same as before: told once.
-            Some(rejected) if known && rejected.problems == problems => rejected,
-            _ => Rejected { at: self.now(), problems },
-        };
-        self.standing.send_modify(|standing| standing.rejected = Some(rejected.clone()));
-        let what = told(hash, &rejected.problems);
-        if self.told.replace(what) != Some(what) {
-            drop(self.around.history.rejection_is_new(Some(what.to_hex().to_string())).await);
-            for problem in &rejected.problems {
-                tracing::error!("{}: {problem}", self.path.display());
-            }
-            tracing::error!("{} was rejected; what was in force still is", self.path.display());
-            let config = self.configuration();
-            self.tell_admins(&[&config], &Notice::Rejected { rejected: rejected.clone(), starting: false }, asker).await;
+            return rejected;
         }
+        let rejected = Rejected { at: self.now(), problems };
+        self.told = Some(what);
+        self.standing.send_modify(|standing| standing.rejected = Some(rejected.clone()));
+        // Should that not be noted, a start with the same says it once more.
+        drop(self.around.history.rejection_is_new(Some(what.to_hex().to_string())).await);
+        for problem in &rejected.problems {
+            tracing::error!("{}: {problem}", self.path.display());
+        }
+        tracing::error!("{} was rejected; what was in force still is", self.path.display());
+        let config = self.configuration();
+        self.tell_admins(&[&config], &Notice::Rejected { rejected: rejected.clone(), starting: false }, asker).await;
         rejected
     }
 
