@@ -198,6 +198,14 @@ pub enum ConfigCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Go back to a version: into the files where they can be written, otherwise until they are changed
+    Rollback {
+        /// The number of the version
+        version: i64,
+        /// How.
+        #[command(flatten)]
+        how: How,
+    },
     /// Keep what is in force as a version of its own
     Snapshot {
         /// What for

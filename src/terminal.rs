@@ -93,6 +93,8 @@ fn place(command: &TerminalCommand) -> (Place, Needs) {
         T::Restart { how, .. } | T::Start { how, .. } | T::Stop { how, .. } | T::Deploy { how, .. } | T::Rollback { how, .. } => {
             operation(how)
         }
+        // Even to plan it takes somebody who keeps the configuration.
+        T::Config(C::Rollback { how, .. }) => (how.place.clone(), Needs::Hands),
         T::Cancel { place, .. } | T::Health { place } => (place.clone(), Needs::Company),
         T::Config(C::History { place } | C::Diff { place, .. }) => (place.clone(), Needs::Eyes),
         T::Config(C::Status { place } | C::Reload { place } | C::Watch { place } | C::Snapshot { place, .. }) => {
@@ -191,6 +193,10 @@ async fn configuration(command: ConfigCommand, console: &mut Console<'_>, interr
         ConfigCommand::Status { .. } => console.configuration().await,
         ConfigCommand::History { .. } => console.versions().await,
         ConfigCommand::Diff { version, .. } => console.version_diff(version).await,
+        ConfigCommand::Rollback { version, how } => {
+            let consent = consent(&how, console.json);
+            console.version_rollback(version, consent, interrupted).await
+        }
         ConfigCommand::Snapshot { why, .. } => console.keep_version(why).await,
         ConfigCommand::Reload { .. } => console.reload().await,
         ConfigCommand::Watch { .. } => console.watch_configuration(interrupted).await,

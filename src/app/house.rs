@@ -243,6 +243,10 @@ impl House {
             chores.push(tokio::spawn(remove_helpers(tools.clone())));
         }
         let desk = Arc::new(Desk::new(configuration, tools).with_keeper(keeper));
+        if let Some(takeovers) = desk.keeper().map(|keeper| keeper.part("the projects")) {
+            let desk = desk.clone();
+            chores.push(tokio::spawn(async move { desk.look_at_changes(takeovers).await }));
+        }
         chores.push(tokio::spawn(keeping.run(stopping.clone())));
         desk.resume(cut_off, successor).await.map_err(unordered)?;
         let control = control.serve(desk.clone());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::access::Role;
 use crate::domain::project::Strategy;
-use crate::domain::reload::Watching;
+use crate::domain::reload::{Trigger, Watching};
 
 /// The configuration of dockmaster: who may act, and on which projects.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -60,6 +60,11 @@ pub struct Reload {
     #[serde(default = "moment")]
     #[schemars(extend("examples" = ["500ms"]))]
     pub debounce: DurationText,
+    /// After what a change is undone by itself: when the compose files of a project that it added or changed cannot be read, or
+    /// when a part of dockmaster cannot take it over. The version before is pinned then; no file is written.
+    #[serde(default)]
+    #[schemars(extend("uniqueItems" = true, "examples" = [["unreadable_project"]]))]
+    pub rollback_on: Vec<Trigger>,
 }
 
 /// Who may act, and where.

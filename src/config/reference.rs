@@ -15,8 +15,8 @@ pub fn reference() -> String {
     pages.line("");
     pages.line("<!-- Made by `dockmaster schema --markdown` from src/config/model.rs: change it there. -->");
     pages.line("");
-    pages.line("Every field of the configuration. `dockmaster check` finds every mistake in a file and names its line. A change takes");
-    pages.line("effect when dockmaster is started again.");
+    pages.line("Every field of the configuration. `dockmaster check` finds every mistake in a file and names its line. A change is");
+    pages.line("taken over as soon as it is saved (`docs/RELOADING.md`).");
     pages.section("The file", &schema);
     let mut done = 0;
     while let Some((path, object)) = pages.sections.get(done).cloned() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::reload::{ReloadPolicy, Watching};
+use crate::domain::reload::{ReloadPolicy, Trigger, Watching};
 
 use super::read::At;
 use super::report::Report;
@@ -11,9 +11,6 @@ use super::values::Bounds;
 const POLL: Bounds = Bounds { least: Duration::from_millis(100), most: Duration::from_secs(60), such_as: "1s" };
 /// Longer, and a change would not be in force within two seconds.
 const DEBOUNCE: Bounds = Bounds { least: Duration::ZERO, most: Duration::from_secs(10), such_as: "300ms" };
-
-/// What `reload` does not know yet.
-const LATER: [&str; 1] = ["rollback_on"];
 
 /// Reads `reload`.
 pub(super) fn read(report: &mut Report, at: &At<'_>) -> ReloadPolicy {
@@ -28,6 +25,11 @@ pub(super) fn read(report: &mut Report, at: &At<'_>) -> ReloadPolicy {
     if let Some(given) = object.get("debounce").and_then(|at| at.duration(report, &DEBOUNCE)) {
         policy.debounce = given;
     }
-    object.finish(report, &LATER);
+    if let Some(given) = object.get("rollback_on") {
+        let words = Trigger::ALL.map(|trigger| (trigger.word(), trigger));
+        let triggers = given.distinct(report, "a list of what undoes a change by itself", |at, report| at.word(report, &words));
+        policy.rollback_on = triggers.into_iter().map(|(trigger, _)| trigger).collect();
+    }
+    object.finish(report, &[]);
     policy
 }

@@ -3,15 +3,29 @@
 use std::io;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::client::Trouble;
+use super::operate::{Consent, changed};
 use super::{Console, Exit, Stop};
-use crate::domain::reload::{Reloaded, Standing};
+use crate::domain::reload::{Applied, Reloaded, Standing};
+use crate::domain::request::Kind;
+use crate::domain::snapshot::VersionPlan;
 use crate::domain::words;
-use crate::http::dto::{Difference, Keep, Kept, Reload, Versions};
+use crate::http::dto::{Difference, GoBack, Keep, Kept, Versions};
+use crate::http::problem::Code;
 
 /// How often it is looked whether something changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What a rollback answers as JSON.
+#[derive(Debug, Serialize)]
+struct WentBack<'a> {
+    plan: &'a VersionPlan,
+    /// What came of it; none where there was nothing to do, or only the plan is wanted.
+    applied: Option<&'a Applied>,
+}
 
 impl Console<'_> {
     /// How the configuration stands. Failed where its files are not in force.
@@ -56,6 +70,42 @@ impl Console<'_> {
         Ok(Exit::Done)
     }
 
+    /// Goes back to a version, once that is confirmed.
+    ///
+    /// # Errors
+    /// What it came to instead.
+    pub async fn version_rollback(&mut self, id: i64, consent: Consent, interrupted: &CancellationToken) -> Result<Exit, Stop> {
+        let within = Duration::from_millis(self.projects().await?.confirm_within);
+        let path = format!("/config/snapshots/{id}/rollback");
+        let mut plan: VersionPlan = self.client.post(&path, &GoBack::default()).await?;
+        loop {
+            if !self.json {
+                self.print(&if plan.is_empty() { words::nothing_to_roll_back(&plan) } else { words::version_plan(&plan) })?;
+            }
+            if consent == Consent::DryRun || plan.is_empty() {
+                if self.json {
+                    self.print_json(&WentBack { plan: &plan, applied: None })?;
+                }
+                return Ok(Exit::Done);
+            }
+            self.confirmed(Kind::Rollback.verb(), consent, within, interrupted).await?;
+            match self.client.post::<Applied>(&path, &GoBack { digest: Some(plan.digest.clone()) }).await {
+                Ok(applied) if self.json => self.print_json(&WentBack { plan: &plan, applied: Some(&applied) })?,
+                Ok(applied) => self.print(&words::reloaded(&applied))?,
+                Err(Trouble::Refused(problem)) if problem.code == Code::Changed => match problem.version {
+                    Some(now) if consent == Consent::Asked => {
+                        self.print(&words::version_changed_since())?;
+                        plan = now;
+                        continue;
+                    }
+                    _ => return Err(changed()),
+                },
+                Err(trouble) => return Err(trouble.into()),
+            }
+            return Ok(Exit::Done);
+        }
+    }
+
     /// Keeps what is in force as a version of its own.
     ///
     /// # Errors
@@ -70,18 +120,18 @@ impl Console<'_> {
         Ok(Exit::Done)
     }
 
-    /// Has the files read now. Failed where they are rejected.
+    /// Has the files read now. Failed where they are not in force after it.
     ///
     /// # Errors
     /// What it came to instead.
     pub async fn reload(&mut self) -> Result<Exit, Stop> {
-        let reload: Reload = self.client.post("/config/reload", &()).await?;
+        let reloaded: Reloaded = self.client.post("/config/reload", &()).await?;
         if self.json {
-            self.print_json(&reload)?;
+            self.print_json(&reloaded)?;
         } else {
-            self.print(&words::reload_came_to(&reload.cause, &reload.reloaded))?;
+            self.print(&words::reload_came_to(&reloaded))?;
         }
-        Ok(if matches!(reload.reloaded, Reloaded::Rejected(_)) { Exit::Failed } else { Exit::Done })
+        Ok(if reloaded.is_in_force() { Exit::Done } else { Exit::Failed })
     }
 
     /// Shows how the configuration stands, and again whenever that changes, until it is interrupted.

@@ -80,7 +80,7 @@ impl Console<'_> {
                 }
                 return Ok(Exit::Done);
             }
-            self.confirmed(&plan, consent, within, interrupted).await?;
+            self.confirmed(plan.kind().verb(), consent, within, interrupted).await?;
             let submitted = self.client.post::<Begun>(&path, &Ask { digest: Some(plan.digest.clone()), ..ask.clone() }).await;
             match submitted {
                 Ok(begun) => break begun,
@@ -90,10 +90,7 @@ impl Console<'_> {
                         plan = now;
                     }
                     _ => {
-                        return Err(Stop::Said(
-                            Exit::Failed,
-                            "What would be done has changed since it was planned; nothing was done. Ask again.".to_owned(),
-                        ));
+                        return Err(changed());
                     }
                 },
                 Err(trouble @ Trouble::Silent(_)) => {
@@ -121,7 +118,14 @@ impl Console<'_> {
         Ok(())
     }
 
-    async fn confirmed(&mut self, plan: &Plan, consent: Consent, within: Duration, interrupted: &CancellationToken) -> Result<(), Stop> {
+    /// Has somebody say yes to what was shown.
+    pub(super) async fn confirmed(
+        &mut self,
+        verb: &str,
+        consent: Consent,
+        within: Duration,
+        interrupted: &CancellationToken,
+    ) -> Result<(), Stop> {
         match consent {
             Consent::Given if interrupted.is_cancelled() => return Err(unconfirmed("Nothing was done.")),
             Consent::Given => return Ok(()),
@@ -130,7 +134,7 @@ impl Console<'_> {
                 return Err(unconfirmed("Nothing was done: add --yes to confirm, or run it on a terminal to be asked."));
             }
         }
-        write!(self.err, "\n{}? [yes/no] ", plan.kind().verb())?;
+        write!(self.err, "\n{verb}? [yes/no] ")?;
         self.err.flush()?;
         let answer = tokio::select! {
             // What cannot be read is no yes.
@@ -208,6 +212,11 @@ impl Console<'_> {
             Verdict::Cancelled | Verdict::Interrupted | Verdict::HandedOver => Exit::Cancelled,
         }
     }
+}
+
+/// What would be done is not what was planned.
+pub(super) fn changed() -> Stop {
+    Stop::Said(Exit::Failed, "What would be done has changed since it was planned; nothing was done. Ask again.".to_owned())
 }
 
 fn unconfirmed(said: &str) -> Stop {

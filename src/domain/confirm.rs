@@ -1,24 +1,66 @@
-//! Pending confirmations: one a chat and person, answered once, within a time, by the one who asked.
+//! What somebody is asked to confirm, and the pending confirmations: one a chat and person, answered once, within a time, by
+//! the one who asked.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::Millis;
 use super::access::{ChatId, UserId};
-use super::request::Request;
+use super::plan::Plan;
+use super::request::Kind;
+use super::snapshot::VersionPlan;
 
 /// How many settled confirmations are remembered, to say what became of them.
 const REMEMBERED: usize = 1_000;
+
+/// What somebody is asked to confirm.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// An operation on a project.
+    Operation(Box<Plan>),
+    /// Going back to a version of the configuration.
+    Version(Box<VersionPlan>),
+}
+
+impl Question {
+    /// A hash of what the plan goes by.
+    pub fn digest(&self) -> &str {
+        match self {
+            Self::Operation(plan) => &plan.digest,
+            Self::Version(plan) => &plan.digest,
+        }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Operation(plan) => plan.is_empty(),
+            Self::Version(plan) => plan.is_empty(),
+        }
+    }
+
+    /// What is done, as a button has it.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Operation(plan) => plan.kind().verb(),
+            Self::Version(_) => Kind::Rollback.verb(),
+        }
+    }
+
+    /// The same with what it is done to.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Operation(plan) => format!("{} {}", self.verb(), plan.target()),
+            Self::Version(plan) => format!("{} to version {} of the configuration", self.verb(), plan.to),
+        }
+    }
+}
 
 /// What a confirmation waits for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pending {
     /// The random name that its buttons carry.
     pub nonce: String,
-    /// What was asked for.
-    pub request: Request,
-    /// The digest of the plan that was shown.
-    pub digest: String,
-    /// The message that shows the plan.
+    /// The message that shows what is asked.
     pub message: i32,
     /// When it ends.
     pub expires: Millis,
@@ -201,12 +243,9 @@ impl Confirmations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::project::ProjectName;
-    use crate::domain::request::Target;
 
     fn pending(nonce: &str, message: i32) -> Pending {
-        let target = Target { project: ProjectName::new("shop").unwrap(), service: None };
-        Pending { nonce: nonce.into(), request: Request::Start(target), digest: "d".into(), message, expires: 60_000 }
+        Pending { nonce: nonce.into(), message, expires: 60_000 }
     }
 
     #[test]

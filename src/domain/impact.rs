@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::{ChatId, Role, UserId};
 use super::project::{Configuration, ContainerSelector, Project, ProjectName, ServiceName, Source};
+use super::reload::Trigger;
 use super::text::{duration, listing};
 
 /// How many items of a list are spelt out.
@@ -165,6 +166,8 @@ fn general(old: &Configuration, new: &Configuration) -> Vec<SettingChange> {
     all.compare("reload.watch", Effect::AtOnce, &old.reload.watch, &new.reload.watch, |w| w.word().to_owned());
     all.compare("reload.poll", Effect::AtOnce, &old.reload.poll, &new.reload.poll, |t| time(*t));
     all.compare("reload.debounce", Effect::AtOnce, &old.reload.debounce, &new.reload.debounce, |t| time(*t));
+    let triggers = |on: &BTreeSet<Trigger>| list(on.iter().map(|trigger| trigger.word()));
+    all.compare("reload.rollback_on", Effect::AtOnce, &old.reload.rollback_on, &new.reload.rollback_on, triggers);
     all.0
 }
 

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::access::ChatId;
 use super::reload::{Applied, Rejected};
-use super::snapshot::Cause;
 
 /// Where an answer belongs: the chat, and the message that asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,9 +29,6 @@ pub enum Notice {
     },
     /// Another configuration is in force.
     Reloaded {
-        /// Why.
-        #[serde(flatten)]
-        cause: Cause,
         /// What came of it.
         applied: Box<Applied>,
     },

@@ -1,5 +1,6 @@
 //! How the configuration is watched, and what comes of a change of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Millis;
 use super::impact::Impact;
 use super::project::Configuration;
+use super::snapshot::Cause;
 
 /// How it is noticed that a file was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -47,11 +49,37 @@ pub struct ReloadPolicy {
     pub poll: Duration,
     /// For how long nothing may change any more before a change is read.
     pub debounce: Duration,
+    /// After what a change is undone by itself.
+    pub rollback_on: BTreeSet<Trigger>,
+}
+
+/// What goes wrong after a change, so that it is undone where that is wished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "trigger")]
+pub enum Trigger {
+    /// The compose files of a project that was added or changed cannot be read.
+    UnreadableProject,
+    /// A part of dockmaster cannot take the change over.
+    FailedPart,
+}
+
+impl Trigger {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::UnreadableProject, Self::FailedPart];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::UnreadableProject => "unreadable_project",
+            Self::FailedPart => "failed_part",
+        }
+    }
 }
 
 impl Default for ReloadPolicy {
     fn default() -> Self {
-        Self { watch: Watching::Auto, poll: Duration::from_secs(1), debounce: Duration::from_millis(300) }
+        Self { watch: Watching::Auto, poll: Duration::from_secs(1), debounce: Duration::from_millis(300), rollback_on: BTreeSet::new() }
     }
 }
 
@@ -70,15 +98,31 @@ pub struct Change {
 pub enum Reloaded {
     /// They are what is in force.
     Unchanged,
+    /// They are as they were when another version was pinned, which still is in force.
+    Pinned,
     /// They are in force now.
-    Applied(Applied),
+    Applied(Box<Applied>),
     /// They have problems; what was in force still is.
     Rejected(Rejected),
+}
+
+impl Reloaded {
+    /// Whether what the files say is in force.
+    pub fn is_in_force(&self) -> bool {
+        match self {
+            Self::Unchanged => true,
+            Self::Applied(applied) => !applied.pinned,
+            Self::Pinned | Self::Rejected(_) => false,
+        }
+    }
 }
 
 /// A version that came into force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
+    /// Why, and through whom.
+    #[serde(flatten)]
+    pub cause: Cause,
     /// Its number; none where it could not be kept.
     pub snapshot: Option<i64>,
     /// What it changes.
@@ -86,12 +130,30 @@ pub struct Applied {
     /// What is doubtful in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The projects whose compose files cannot be read as they are configured now, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
     /// The parts of dockmaster that keep what they had, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedPart>,
     /// The plans that waited for a yes and were withdrawn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withdrawn: Vec<String>,
+    /// Whether it is pinned: the files say something else, and count again once they are changed.
+    #[serde(default)]
+    pub pinned: bool,
+    /// Why the files could not be written, where that was wished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwritten: Option<String>,
+}
+
+impl Applied {
+    /// What went wrong after it, where that is a reason to undo it.
+    pub fn undone_by(&self, triggers: &BTreeSet<Trigger>) -> Option<String> {
+        let unreadable = self.unreadable.first().filter(|_| triggers.contains(&Trigger::UnreadableProject));
+        let failed = self.failed.first().filter(|_| triggers.contains(&Trigger::FailedPart));
+        unreadable.cloned().or_else(|| failed.map(|failed| format!("{} could not take it over: {}", failed.part, failed.why)))
+    }
 }
 
 /// A part of dockmaster that could not take a change over.
@@ -123,6 +185,9 @@ pub struct Standing {
     pub snapshot: Option<i64>,
     /// Since when it is in force.
     pub since: Millis,
+    /// Whether it is pinned: the files say something else, and count again once they are changed.
+    #[serde(default)]
+    pub pinned: bool,
     /// What is wrong with the files, where that is why they are not in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejected>,

@@ -47,8 +47,8 @@ pub enum Cause {
     },
     /// A change was undone, because something failed after it.
     Undone {
-        /// The version that was undone.
-        undone: i64,
+        /// The version that was undone; none where it could not be kept.
+        undone: Option<i64>,
         /// What failed.
         why: String,
     },
@@ -77,6 +77,51 @@ pub struct Snapshot {
     pub hash: String,
     /// Its files.
     pub files: Files,
+}
+
+/// What going back to a version would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionPlan {
+    /// The version.
+    pub to: i64,
+    /// Since when it is kept.
+    pub at: Millis,
+    /// What it changes.
+    pub impact: Impact,
+    /// Whether it is what is in force already.
+    pub in_force: bool,
+    /// What becomes of the files.
+    pub way: Way,
+    /// What is doubtful in it, or lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// A hash of what it goes by: the version, what is in force, and what the files say.
+    pub digest: String,
+}
+
+impl VersionPlan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.in_force && self.way == Way::AsTheyAre
+    }
+}
+
+/// How a version and the configuration's files come together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "way", rename_all = "snake_case")]
+pub enum Way {
+    /// They say it already.
+    AsTheyAre,
+    /// It is written into them.
+    Write {
+        /// Those that are others, by their paths.
+        files: Vec<String>,
+    },
+    /// They stay, and it is in force until they are changed.
+    Pin {
+        /// Why they are not written.
+        why: String,
+    },
 }
 
 /// Which version is in force.

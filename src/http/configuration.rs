@@ -8,11 +8,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
-use super::dto::{Difference, Keep, Kept, Reload, Versions};
+use super::dto::{Difference, GoBack, Keep, Kept, Versions};
 use super::problem::Problem;
 use super::reads::{Answer, problem};
 use crate::domain::access::Actor;
-use crate::domain::reload::Standing;
+use crate::domain::reload::{Reloaded, Standing};
 use crate::operations::Desk;
 
 /// How the configuration stands.
@@ -27,12 +27,8 @@ pub(super) async fn versions(State(desk): State<Arc<Desk>>, Extension(actor): Ex
 }
 
 /// What is different in what is in force from a version.
-pub(super) async fn difference(
-    State(desk): State<Arc<Desk>>,
-    Extension(actor): Extension<Actor>,
-    id: Result<Path<i64>, PathRejection>,
-) -> Answer<Json<Difference>> {
-    let Path(id) = id.map_err(|_| Problem::not_found("A version is named by its number."))?;
+pub(super) async fn difference(State(desk): State<Arc<Desk>>, Extension(actor): Extension<Actor>, id: Version) -> Answer<Json<Difference>> {
+    let id = version(id)?;
     let diff = desk.configuration_diff(&actor, id).await.map_err(problem(&desk))?;
     Ok(Json(Difference { impact: diff.impact, lines: diff.lines }))
 }
@@ -49,7 +45,29 @@ pub(super) async fn keep(
 }
 
 /// Reads the files now.
-pub(super) async fn reload(State(desk): State<Arc<Desk>>, Extension(actor): Extension<Actor>) -> Answer<Json<Reload>> {
-    let (cause, reloaded) = desk.configuration_reload(&actor).await.map_err(problem(&desk))?;
-    Ok(Json(Reload { cause, reloaded }))
+pub(super) async fn reload(State(desk): State<Arc<Desk>>, Extension(actor): Extension<Actor>) -> Answer<Json<Reloaded>> {
+    let reloaded = desk.configuration_reload(&actor).await.map_err(problem(&desk))?;
+    Ok(Json(reloaded))
+}
+
+/// Plans to go back to a version, or goes back to it as it was planned.
+pub(super) async fn rollback(
+    State(desk): State<Arc<Desk>>,
+    Extension(actor): Extension<Actor>,
+    id: Version,
+    asked: Result<Json<GoBack>, JsonRejection>,
+) -> Answer<Response> {
+    let id = version(id)?;
+    let Json(asked) = asked.map_err(|rejected| Problem::malformed(rejected.body_text()))?;
+    match asked.digest {
+        None => Ok(Json(desk.configuration_plan(&actor, id).await.map_err(problem(&desk))?).into_response()),
+        Some(digest) => Ok(Json(desk.configuration_rollback(&actor, id, &digest).await.map_err(problem(&desk))?).into_response()),
+    }
+}
+
+/// The number in an address.
+type Version = Result<Path<i64>, PathRejection>;
+
+fn version(id: Version) -> Answer<i64> {
+    id.map(|Path(id)| id).map_err(|_| Problem::not_found("A version is named by its number."))
 }

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::impact::Impact;
 use crate::domain::project::{ProjectName, ServiceName, Strategy};
-use crate::domain::reload::Reloaded;
 use crate::domain::request::{Kind, Request, Target};
-use crate::domain::snapshot::{Cause, SnapshotLine};
+use crate::domain::snapshot::SnapshotLine;
 use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogLine, LogQuery};
 
 /// The projects that there are.
@@ -171,12 +170,11 @@ pub struct Kept {
     pub id: i64,
 }
 
-/// What came of a reload.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reload {
-    /// Who asked.
-    pub cause: Cause,
-    /// What came of it.
-    #[serde(flatten)]
-    pub reloaded: Reloaded,
+/// Going back to a version of the configuration: planned, or with the digest of its plan done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoBack {
+    /// The digest of the plan that is confirmed; without it the plan is answered and nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }

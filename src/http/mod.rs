@@ -28,6 +28,7 @@ pub fn router(desk: Arc<Desk>, actor: Actor) -> Router {
         .route("/config/snapshots", get(configuration::versions))
         .route("/config/snapshots/create", post(configuration::keep))
         .route("/config/snapshots/{id}/difference", get(configuration::difference))
+        .route("/config/snapshots/{id}/rollback", post(configuration::rollback))
         .route("/config/reload", post(configuration::reload))
         .route("/projects", get(reads::projects))
         .route("/projects/{project}/status", get(reads::status))

@@ -6,8 +6,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Millis;
+use crate::domain::confirm::Question;
 use crate::domain::failure::Failure;
 use crate::domain::plan::Plan;
+use crate::domain::snapshot::VersionPlan;
 use crate::operations::Refusal;
 
 /// What a program can tell problems apart by.
@@ -22,7 +24,7 @@ pub enum Code {
     Missing,
     /// Another operation holds the project.
     Busy,
-    /// The plan is no longer the one that was confirmed: `plan` is what would happen now.
+    /// The plan is no longer the one that was confirmed: `plan`, or `version`, is what would happen now.
     Changed,
     /// dockmaster is stopping.
     Stopping,
@@ -50,6 +52,9 @@ pub struct Problem {
     /// What would happen now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// What going back to that version of the configuration would do now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<VersionPlan>,
 }
 
 impl Problem {
@@ -72,6 +77,7 @@ impl Problem {
             code,
             failure: None,
             plan: None,
+            version: None,
         }
     }
 
@@ -108,12 +114,16 @@ impl Problem {
             Refusal::Stopping => Code::Stopping,
             Refusal::Failed(_) => Code::Failed,
         };
-        let (failure, plan) = match refusal {
-            Refusal::Failed(failure) => (Some(failure), None),
-            Refusal::Changed(plan) => (None, Some(*plan)),
-            _ => (None, None),
-        };
-        Box::new(Self { failure, plan, ..Self::new(code, detail) })
+        let mut problem = Self::new(code, detail);
+        match refusal {
+            Refusal::Failed(failure) => problem.failure = Some(failure),
+            Refusal::Changed(question) => match *question {
+                Question::Operation(plan) => problem.plan = Some(*plan),
+                Question::Version(plan) => problem.version = Some(*plan),
+            },
+            _ => {}
+        }
+        Box::new(problem)
     }
 }
 

@@ -6,15 +6,15 @@ use std::time::Duration;
 use similar::TextDiff;
 
 use super::desk::{Desk, Refusal};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Return};
 use super::recorder::history_failure;
 use crate::config::{self, Sources};
-use crate::domain::access::{Actor, Role, allow};
+use crate::domain::access::{Actor, ChatId, Role, allow};
 use crate::domain::failure::Failure;
 use crate::domain::impact::Impact;
 use crate::domain::project::Configuration;
-use crate::domain::reload::{Reloaded, Standing};
-use crate::domain::snapshot::{Cause, Files, Snapshot, SnapshotLine};
+use crate::domain::reload::{Applied, Reloaded, Standing};
+use crate::domain::snapshot::{Cause, Files, Snapshot, SnapshotLine, VersionPlan};
 
 /// How many unchanged lines are shown around a changed one.
 const AROUND: usize = 1;
@@ -26,6 +26,8 @@ const LINE_MAX: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest reason that is kept with a version, in characters.
 const WHY_MAX: usize = 200;
+/// What a rollback that is not done says.
+pub(super) const NOTHING_ROLLED_BACK: &str = "The configuration was left as it is.";
 
 /// What is different in what is in force from a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,16 +104,39 @@ impl Desk {
     ///
     /// # Errors
     /// Not allowed.
-    pub async fn configuration_reload(&self, actor: &Actor) -> Result<(Cause, Reloaded), Refusal> {
+    pub async fn configuration_reload(&self, actor: &Actor) -> Result<Reloaded, Refusal> {
         self.configures(actor)?;
-        let asker = match actor {
-            Actor::Telegram { user, chat, .. } => i64::try_from(*user).ok().filter(|private| private == chat),
-            Actor::Console => None,
-        };
-        let cause = Cause::Asked { who: actor.label() };
-        let came = self.whoever_keeps("Nothing was reloaded.")?.reload(cause.clone(), asker).await;
-        tracing::info!(actor = actor.label(), "a reload was asked for");
-        Ok((cause, came.ok_or(Refusal::Stopping)?))
+        tracing::info!(actor = actor.label(), "a reload is asked for");
+        let came = self.whoever_keeps("Nothing was reloaded.")?.reload(Cause::Asked { who: actor.label() }, asker(actor)).await;
+        came.ok_or(Refusal::Stopping)
+    }
+
+    /// What going back to a version would do. Changes nothing.
+    ///
+    /// # Errors
+    /// Not allowed, there is no such version, or it is not understood any more.
+    pub async fn configuration_plan(&self, actor: &Actor, to: i64) -> Result<VersionPlan, Refusal> {
+        self.configures(actor)?;
+        self.whoever_keeps(NOTHING_ROLLED_BACK)?.plan(to).await.ok_or(Refusal::Stopping)?
+    }
+
+    /// Goes back to a version, as it was planned; who asked is not told twice.
+    ///
+    /// # Errors
+    /// As [`Desk::configuration_plan`], or what would be done is not what was confirmed. Nothing was done then.
+    pub async fn configuration_rollback(&self, actor: &Actor, to: i64, digest: &str) -> Result<Applied, Refusal> {
+        self.configures(actor)?;
+        tracing::info!(actor = actor.label(), to, "going back to a version of the configuration is confirmed");
+        let wanted = Return { to, digest: digest.to_owned(), who: actor.label(), asker: asker(actor) };
+        self.whoever_keeps(NOTHING_ROLLED_BACK)?.go_back(wanted).await.ok_or(Refusal::Stopping)?
+    }
+}
+
+/// The chat in which whoever asks is answered, where that is their own.
+fn asker(actor: &Actor) -> Option<ChatId> {
+    match actor {
+        Actor::Telegram { user, chat, .. } => i64::try_from(*user).ok().filter(|private| private == chat),
+        Actor::Console => None,
     }
 }
 

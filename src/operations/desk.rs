@@ -18,6 +18,7 @@ use super::runner::{self, Job};
 use super::tools::{Tools, random_name};
 use super::vitals::Vitals;
 use crate::domain::access::{Actor, Denied, Role, allow};
+use crate::domain::confirm::Question;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::names::{Match, find};
@@ -45,7 +46,7 @@ pub enum Refusal {
     /// Another operation holds the project.
     Busy(ProjectName, Busy),
     /// The plan is no longer the one that was confirmed: this is what would happen now. Nothing was done.
-    Changed(Box<Plan>),
+    Changed(Box<Question>),
     /// dockmaster is stopping and takes nothing new.
     Stopping,
     /// There is no such operation.
@@ -63,7 +64,7 @@ impl Refusal {
             Self::Denied(denied) => words::denied(denied),
             Self::NoProject(project) => words::gone(project.as_str()),
             Self::Busy(project, busy) => words::busy(project.as_str(), busy, now),
-            Self::Changed(plan) => words::plan(plan),
+            Self::Changed(question) => words::question(question),
             Self::Stopping => words::stopping(),
             Self::NoOperation(id) => words::no_operation(*id),
             Self::NoVersion(id) => words::no_version(*id),
@@ -237,7 +238,7 @@ impl Desk {
         }
         let (plan, facts) = self.planned(&project, request).await?;
         if plan.digest != digest {
-            return Err(Refusal::Changed(Box::new(plan)));
+            return Err(Refusal::Changed(Box::new(Question::Operation(Box::new(plan)))));
         }
         let what = format!("The {} was not begun.", request.kind().word());
         let mark = random_name().map_err(|e| Failure::new(&*what, format!("There is no randomness to be had: {e}."), "Ask again."))?;

@@ -8,6 +8,7 @@ pub mod keeper;
 mod lifecycle;
 pub mod logs;
 mod probe;
+mod readable;
 mod reads;
 mod recorder;
 mod recovery;

@@ -4,9 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::domain::Millis;
-use crate::domain::access::{Actor, ChatId, UserId};
-use crate::domain::confirm::{Answer, Confirmations, Pending, Settled, WhyNot};
-use crate::domain::plan::Plan;
+use crate::domain::access::{Actor, ChatId, Role, UserId, allow};
+use crate::domain::confirm::{Answer, Confirmations, Pending, Question, Settled, WhyNot};
 use crate::domain::project::Configuration;
 
 /// How long a plan may take to arrive in its chat before its time begins.
@@ -14,10 +13,10 @@ const ARRIVAL_MAX: Millis = 120_000;
 /// How many that were answered are remembered, for as long as their messages may still be on their way.
 const ANSWERED_MAX: usize = 100;
 
-/// A plan that was shown.
+/// A plan that was shown, with a question.
 #[derive(Debug, Clone)]
 pub(crate) struct Shown {
-    pub(crate) plan: Plan,
+    pub(crate) question: Question,
     /// How long it waits.
     pub(crate) valid: Millis,
     /// The topic of a forum.
@@ -29,11 +28,17 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    /// Whether the project is still configured as it was when this was planned.
+    /// Whether what this goes by is still configured as it was when it was planned, and it may still be confirmed.
     pub(crate) fn is_current(&self, config: &Configuration) -> bool {
-        let project = self.plan.request.project();
-        let now = config.projects.get(project);
-        now.is_some_and(|now| now.enabled && self.config.projects.get(project) == Some(now))
+        let (project, needs) = match &self.question {
+            Question::Operation(plan) => (Some(plan.request.project()), plan.kind().needs()),
+            Question::Version(_) => (None, Role::Admin),
+        };
+        let same = match project {
+            Some(project) => config.projects.get(project).is_some_and(|now| now.enabled && self.config.projects.get(project) == Some(now)),
+            None => *self.config == *config,
+        };
+        same && allow(config, &self.actor, project, needs).is_ok()
     }
 }
 
@@ -62,8 +67,7 @@ impl Asked {
         if self.turns.get(&(chat, user)) != Some(&turn) {
             return false;
         }
-        let (request, digest) = (shown.plan.request.clone(), shown.plan.digest.clone());
-        let pending = Pending { nonce: nonce.to_owned(), request, digest, message: 0, expires: now + shown.valid + ARRIVAL_MAX };
+        let pending = Pending { nonce: nonce.to_owned(), message: 0, expires: now + shown.valid + ARRIVAL_MAX };
         self.shown.insert(nonce.to_owned(), shown);
         // Nothing waits: the turn has ended it.
         self.confirmations.ask(chat, user, pending);
@@ -84,8 +88,9 @@ impl Asked {
     }
 
     /// What a person is asked in a chat.
-    pub(crate) fn waiting(&self, chat: ChatId, user: UserId) -> Option<&Pending> {
-        self.confirmations.waiting(chat, user)
+    pub(crate) fn waiting(&self, chat: ChatId, user: UserId) -> Option<(&Pending, &Shown)> {
+        let pending = self.confirmations.waiting(chat, user)?;
+        Some((pending, self.shown.get(&pending.nonce)?))
     }
 
     /// A press of a button.
@@ -114,7 +119,7 @@ impl Asked {
         over.into_iter().filter_map(|(chat, _, p)| self.with_shown(p).map(|(p, shown)| (chat, p, shown))).collect()
     }
 
-    /// Whether the project of what waits under this nonce is still configured as it was when that was planned.
+    /// Whether what waits under this nonce may still be confirmed with this configuration.
     pub(crate) fn is_current(&self, nonce: &str, config: &Configuration) -> bool {
         self.shown.get(nonce).is_none_or(|shown| shown.is_current(config))
     }
@@ -124,10 +129,10 @@ impl Asked {
         self.confirmations.settled(nonce) == Some(Settled::Withdrawn)
     }
 
-    /// Takes out what may no longer be confirmed.
-    pub(crate) fn fall(&mut self, falls: impl Fn(&Pending, &Shown) -> bool) -> Vec<(ChatId, Pending, Shown)> {
+    /// Takes out what may no longer be confirmed with this configuration.
+    pub(crate) fn fall(&mut self, config: &Configuration) -> Vec<(ChatId, Pending, Shown)> {
         let shown = &self.shown;
-        let fallen = self.confirmations.withdraw(|pending| shown.get(&pending.nonce).is_some_and(|shown| falls(pending, shown)));
+        let fallen = self.confirmations.withdraw(|pending| shown.get(&pending.nonce).is_some_and(|shown| !shown.is_current(config)));
         fallen.into_iter().filter_map(|(chat, p)| self.with_shown(p).map(|(p, shown)| (chat, p, shown))).collect()
     }
 

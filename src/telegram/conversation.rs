@@ -5,12 +5,13 @@ use tokio::time::Instant;
 use super::asked::Shown;
 use super::command::{self, Command, Press};
 use super::front::{Front, Place};
+use super::operating::Wish;
 use super::schema::{Intent, greatest_role};
 use crate::domain::access::{Denied, role};
 use crate::domain::confirm::Pending;
 use crate::domain::words;
 
-/// A person's turn for an operation: its number, and what it ended.
+/// A person's turn for what is to be confirmed: its number, and what it ended.
 pub(crate) type Turn = Option<(u64, Option<(Pending, Shown)>)>;
 
 impl Front {
@@ -41,8 +42,8 @@ impl Front {
             Command::History(project) => self.history_of(place, &project).await,
             Command::Releases(project) => self.releases_of(place, &project).await,
             Command::Cancel(project) => self.cancel(place, &project).await,
-            Command::Operate(request) => self.plan(place, request, turn).await,
-            Command::Config(command) => self.configure(place, command).await,
+            Command::Operate(request) => self.consider(place, Wish::Operation(request), turn).await,
+            Command::Config(command) => self.configure(place, command, turn).await,
             Command::Whoami => self.say(place, words::whoami(place.user, place.chat)).await,
             Command::Help { first } => {
                 let config = self.desk.configuration();

@@ -151,7 +151,7 @@ impl Front {
     async fn composed(&self, waiting: &Waiting) -> Result<Option<(Text, Keyboard)>, HistoryError> {
         Ok(match &waiting.notice {
             Notice::Unanswered { text } => Some((words::unanswered(text), Keyboard::new())),
-            Notice::Reloaded { cause, applied } => Some((words::reloaded(cause, applied), Keyboard::new())),
+            Notice::Reloaded { applied } => Some((words::reloaded(applied), Keyboard::new())),
             Notice::Rejected { rejected, starting } => Some((words::rejected(rejected, *starting), Keyboard::new())),
             Notice::Unseen { trouble } => Some((words::unseen(trouble), Keyboard::new())),
             Notice::Outcome { operation } => self.history.operation(*operation).await?.and_then(|record| {

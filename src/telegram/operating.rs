@@ -1,22 +1,22 @@
-//! Operations: the plan, the question, the answer, and what follows from it.
+//! What has to be confirmed: the plan, the question, the answer, and what follows from it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::activity::Guard;
 use super::asked::Shown;
 use super::command::data;
 use super::conversation::Turn;
 use super::front::{Front, Place, locked};
 use super::outbox::{Button, Keyboard, Letter};
 use super::render;
-use crate::domain::confirm::{Answer, Pending, Settled, WhyNot};
+use crate::domain::confirm::{Answer, Pending, Question, Settled, WhyNot};
 use crate::domain::notice::Origin;
-use crate::domain::plan::Plan;
 use crate::domain::project::Configuration;
 use crate::domain::request::Request;
 use crate::domain::text::Text;
 use crate::domain::words::{self, Late};
-use crate::operations::{Refusal, random_name};
+use crate::operations::{Refusal, Running, random_name};
 
 /// How long a yes waits for the plan that it answers to be known as delivered.
 const ARRIVAL: Duration = Duration::from_secs(5);
@@ -25,39 +25,53 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Room for the question below a plan, and for what becomes of it, in UTF-16 units.
 const QUESTION: usize = 300;
 
+/// What somebody wants that has to be confirmed.
+#[derive(Debug, Clone)]
+pub(crate) enum Wish {
+    /// An operation on a project.
+    Operation(Request),
+    /// To go back to a version of the configuration.
+    Version(i64),
+}
+
 impl Front {
-    /// Shows what an operation would do and asks for a yes.
-    pub(crate) async fn plan(&self, place: &Place, request: Request, turn: Turn) {
+    /// Shows what would be done and asks for a yes.
+    pub(crate) async fn consider(&self, place: &Place, wish: Wish, turn: Turn) {
         let Some((turn, replaced)) = turn else { return };
         if let Some((old, shown)) = replaced {
-            self.close(place, &old, &words::replaced(&planned(&shown.plan)));
+            self.close(place, &old, &words::replaced(&planned(&shown.question)));
         }
         let config = self.desk.configuration();
-        match self.patiently(place, self.desk.plan(&place.actor, &request)).await {
+        let question = async {
+            Ok(match &wish {
+                Wish::Operation(request) => Question::Operation(Box::new(self.desk.plan(&place.actor, request).await?)),
+                Wish::Version(id) => Question::Version(Box::new(self.desk.configuration_plan(&place.actor, *id).await?)),
+            })
+        };
+        match self.patiently(place, question).await {
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
-            Ok(plan) if plan.is_empty() => self.say(place, words::nothing_to_do(&plan)).await,
-            Ok(plan) => self.ask(place, plan, config, turn, None).await,
+            Ok(question) if question.is_empty() => self.say(place, words::nothing_to_ask(&question)).await,
+            Ok(question) => self.ask(place, question, config, turn, None).await,
         }
     }
 
     /// Asks for a yes; `before` is the plan that was confirmed, where it is no longer this one.
-    async fn ask(&self, place: &Place, plan: Plan, config: Arc<Configuration>, turn: u64, before: Option<&Plan>) {
+    async fn ask(&self, place: &Place, question: Question, config: Arc<Configuration>, turn: u64, before: Option<&Question>) {
         let timeout = self.desk.configuration().confirm_timeout;
         let valid = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX / 4);
         let Ok(nonce) = random_name() else { return self.say(place, words::broke_down()).await };
         let text = match before {
-            Some(before) => words::asked_again(before, &plan, !place.private, valid),
-            None => words::ask(&plan, !place.private, valid),
+            Some(before) => words::asked_again(before, &question, !place.private, valid),
+            None => words::ask(&question, !place.private, valid),
         };
-        let verb = plan.kind().verb();
-        let what = format!("{verb} {}", plan.target());
+        let what = question.what();
         let button = |label: &str, letter| Button { label: label.to_owned(), data: data(letter, &nonce) };
-        let mut buttons = vec![vec![button(verb, 'c'), button("Cancel", 'x')]];
-        if words::leaves_paths_out(&plan) {
+        let mut buttons = vec![vec![button(question.verb(), 'c'), button("Cancel", 'x')]];
+        if matches!(&question, Question::Operation(plan) if words::leaves_paths_out(plan)) {
             buttons.push(vec![button("All files", 'a')]);
         }
-        let shown = Shown { plan, valid, thread: place.thread, actor: place.actor.clone(), config };
-        let heading = planned(&shown.plan);
+        let shown = Shown { question, valid, thread: place.thread, actor: place.actor.clone(), config };
+        let heading = planned(&shown.question);
         // Kept before it is sent: whoever presses at once must find it.
         if !locked(&self.asked).ask(place.chat, place.user, turn, &nonce, shown, self.now()) {
             return self.say(place, words::superseded(&what)).await;
@@ -94,7 +108,7 @@ impl Front {
                 // The injected clock decides; should it run behind the timer, it is asked again.
                 let over = locked(&front.asked).expire(front.now());
                 for (chat, pending, shown) in over {
-                    let text = words::expired(&planned(&shown.plan), shown.valid);
+                    let text = words::expired(&planned(&shown.question), shown.valid);
                     front.outbox.edit(chat, pending.message, text, Keyboard::new());
                 }
                 wait = LOOK;
@@ -127,17 +141,18 @@ impl Front {
             Err(why) => return self.outbox.answer(callback, Some(in_words(why).to_plain()), true),
         };
         self.outbox.answer(callback, None, false);
+        let Question::Operation(plan) = &shown.question else { return };
         let letter = Letter {
             chat: place.chat,
             thread: shown.thread,
-            text: words::files_caption(&shown.plan),
+            text: words::files_caption(plan),
             buttons: Keyboard::new(),
             reply_to: Some(place.message),
             silent: false,
         };
-        let name = format!("{}-plan.txt", shown.plan.request.project());
+        let name = format!("{}-plan.txt", plan.request.project());
         // Why it was not sent is in the log already, where it was tried.
-        drop(self.outbox.document(letter, name, words::files_list(&shown.plan).into_bytes()).await);
+        drop(self.outbox.document(letter, name, words::files_list(plan).into_bytes()).await);
     }
 
     /// A yes or no in words; `reply_to` is the message of ours that it replies to.
@@ -160,7 +175,7 @@ impl Front {
             Answer::NotYours => self.say(place, words::not_yours()).await,
             Answer::Settled(how) => self.say(place, words::late_press(Late::Settled(how))).await,
             Answer::Unknown | Answer::Nothing => {
-                let what = locked(&self.asked).waiting(place.chat, place.user).map(|p| described(&p.request));
+                let what = locked(&self.asked).waiting(place.chat, place.user).map(|(_, shown)| shown.question.what());
                 let text = what.map_or_else(words::nothing_waits, |what| words::waits_elsewhere(&what, !place.private));
                 self.say(place, text).await;
             }
@@ -171,7 +186,7 @@ impl Front {
     async fn arrived(&self, place: &Place) -> Option<i32> {
         let until = tokio::time::Instant::now() + ARRIVAL;
         loop {
-            let message = locked(&self.asked).waiting(place.chat, place.user).map(|p| p.message)?;
+            let message = locked(&self.asked).waiting(place.chat, place.user).map(|(pending, _)| pending.message)?;
             if message != 0 || tokio::time::Instant::now() >= until {
                 return Some(message);
             }
@@ -182,13 +197,13 @@ impl Front {
     /// What follows from an answer that settled something. `message` shows the plan.
     async fn settle(&self, place: &Place, message: i32, answer: Answer, shown: Option<Shown>) {
         let Some(shown) = shown else { return };
-        let planned = planned(&shown.plan);
+        let planned = planned(&shown.question);
         let who = place.actor.label();
         match answer {
-            Answer::Confirmed(pending) => {
+            Answer::Confirmed(_) => {
                 self.outbox.edit(place.chat, message, words::confirmed(&planned, &who), Keyboard::new());
                 let place = Place { thread: shown.thread, message, ..place.clone() };
-                self.submit(&place, pending, &shown.plan).await;
+                self.submit(&place, &shown.question).await;
             }
             Answer::Cancelled(_) => self.outbox.edit(place.chat, message, words::cancelled(&planned, &who), Keyboard::new()),
             Answer::Expired(_) => {
@@ -199,32 +214,46 @@ impl Front {
     }
 
     /// Hands in what was confirmed. `place.message` shows the plan.
-    async fn submit(&self, place: &Place, pending: Pending, confirmed: &Plan) {
+    async fn submit(&self, place: &Place, confirmed: &Question) {
         let guard = self.activity.begin();
         let config = self.desk.configuration();
-        let origin = Origin { chat: place.chat, thread: place.thread, message: Some(place.message) };
-        let submit = self.desk.submit(&place.actor, &pending.request, &pending.digest, Some(origin));
-        match self.patiently(place, submit).await {
-            Ok(running) => {
-                locked(&self.undelivered).insert(running.id, guard);
-                locked(&self.running).insert(running.id, running.view.clone());
-                let (front, place) = (self.clone(), place.clone());
-                self.tasks.spawn(async move {
-                    let id = running.id;
-                    front.supervised(&place, front.show_progress(&place, running)).await;
-                    front.outcome_expected(id);
-                });
+        let refused = match confirmed {
+            Question::Operation(plan) => {
+                let origin = Origin { chat: place.chat, thread: place.thread, message: Some(place.message) };
+                let submit = self.desk.submit(&place.actor, &plan.request, &plan.digest, Some(origin));
+                self.patiently(place, submit).await.map(|running| self.watch(place, running, guard)).err()
             }
-            Err(Refusal::Changed(plan)) if plan.is_empty() => self.say(place, words::nothing_to_do(&plan)).await,
-            Err(Refusal::Changed(plan)) => {
+            Question::Version(plan) => {
+                match self.patiently(place, self.desk.configuration_rollback(&place.actor, plan.to, &plan.digest)).await {
+                    Ok(applied) => return self.say(place, words::reloaded(&applied)).await,
+                    Err(refusal) => Some(refusal),
+                }
+            }
+        };
+        match refused {
+            None => {}
+            Some(Refusal::Changed(now)) if now.is_empty() => self.say(place, words::nothing_to_ask(&now)).await,
+            Some(Refusal::Changed(now)) => {
                 let (turn, replaced) = locked(&self.asked).turn(place.chat, place.user);
                 if let Some((old, shown)) = replaced {
-                    self.close(place, &old, &words::replaced(&planned(&shown.plan)));
+                    self.close(place, &old, &words::replaced(&planned(&shown.question)));
                 }
-                self.ask(place, *plan, config, turn, Some(confirmed)).await;
+                self.ask(place, *now, config, turn, Some(confirmed)).await;
             }
-            Err(refusal) => self.say(place, self.refusal(&refusal)).await,
+            Some(refusal) => self.say(place, self.refusal(&refusal)).await,
         }
+    }
+
+    /// Shows how an operation goes, beside everything else.
+    fn watch(&self, place: &Place, running: Running, guard: Guard) {
+        locked(&self.undelivered).insert(running.id, guard);
+        locked(&self.running).insert(running.id, running.view.clone());
+        let (front, place) = (self.clone(), place.clone());
+        self.tasks.spawn(async move {
+            let id = running.id;
+            front.supervised(&place, front.show_progress(&place, running)).await;
+            front.outcome_expected(id);
+        });
     }
 }
 
@@ -247,17 +276,9 @@ fn in_words(why: WhyNot) -> Text {
     }
 }
 
-/// What a plan's message keeps showing when the question is settled: the plan, or its heading where the plan took
-/// several messages, of which only the last is edited.
-pub(super) fn planned(plan: &Plan) -> Text {
-    let text = words::plan(plan);
-    if render::units(&text.to_plain()) + QUESTION <= render::MESSAGE_MAX { text } else { words::plan_heading(plan) }
-}
-
-/// A request in a few words: `Restart shop/web`.
-fn described(request: &Request) -> String {
-    match request.service() {
-        Some(service) => format!("{} {}/{service}", request.kind().verb(), request.project()),
-        None => format!("{} {}", request.kind().verb(), request.project()),
-    }
+/// What a question's message keeps showing when it is settled: the plan, or its heading where the plan took several
+/// messages, of which only the last is edited.
+pub(super) fn planned(question: &Question) -> Text {
+    let text = words::question(question);
+    if render::units(&text.to_plain()) + QUESTION <= render::MESSAGE_MAX { text } else { words::question_heading(question) }
 }

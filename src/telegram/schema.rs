@@ -169,7 +169,8 @@ fn read_message(id: i64, message: &Message, front: &Front) {
             let listed = role(&config, &place.actor, None).is_ok();
             let Some(stranger) = admit(front, place.chat, listed) else { return front.ignore(id, "a stranger who asks too much") };
             // The turn is taken here, where messages still come in their order.
-            let turn = matches!(intent, Intent::Run(Command::Operate(_))).then(|| locked(&front.asked).turn(place.chat, place.user));
+            let asks = matches!(&intent, Intent::Run(command) if command.is_confirmed());
+            let turn = asks.then(|| locked(&front.asked).turn(place.chat, place.user));
             let work = front.clone().carry_out(place.clone(), intent, turn);
             front.spawn(id, place, stranger, work);
         }
@@ -200,8 +201,8 @@ fn read_press(id: i64, press: CallbackQuery, front: &Front) {
         Some(Press::Command(command)) => allow(&config, &place.actor, command.project(), command.needs()).err(),
         _ => None,
     });
-    let operates = denied.is_none() && matches!(read, Some(Press::Command(Command::Operate(_))));
-    let turn = operates.then(|| locked(&front.asked).turn(place.chat, place.user));
+    let asks = denied.is_none() && matches!(&read, Some(Press::Command(command)) if command.is_confirmed());
+    let turn = asks.then(|| locked(&front.asked).turn(place.chat, place.user));
     let work = front.clone().pressed(place.clone(), callback, read, denied, turn);
     front.spawn(id, place, stranger, work);
 }

@@ -24,3 +24,4 @@ mod support;
 mod terminal;
 mod tidy;
 mod trial;
+mod versions;

@@ -50,7 +50,7 @@ async fn a_change_is_told_with_what_it_means_and_withdraws_what_waits() {
         "shop: deploy.stability: ",
         " → 7 s\n",
         "⬆️ 333: viewer → operator",
-        "Withdrawn, since their project changed: restart shop. Ask again.",
+        "Withdrawn, since it goes by what was changed: Restart shop. Ask again.",
     ] {
         assert!(told.contains(part), "{part} is not in {told}");
     }

@@ -1,33 +1,55 @@
-//! The configuration: what a change of it means, what is wrong with it, its versions.
+//! The configuration: how it stands, what a change of it means, what is wrong with it.
 
-use super::{clock, date_time, trimmed, with_block};
+use super::versions::in_words;
+use super::{clock, trimmed, with_block};
 use crate::domain::Millis;
 use crate::domain::access::Role;
 use crate::domain::impact::{Effect, Fate, Impact, ProjectChange, RightChange, SettingChange};
 use crate::domain::project::ServiceName;
 use crate::domain::reload::{Applied, Rejected, Reloaded, Standing, Watching};
-use crate::domain::snapshot::{Cause, SnapshotLine};
+use crate::domain::snapshot::Cause;
 use crate::domain::text::{Text, count, duration, listing};
 
 /// How many lines of a change are shown.
 const LINES_SHOWN: usize = 30;
 /// How many problems are shown.
 const PROBLEMS_SHOWN: usize = 15;
-/// How many versions are listed.
-const VERSIONS_SHOWN: usize = 15;
 /// The longest value that is shown, in characters.
 const VALUE_SHOWN: usize = 60;
 
+/// What pinning means.
+const PINNED: &str = "📌 Pinned: the files say something else, and count again once they are changed.";
+
 /// Another configuration is in force.
-pub fn reloaded(cause: &Cause, applied: &Applied) -> Text {
+pub fn reloaded(applied: &Applied) -> Text {
     let version = applied.snapshot.map_or_else(|| "not kept as a version".to_owned(), |id| format!("version {id}"));
-    let mut text = Text::new().plain("⚙️ ").bold("Configuration reloaded").plain(format!(" · {version}\n{}.\n", in_words(cause)));
+    let (mark, heading) = match applied.cause {
+        Cause::Undone { .. } => ("⚠️ ", "Configuration put back"),
+        Cause::Rollback { .. } => ("⚙️ ", "Configuration rolled back"),
+        _ => ("⚙️ ", "Configuration reloaded"),
+    };
+    let mut text = Text::new().plain(mark).bold(heading).plain(format!(" · {version}\n{}.\n", in_words(&applied.cause)));
+    if let Some(why) = &applied.unwritten {
+        text = text.plain(format!("⚠️ The files could not be written: {why}.\n"));
+    }
+    if applied.pinned {
+        text = text.plain(format!("{PINNED}\n"));
+    }
+    if applied.pinned && applied.snapshot.is_none() {
+        text = text.plain("⚠️ That could not be kept: the files count again when I am restarted.\n");
+    }
+    for why in applied.unreadable.iter().take(PROBLEMS_SHOWN) {
+        text = text.plain(format!("⚠️ {why}\n"));
+    }
     for part in &applied.failed {
         text = text.plain(format!("⚠️ {} keeps what it had: {}.\n", part.part, part.why));
     }
-    text = text.then(impact(&applied.impact));
+    // Of what was put back nobody has been told that it was there.
+    if !matches!(applied.cause, Cause::Undone { .. }) {
+        text = text.then(impact(&applied.impact));
+    }
     if !applied.withdrawn.is_empty() {
-        text = text.plain(format!("\nWithdrawn, since their project changed: {}. Ask again.\n", listing(&applied.withdrawn, 5)));
+        text = text.plain(format!("\nWithdrawn, since it goes by what was changed: {}. Ask again.\n", listing(&applied.withdrawn, 5)));
     }
     for warning in applied.warnings.iter().take(PROBLEMS_SHOWN) {
         text = text.plain(format!("\nDoubtful: {warning}\n"));
@@ -56,10 +78,11 @@ fn problems(rejected: &Rejected) -> String {
 }
 
 /// What came of a reload that somebody asked for.
-pub fn reload_came_to(cause: &Cause, reloaded: &Reloaded) -> Text {
+pub fn reload_came_to(reloaded: &Reloaded) -> Text {
     match reloaded {
         Reloaded::Unchanged => Text::new().plain("The files say what is in force; nothing changed."),
-        Reloaded::Applied(applied) => self::reloaded(cause, applied),
+        Reloaded::Pinned => Text::new().plain(format!("The files were not changed; nothing changed.\n{PINNED}")),
+        Reloaded::Applied(applied) => self::reloaded(applied),
         Reloaded::Rejected(why) => rejected(why, false),
     }
 }
@@ -72,6 +95,9 @@ pub fn configuration(standing: &Standing, now: Millis) -> Text {
         None => text.plain("Not kept as a version"),
     };
     text = text.plain(format!(", in force for {}\n", duration(now.saturating_sub(standing.since))));
+    if standing.pinned {
+        text = text.plain(format!("{PINNED}\n"));
+    }
     if !standing.included.is_empty() {
         text = text.plain(format!("Includes {}\n", listing(&standing.included, 8)));
     }
@@ -89,61 +115,6 @@ pub fn configuration(standing: &Standing, now: Millis) -> Text {
         text = with_block(text.plain(format!("\n⚠️ The files are not in force, since {since} UTC:\n")), problems(rejected));
     }
     trimmed(text)
-}
-
-/// The kept versions, newest first.
-pub fn versions(lines: &[SnapshotLine], in_force: Option<i64>) -> Text {
-    if lines.is_empty() {
-        return Text::new().plain("No version is kept yet.");
-    }
-    let mut text = Text::new().bold("Configuration: versions").plain(" · times in UTC\n");
-    for line in lines.iter().take(VERSIONS_SHOWN) {
-        let mark = if in_force == Some(line.id) { "▶️" } else { "▫️" };
-        let now = if in_force == Some(line.id) { " · in force" } else { "" };
-        text = text.plain(format!("\n{mark} ")).bold(line.id.to_string()).plain(format!("{now}\n{}\n", date_time(line.at)));
-        text = text.plain(format!("{}\n", in_words(&line.cause)));
-        let changes = in_short(&line.impact);
-        if !changes.is_empty() {
-            text = text.plain(format!("{changes}\n"));
-        }
-    }
-    if let Some(more) = lines.len().checked_sub(VERSIONS_SHOWN).filter(|n| *n > 0) {
-        text = text.plain(format!("\nand {more} more\n"));
-    }
-    trimmed(text.plain("\n/config diff N shows what is different now."))
-}
-
-/// What was in force is kept.
-pub fn version_kept(id: i64) -> Text {
-    Text::new().plain(format!("What is in force is kept as version {id}."))
-}
-
-/// There is no such version.
-pub fn no_version(id: i64) -> Text {
-    Text::new().plain(format!("There is no version {id}, or it is too long ago: /config history lists them."))
-}
-
-/// What is different in what is in force from a version.
-pub fn version_diff(id: i64, change: &Impact, lines: String) -> Text {
-    let text = Text::new().bold(format!("From version {id} to what is in force")).line();
-    if change.is_empty() && lines.is_empty() {
-        return text.plain("They are the same.");
-    }
-    let text = if change.is_empty() { text.plain("They mean the same.\n") } else { text.then(impact(change)) };
-    trimmed(with_block(text, lines))
-}
-
-/// Why a version came into force, and through whom.
-fn in_words(cause: &Cause) -> String {
-    match cause {
-        Cause::Start => "I started with it".to_owned(),
-        Cause::Saved => "A file was saved".to_owned(),
-        Cause::Asked { who } => format!("{who} asked for a reload"),
-        Cause::Kept { who, why: None } => format!("{who} had it kept"),
-        Cause::Kept { who, why: Some(why) } => format!("{who} had it kept: {why}"),
-        Cause::Rollback { who, to } => format!("{who} went back to version {to}"),
-        Cause::Undone { undone, why } => format!("Version {undone} was undone: {why}"),
-    }
 }
 
 /// What a change means, a line each.
@@ -173,25 +144,6 @@ pub fn impact(impact: &Impact) -> Text {
         text = text.plain(format!("and {} more to be deployed\n", count(more, "project")));
     }
     text
-}
-
-/// The same in one line.
-fn in_short(impact: &Impact) -> String {
-    let named = |fate: Fate| {
-        let names = impact.projects.iter().filter(move |change| change.fate == fate).map(|change| &change.project);
-        let word = match fate {
-            Fate::Added => "added",
-            Fate::Removed => "removed",
-            Fate::Changed => "changed",
-        };
-        let names = listing(names, 4);
-        (!names.is_empty()).then(|| format!("{word}: {names}"))
-    };
-    let mut parts: Vec<String> = [Fate::Added, Fate::Removed, Fate::Changed].into_iter().filter_map(named).collect();
-    let rights = impact.rights.len() + impact.chats_added.len() + impact.chats_removed.len();
-    parts.extend((rights > 0).then(|| count(rights, "right")));
-    parts.extend((!impact.general.is_empty()).then(|| count(impact.general.len(), "general setting")));
-    parts.join(" · ")
 }
 
 fn value(text: &str) -> String {
@@ -228,20 +180,20 @@ fn right(change: &RightChange) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::check;
     use super::*;
     use crate::domain::project::ProjectName;
     use crate::domain::reload::FailedPart;
     use expect_test::expect;
 
-    const AT: Millis = 1_738_332_202_000;
+    pub(crate) const AT: Millis = 1_738_332_202_000;
 
     fn name(name: &str) -> ProjectName {
         ProjectName::new(name).unwrap()
     }
 
-    fn of_shop() -> Impact {
+    pub(crate) fn of_shop() -> Impact {
         let setting = |setting: &str, before: &str, after: &str, effect| SettingChange {
             setting: setting.into(),
             before: before.into(),
@@ -273,7 +225,17 @@ mod tests {
     }
 
     fn applied(impact: Impact) -> Applied {
-        Applied { snapshot: Some(3), impact, warnings: Vec::new(), failed: Vec::new(), withdrawn: Vec::new() }
+        Applied {
+            cause: Cause::Saved,
+            snapshot: Some(3),
+            impact,
+            warnings: Vec::new(),
+            unreadable: Vec::new(),
+            failed: Vec::new(),
+            withdrawn: Vec::new(),
+            pinned: false,
+            unwritten: None,
+        }
     }
 
     #[test]
@@ -281,40 +243,73 @@ mod tests {
         let failed = vec![FailedPart { part: "the menu of commands".into(), why: "Telegram does not answer".into() }];
         let all = Applied {
             failed,
-            withdrawn: vec!["deploy shop".into()],
+            withdrawn: vec!["Deploy shop".into()],
             warnings: vec!["4:13 projects.shop.stateful: found nothing".into()],
             ..applied(of_shop())
         };
         check(
-            &reloaded(&Cause::Saved, &all),
+            &reloaded(&all),
             expect![[r#"
-            ⚙️ *Configuration reloaded* · version 3
-            A file was saved.
-            ⚠️ the menu of commands keeps what it had: Telegram does not answer.
-            confirm_timeout: 1 min → 2 min
-            blog: new; what runs of it is left as it is
-            old: no longer mine; its containers run on
-            shop: exclude: nothing → xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (with the next deploy)
-            shop: production: /srv/shop → /srv/new (needs a deploy)
-            ⬇️ 7: admin → nobody
-            ⬆️ 8 in shop: viewer → operator
-            Chat -5: people may act there now
-            Chat -6: nobody may act there any more
-            ➡️ For that to take effect: `/docker_deploy shop`
+                ⚙️ *Configuration reloaded* · version 3
+                A file was saved.
+                ⚠️ the menu of commands keeps what it had: Telegram does not answer.
+                confirm_timeout: 1 min → 2 min
+                blog: new; what runs of it is left as it is
+                old: no longer mine; its containers run on
+                shop: exclude: nothing → xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (with the next deploy)
+                shop: production: /srv/shop → /srv/new (needs a deploy)
+                ⬇️ 7: admin → nobody
+                ⬆️ 8 in shop: viewer → operator
+                Chat -5: people may act there now
+                Chat -6: nobody may act there any more
+                ➡️ For that to take effect: `/docker_deploy shop`
 
-            Withdrawn, since their project changed: deploy shop. Ask again.
+                Withdrawn, since it goes by what was changed: Deploy shop. Ask again.
 
-            Doubtful: 4:13 projects.shop.stateful: found nothing"#]],
+                Doubtful: 4:13 projects.shop.stateful: found nothing"#]],
         );
-        let unkept = Applied { snapshot: None, ..applied(Impact::default()) };
+        let unkept = Applied { cause: Cause::Asked { who: "Ann".into() }, snapshot: None, ..applied(Impact::default()) };
         check(
-            &reloaded(&Cause::Asked { who: "Ann".into() }, &unkept),
+            &reloaded(&unkept),
             expect![[r#"
             ⚙️ *Configuration reloaded* · not kept as a version
             Ann asked for a reload.
             It means the same as before."#]],
         );
-        check(&reload_came_to(&Cause::Saved, &Reloaded::Unchanged), expect!["The files say what is in force; nothing changed."]);
+        check(&reload_came_to(&Reloaded::Unchanged), expect!["The files say what is in force; nothing changed."]);
+        check(
+            &reload_came_to(&Reloaded::Pinned),
+            expect![[r#"
+            The files were not changed; nothing changed.
+            📌 Pinned: the files say something else, and count again once they are changed."#]],
+        );
+    }
+
+    #[test]
+    fn a_version_that_is_pinned() {
+        let cause = Cause::Undone { undone: Some(2), why: "shop's compose files cannot be read: no such service.".into() };
+        check(
+            &reloaded(&Applied { cause, pinned: true, ..applied(Impact::default()) }),
+            expect![[r#"
+                ⚠️ *Configuration put back* · version 3
+                Version 2 was undone: shop's compose files cannot be read: no such service.
+                📌 Pinned: the files say something else, and count again once they are changed."#]],
+        );
+        let cause = Cause::Rollback { who: "Ann".into(), to: 1 };
+        let unwritten = Some("no space left on device".into());
+        let unreadable = vec!["shop cannot be read.".into()];
+        let all = Applied { cause, pinned: true, unwritten, unreadable, snapshot: None, ..applied(Impact::default()) };
+        check(
+            &reloaded(&all),
+            expect![[r#"
+            ⚙️ *Configuration rolled back* · not kept as a version
+            Ann went back to version 1.
+            ⚠️ The files could not be written: no space left on device.
+            📌 Pinned: the files say something else, and count again once they are changed.
+            ⚠️ That could not be kept: the files count again when I am restarted.
+            ⚠️ shop cannot be read.
+            It means the same as before."#]],
+        );
     }
 
     #[test]
@@ -338,6 +333,7 @@ mod tests {
             included: vec!["projects.d/a.json".into()],
             snapshot: Some(3),
             since: AT - 60_000,
+            pinned: true,
             rejected: Some(one),
             watching: Watching::Poll,
             because: "“reload.watch” says poll".into(),
@@ -352,19 +348,21 @@ mod tests {
         check(
             &configuration(&standing, AT),
             expect![[r#"
-            *Configuration* · `/etc/dockmaster/projects.json`
-            Version 3, in force for 1 min
-            Includes projects.d/a.json
-            Changes are noticed by looking: “reload.watch” says poll
-            ⚠️ It is mounted by itself.
+                *Configuration* · `/etc/dockmaster/projects.json`
+                Version 3, in force for 1 min
+                📌 Pinned: the files say something else, and count again once they are changed.
+                Includes projects.d/a.json
+                Changes are noticed by looking: “reload.watch” says poll
+                ⚠️ It is mounted by itself.
 
-            ⚠️ The files are not in force, since 14:03:22 UTC:
-            ```
-            projects.d/a.json:1:2: found the end of the file
-            ```"#]],
+                ⚠️ The files are not in force, since 14:03:22 UTC:
+                ```
+                projects.d/a.json:1:2: found the end of the file
+                ```"#]],
         );
         let off = Standing {
             rejected: None,
+            pinned: false,
             trouble: None,
             included: vec![],
             snapshot: None,
@@ -378,62 +376,6 @@ mod tests {
             *Configuration* · `/etc/dockmaster/projects.json`
             Not kept as a version, in force for 1 min
             Changes are not noticed; /config reload takes them over: DOCKMASTER_HOT_RELOAD is 0"#]],
-        );
-    }
-
-    #[test]
-    fn the_versions() {
-        let line = |id, cause, impact| SnapshotLine { id, at: AT, cause, impact };
-        let lines = [
-            line(4, Cause::Undone { undone: 3, why: "shop cannot be read".into() }, Impact::default()),
-            line(3, Cause::Rollback { who: "Ann".into(), to: 1 }, of_shop()),
-            line(2, Cause::Kept { who: "Ann".into(), why: Some("before the sale".into()) }, Impact::default()),
-            line(1, Cause::Start, Impact::default()),
-        ];
-        check(
-            &versions(&lines, Some(4)),
-            expect![[r#"
-            *Configuration: versions* · times in UTC
-
-            ▶️ *4* · in force
-            2025-01-31 14:03
-            Version 3 was undone: shop cannot be read
-
-            ▫️ *3*
-            2025-01-31 14:03
-            Ann went back to version 1
-            added: blog · removed: old · changed: shop · 4 rights · 1 general setting
-
-            ▫️ *2*
-            2025-01-31 14:03
-            Ann had it kept: before the sale
-
-            ▫️ *1*
-            2025-01-31 14:03
-            I started with it
-
-            /config diff N shows what is different now."#]],
-        );
-        check(&versions(&[], None), expect!["No version is kept yet."]);
-        check(&version_kept(2), expect!["What is in force is kept as version 2."]);
-        check(&no_version(9), expect!["There is no version 9, or it is too long ago: /config history lists them."]);
-        check(
-            &version_diff(1, &Impact::default(), String::new()),
-            expect![[r#"
-            *From version 1 to what is in force*
-            They are the same."#]],
-        );
-        check(
-            &version_diff(1, &Impact::default(), "the file itself:\n@@ -1 +1 @@\n-a\n+b".into()),
-            expect![[r#"
-            *From version 1 to what is in force*
-            They mean the same.
-            ```
-            the file itself:
-            @@ -1 +1 @@
-            -a
-            +b
-            ```"#]],
         );
     }
 }

@@ -1,21 +1,54 @@
 //! Asking for a yes, and what became of it.
 
-use super::{plan, trimmed, warning};
-use crate::domain::confirm::Settled;
+use super::{nothing_to_do, nothing_to_roll_back, plan, plan_heading, trimmed, version_plan, version_plan_heading, warning};
+use crate::domain::confirm::{Question, Settled};
 use crate::domain::manifest::TreePath;
 use crate::domain::plan::{Action, Plan};
 use crate::domain::text::{Text, count, duration};
 
+/// The plan that is to be confirmed.
+pub fn question(question: &Question) -> Text {
+    match question {
+        Question::Operation(of) => plan(of),
+        Question::Version(of) => version_plan(of),
+    }
+}
+
+/// The same without its details.
+pub fn question_heading(question: &Question) -> Text {
+    match question {
+        Question::Operation(of) => plan_heading(of),
+        Question::Version(of) => version_plan_heading(of),
+    }
+}
+
+/// There is nothing to be confirmed.
+pub fn nothing_to_ask(question: &Question) -> Text {
+    match question {
+        Question::Operation(of) => nothing_to_do(of),
+        Question::Version(of) => nothing_to_roll_back(of),
+    }
+}
+
 /// A plan, and how it is confirmed. In groups a bare word does not reach the bot.
-pub fn ask(planned: &Plan, group: bool, valid_ms: i64) -> Text {
-    let text = plan(planned).plain(format!("\n\n{}? Press the button, or ", planned.kind().verb()));
+pub fn ask(asked: &Question, group: bool, valid_ms: i64) -> Text {
+    let text = question(asked).plain(format!("\n\n{}? Press the button, or ", asked.verb()));
     let text = if group { text.plain("reply ").code("yes").plain(" to this message") } else { text.plain("type ").code("yes") };
     text.plain(format!(", within {}.", duration(valid_ms)))
 }
 
 /// As [`ask`], because the plan is no longer the one that was confirmed.
-pub fn asked_again(before: &Plan, now: &Plan, group: bool, valid_ms: i64) -> Text {
-    changed_since(before, now).plain("\n\n").then(ask(now, group, valid_ms))
+pub fn asked_again(before: &Question, now: &Question, group: bool, valid_ms: i64) -> Text {
+    let changed = match (before, now) {
+        (Question::Operation(before), Question::Operation(now)) => changed_since(before, now),
+        _ => version_changed_since(),
+    };
+    changed.plain("\n\n").then(ask(now, group, valid_ms))
+}
+
+/// Going back to a version would be another thing now.
+pub fn version_changed_since() -> Text {
+    warning(Text::new(), "Something changed since; nothing was done.").plain("The files, or what is in force, are others now.")
 }
 
 /// What is no longer as it was confirmed.
@@ -152,10 +185,14 @@ mod tests {
     use super::*;
     use expect_test::expect;
 
+    fn of(plan: Plan) -> Question {
+        Question::Operation(Box::new(plan))
+    }
+
     #[test]
     fn asking() {
         check(
-            &ask(&restart(), false, 60_000),
+            &ask(&of(restart()), false, 60_000),
             expect![[r#"
                 *Restart shop*
 
@@ -170,7 +207,7 @@ mod tests {
 
                 Restart? Press the button, or type `yes`, within 1 min."#]],
         );
-        let group = ask(&restart(), true, 90_000).to_plain();
+        let group = ask(&of(restart()), true, 90_000).to_plain();
         expect!["Restart? Press the button, or reply yes to this message, within 1 min 30 s."].assert_eq(group.lines().last().unwrap());
     }
 

@@ -16,14 +16,13 @@ mod progress;
 mod refusal;
 mod releases;
 mod status;
+mod versions;
 
 pub use answers::{disabled, lines_out_of_range, no_project, unclear, unknown_command, unknown_project, which_project, wrong_service};
-pub use configuration::{
-    configuration, impact, no_version, rejected, reload_came_to, reloaded, unseen, version_diff, version_kept, versions,
-};
+pub use configuration::{configuration, impact, rejected, reload_came_to, reloaded, unseen};
 pub use confirm::{
-    Late, ask, asked_again, cancelled, changed_since, confirmed, expired, late_press, not_yours, nothing_waits, replaced, superseded,
-    toast, waits_elsewhere, withdrawn,
+    Late, ask, asked_again, cancelled, changed_since, confirmed, expired, late_press, not_yours, nothing_to_ask, nothing_waits, question,
+    question_heading, replaced, superseded, toast, version_changed_since, waits_elsewhere, withdrawn,
 };
 pub use files::{files_caption, files_list, leaves_paths_out};
 pub use help::{HelpRow, help, welcome, whoami};
@@ -36,6 +35,7 @@ pub use progress::progress;
 pub use refusal::{busy, denied, failure, gone, no_operation, stopping};
 pub use releases::{ReleaseRow, cancelling, releases};
 pub use status::{overview, status};
+pub use versions::{no_version, nothing_to_roll_back, version_diff, version_kept, version_plan, version_plan_heading, versions};
 
 use super::Millis;
 use super::text::Text;

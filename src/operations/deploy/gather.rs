@@ -66,7 +66,7 @@ pub(super) fn environment(production: &Path) -> Option<PathBuf> {
 }
 
 /// Production's own compose files, resolved; none where it has none yet or the project is none of Compose.
-pub(super) async fn production_only(tools: &Tools, project: &Project) -> Result<Option<Config>, Failure> {
+pub(in super::super) async fn production_only(tools: &Tools, project: &Project) -> Result<Option<Config>, Failure> {
     Ok(production(tools, project, false).await?.map(|(config, _)| config))
 }
 

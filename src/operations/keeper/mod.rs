@@ -3,10 +3,13 @@
 //! One task has it all, so that a save, a request for a reload and a look never meet. Whoever needs the configuration
 //! holds a receiver and sees the old one or the new one, never something between.
 
+mod apply;
+mod back;
 mod parts;
 mod start;
 mod take;
 mod watch;
+mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,14 +22,15 @@ use crate::domain::Millis;
 use crate::domain::access::ChatId;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
-use crate::domain::reload::{Reloaded, Standing};
-use crate::domain::snapshot::Cause;
+use crate::domain::reload::{Applied, Reloaded, Standing};
+use crate::domain::snapshot::{Cause, VersionPlan};
 use crate::history::{History, HistoryError};
 use parts::Parts;
-pub use parts::Takeover;
+pub use parts::{Taken, Takeover};
 pub use start::{Beginning, begin, look_only};
 use watch::Watcher;
 
+use super::desk::Refusal;
 use super::tools::Clock;
 use super::vitals::Vitals;
 
@@ -40,6 +44,23 @@ enum Ask {
     Reload(Cause, Option<ChatId>, oneshot::Sender<Reloaded>),
     /// Keep what is in force as a version of its own.
     Keep(Cause, oneshot::Sender<Result<i64, HistoryError>>),
+    /// Say what going back to a version would do.
+    Plan(i64, oneshot::Sender<Result<VersionPlan, Refusal>>),
+    /// Go back to a version.
+    GoBack(Return, oneshot::Sender<Result<Applied, Refusal>>),
+}
+
+/// A wish to go back to a version.
+#[derive(Debug)]
+pub(super) struct Return {
+    /// The version.
+    pub(super) to: i64,
+    /// The digest of the plan that was confirmed.
+    pub(super) digest: String,
+    /// Who confirmed it.
+    pub(super) who: String,
+    /// Where they are answered.
+    pub(super) asker: Option<ChatId>,
 }
 
 /// The way to the keeper. Clones lead to the same one.
@@ -63,15 +84,27 @@ impl Keeper {
 
     /// Reads the files now. Admins are told but for the one in this chat, who is answered. None where the keeper ended.
     pub async fn reload(&self, cause: Cause, asker: Option<ChatId>) -> Option<Reloaded> {
-        let (answer, answered) = oneshot::channel();
-        self.asks.send(Ask::Reload(cause, asker, answer)).await.ok()?;
-        answered.await.ok()
+        self.ask(|answer| Ask::Reload(cause, asker, answer)).await
     }
 
     /// Keeps what is in force as a version of its own. None where the keeper ended.
     pub(super) async fn keep(&self, cause: Cause) -> Option<Result<i64, HistoryError>> {
+        self.ask(|answer| Ask::Keep(cause, answer)).await
+    }
+
+    /// What going back to a version would do. None where the keeper ended.
+    pub(super) async fn plan(&self, to: i64) -> Option<Result<VersionPlan, Refusal>> {
+        self.ask(|answer| Ask::Plan(to, answer)).await
+    }
+
+    /// Goes back to a version. Admins are told but for the one who is answered. None where the keeper ended.
+    pub(super) async fn go_back(&self, wanted: Return) -> Option<Result<Applied, Refusal>> {
+        self.ask(|answer| Ask::GoBack(wanted, answer)).await
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {
         let (answer, answered) = oneshot::channel();
-        self.asks.send(Ask::Keep(cause, answer)).await.ok()?;
+        self.asks.send(ask(answer)).await.ok()?;
         answered.await.ok()
     }
 }
@@ -98,6 +131,8 @@ pub struct Keeping {
     sources: Sources,
     in_force: latest::Sender<Arc<Configuration>>,
     standing: latest::Sender<Standing>,
+    /// Where what is in force is pinned over the files: their hash. It holds until they are changed.
+    pinned_over: Option<blake3::Hash>,
     /// The hash of the files whose rejection was told last, with what is wrong with them.
     told: Option<blake3::Hash>,
     watcher: Watcher,
@@ -134,6 +169,12 @@ impl Keeping {
             }
             Ask::Keep(cause, answer) => {
                 let _ = answer.send(self.keep_version(cause).await);
+            }
+            Ask::Plan(to, answer) => {
+                let _ = answer.send(self.plan_back(to).await);
+            }
+            Ask::GoBack(wanted, answer) => {
+                let _ = answer.send(self.go_back(wanted).await);
             }
         }
     }

@@ -19,14 +19,23 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Takeover {
     /// What changed.
     pub change: Change,
-    answer: oneshot::Sender<Result<Vec<String>, String>>,
+    answer: oneshot::Sender<Result<Taken, String>>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The plans that were withdrawn for it, in a few words each.
+    pub withdrawn: Vec<String>,
+    /// The projects whose compose files cannot be read as they are configured now, and why, in a sentence each.
+    pub unreadable: Vec<String>,
 }
 
 impl Takeover {
-    /// It was taken over; these plans were withdrawn for it, in a few words each.
-    pub fn done(self, withdrawn: Vec<String>) {
+    /// It was taken over.
+    pub fn done(self, taken: Taken) {
         // Whoever asked may have lost patience.
-        let _ = self.answer.send(Ok(withdrawn));
+        let _ = self.answer.send(Ok(taken));
     }
 
     /// It could not be: the part keeps what it had.
@@ -51,12 +60,12 @@ impl Parts {
         receiver
     }
 
-    /// Tells all of them, side by side. Which failed, and what was withdrawn.
-    pub(super) async fn tell(&self, change: &Change) -> (Vec<FailedPart>, Vec<String>) {
+    /// Tells all of them, side by side. Which failed, and what came of it in the others.
+    pub(super) async fn tell(&self, change: &Change) -> (Vec<FailedPart>, Taken) {
         self.tell_within(change, PATIENCE).await
     }
 
-    async fn tell_within(&self, change: &Change, patience: Duration) -> (Vec<FailedPart>, Vec<String>) {
+    async fn tell_within(&self, change: &Change, patience: Duration) -> (Vec<FailedPart>, Taken) {
         let all = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|(_, sender)| !sender.is_closed());
@@ -64,21 +73,24 @@ impl Parts {
         };
         let answers =
             join_all(all.into_iter().map(|(name, sender)| async move { (name, ask(&sender, change.clone(), patience).await) })).await;
-        let (mut failed, mut withdrawn) = (Vec::new(), Vec::new());
+        let (mut failed, mut taken) = (Vec::new(), Taken::default());
         for (name, answer) in answers {
             match answer {
-                Ok(more) => withdrawn.extend(more),
+                Ok(more) => {
+                    taken.withdrawn.extend(more.withdrawn);
+                    taken.unreadable.extend(more.unreadable);
+                }
                 Err(why) => {
                     tracing::error!(part = name, why, "keeps its old configuration");
                     failed.push(FailedPart { part: name.to_owned(), why });
                 }
             }
         }
-        (failed, withdrawn)
+        (failed, taken)
     }
 }
 
-async fn ask(part: &mpsc::Sender<Takeover>, change: Change, patience: Duration) -> Result<Vec<String>, String> {
+async fn ask(part: &mpsc::Sender<Takeover>, change: Change, patience: Duration) -> Result<Taken, String> {
     let (answer, answered) = oneshot::channel();
     let asked = async {
         part.send(Takeover { change, answer }).await.map_err(|_| ())?;
@@ -116,17 +128,17 @@ mod tests {
         drop(gone);
         let [good, bad, slow, dead] = &mut all;
         let answers = async {
-            good.recv().await.unwrap().done(vec!["deploy shop".to_owned()]);
+            good.recv().await.unwrap().done(Taken { withdrawn: vec!["Deploy shop".to_owned()], unreadable: vec!["no".to_owned()] });
             bad.recv().await.unwrap().failed("no".to_owned());
             drop(dead.recv().await.unwrap());
             slow.recv().await.unwrap()
         };
         let change = change();
-        let ((failed, withdrawn), kept) = tokio::join!(parts.tell_within(&change, Duration::from_millis(200)), answers);
-        assert_eq!(withdrawn, ["deploy shop"]);
+        let ((failed, taken), kept) = tokio::join!(parts.tell_within(&change, Duration::from_millis(200)), answers);
+        assert_eq!((taken.withdrawn, taken.unreadable), (vec!["Deploy shop".to_owned()], vec!["no".to_owned()]));
         let told: Vec<String> = failed.iter().map(|f| format!("{}: {}", f.part, f.why)).collect();
         assert_eq!(told, ["bad: no", "slow: it did not answer within 200 ms", "dead: it ended"]);
         // An answer that comes too late is nobody's.
-        kept.done(Vec::new());
+        kept.done(Taken::default());
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch as latest};
 
+use super::apply::not_kept;
 use super::parts::Parts;
-use super::take::{not_kept, tell_admins, told};
+use super::take::{hash_of, tell_admins, told};
 use super::watch::{Look, Watcher};
 use super::{Keeper, Keeping, REQUESTS_MAX, Surroundings};
 use crate::config::{self, Checked, Sources};
@@ -41,15 +42,18 @@ pub struct Beginning {
     pub keeping: Keeping,
 }
 
-/// What was found at the start.
-struct Found {
-    sources: Sources,
-    configuration: Configuration,
-    warnings: Vec<String>,
+/// A configuration that can be in force.
+pub(super) struct Found {
+    pub(super) sources: Sources,
+    pub(super) configuration: Configuration,
+    /// What is doubtful in it.
+    pub(super) warnings: Vec<String>,
     /// What is wrong with the files, where a kept version stands in for them.
     rejected: Option<Vec<String>>,
     /// The hash of the files, whatever they come to.
     considered: blake3::Hash,
+    /// Whether it is pinned over the files, which say something else.
+    pinned: bool,
 }
 
 /// Reads the configuration, or takes the version that was in force last where that cannot be.
@@ -88,6 +92,7 @@ pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, Str
         included: found.sources.included.keys().cloned().collect(),
         snapshot,
         since: now,
+        pinned: found.pinned,
         rejected,
         watching,
         because,
@@ -99,7 +104,8 @@ pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, Str
     let parts = Parts::default();
     let keeper = Keeper { asks, standing: stands, parts: parts.clone() };
     let told = standing.borrow().rejected.as_ref().map(|rejected| told(found.considered, &rejected.problems));
-    let keeping = Keeping { path, around, sources: found.sources, in_force, standing, told, watcher, parts, asks: asked };
+    let pinned_over = found.pinned.then_some(found.considered);
+    let keeping = Keeping { path, around, sources: found.sources, in_force, standing, pinned_over, told, watcher, parts, asks: asked };
     Ok(Beginning { configuration, keeper, keeping })
 }
 
@@ -113,25 +119,24 @@ pub async fn look_only(path: &Path, history: &History) -> Result<Configuration, 
 }
 
 fn find(path: &Path, last: Option<&(Snapshot, InForce)>) -> Result<Found, String> {
-    let read = Sources::read(path);
-    let (hash, problems) = match read {
-        Ok(sources) => {
-            let hash = sources.hash();
-            // With these files that version was in force, and stays so, though its directories may have gone since.
-            let same =
-                last.filter(|(snapshot, in_force)| in_force.pinned_over.as_ref().unwrap_or(&snapshot.hash) == hash.to_hex().as_str());
-            if let Some(found) = same.and_then(|(snapshot, _)| kept(snapshot, hash, None)) {
-                return Ok(found);
+    let read = Sources::read(path).map_err(|error| format!("{error}."));
+    let hash = hash_of(&read);
+    // With these files that version was in force, and stays so, though its directories may have gone since.
+    let same = last.filter(|(snapshot, in_force)| in_force.pinned_over.as_ref().unwrap_or(&snapshot.hash) == hash.to_hex().as_str());
+    if let Some(found) =
+        same.and_then(|(snapshot, in_force)| Some(Found { pinned: in_force.pinned_over.is_some(), ..kept(snapshot, hash, None)? }))
+    {
+        return Ok(found);
+    }
+    let problems: Vec<String> = match read {
+        Ok(sources) => match config::check_sources(&sources, &config::on_disk) {
+            Checked { configuration: Some(configuration), warnings, .. } => {
+                let warnings = warnings.iter().map(ToString::to_string).collect();
+                return Ok(Found { sources, configuration, warnings, rejected: None, considered: hash, pinned: false });
             }
-            match config::check_sources(&sources, &config::on_disk) {
-                Checked { configuration: Some(configuration), warnings, .. } => {
-                    let warnings = warnings.iter().map(ToString::to_string).collect();
-                    return Ok(Found { sources, configuration, warnings, rejected: None, considered: hash });
-                }
-                Checked { problems, .. } => (hash, problems.iter().map(ToString::to_string).collect()),
-            }
-        }
-        Err(error) => (blake3::hash(format!("{error}.").as_bytes()), vec![format!("{error}.")]),
+            Checked { problems, .. } => problems.iter().map(ToString::to_string).collect(),
+        },
+        Err(why) => vec![why],
     };
     last.and_then(|(snapshot, _)| kept(snapshot, hash, Some(problems.clone()))).ok_or_else(|| {
         let all = problems.iter().map(|p| format!("\n  {p}")).collect::<String>();
@@ -145,14 +150,14 @@ fn find(path: &Path, last: Option<&(Snapshot, InForce)>) -> Result<Found, String
 }
 
 /// A kept version, where it can still be in force.
-fn kept(snapshot: &Snapshot, considered: blake3::Hash, rejected: Option<Vec<String>>) -> Option<Found> {
+pub(super) fn kept(snapshot: &Snapshot, considered: blake3::Hash, rejected: Option<Vec<String>>) -> Option<Found> {
     let sources = Sources::from(&snapshot.files);
     // Its directories may have gone since; then it is in force all the same, as it would be had dockmaster run on.
     let seen = config::check_sources(&sources, &config::on_disk);
     let unseen = if seen.configuration.is_some() { None } else { Some(config::check_sources(&sources, &config::unseen)) };
     let warnings = seen.problems.iter().chain(&seen.warnings).map(ToString::to_string).collect();
     let checked = unseen.unwrap_or(seen);
-    Some(Found { sources, configuration: checked.configuration?, warnings, rejected, considered })
+    Some(Found { sources, configuration: checked.configuration?, warnings, rejected, considered, pinned: false })
 }
 
 /// The number of the version that was found, which is kept where it is new.

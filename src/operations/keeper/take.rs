@@ -1,25 +1,23 @@
-//! Taking files over: wait until nobody writes to them, read, check, compare, apply, tell.
+//! Taking files over: wait until nobody writes to them, read, check, compare; then apply or reject.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::Keeping;
+use super::apply::Coming;
 use super::start::{decide, pieces};
 use super::watch::{Look, Watcher, hidden_by_a_mount};
 use crate::config::{self, Checked, Sources};
 use crate::domain::Millis;
 use crate::domain::access::{ChatId, Role};
 use crate::domain::health::Part;
-use crate::domain::impact::Impact;
 use crate::domain::notice::{Notice, Origin};
 use crate::domain::project::Configuration;
-use crate::domain::reload::{Applied, Change, Rejected, Reloaded, Watching};
-use crate::domain::snapshot::Cause;
-use crate::history::snapshots::NewSnapshot;
-use crate::history::{History, HistoryError};
+use crate::domain::reload::{Rejected, Reloaded, Watching};
+use crate::domain::snapshot::{Cause, InForce};
+use crate::history::History;
 
 /// For how long a file that breaks off, or is not there, is taken for one that is being written.
 const UNFINISHED: Duration = Duration::from_millis(600);
@@ -31,8 +29,8 @@ const RESTLESS: Duration = Duration::from_secs(1);
 const RESTLESS_MAX: Duration = Duration::from_secs(10);
 
 /// The files, and what they come to.
-struct Read {
-    sources: Result<Sources, String>,
+pub(super) struct Read {
+    pub(super) sources: Result<Sources, String>,
     checked: Option<Checked>,
     /// What they looked like, before and after.
     look: Look,
@@ -50,11 +48,9 @@ impl Read {
         self.checked.as_ref().is_none_or(|checked| checked.unfinished)
     }
 
-    fn hash(&self) -> blake3::Hash {
-        match &self.sources {
-            Ok(sources) => sources.hash(),
-            Err(why) => blake3::hash(why.as_bytes()),
-        }
+    /// A hash of the files, whatever they come to.
+    pub(super) fn hash(&self) -> blake3::Hash {
+        hash_of(&self.sources)
     }
 }
 
@@ -72,17 +68,36 @@ impl Keeping {
         self.note_way();
         self.see_trouble().await;
         let hash = read.hash();
+        if self.pinned_over == Some(hash) {
+            return Reloaded::Pinned;
+        }
+        self.unpin().await;
         match (read.sources, read.checked) {
             (Ok(sources), _) if sources == self.sources => self.back_in_force().await,
             (Ok(sources), Some(Checked { configuration: Some(configuration), warnings, .. })) => {
                 let warnings = warnings.iter().map(ToString::to_string).collect();
-                Reloaded::Applied(self.apply(sources, configuration, warnings, cause, asker).await)
+                Reloaded::Applied(Box::new(self.change(Coming { sources, configuration, warnings, cause, pinned_over: None }, asker).await))
             }
             (Ok(_), checked) => {
                 let problems = checked.map(|checked| checked.problems.iter().map(ToString::to_string).collect()).unwrap_or_default();
                 Reloaded::Rejected(self.reject(problems, hash, asker).await)
             }
             (Err(why), _) => Reloaded::Rejected(self.reject(vec![why], hash, asker).await),
+        }
+    }
+
+    /// The files were changed, so that they count again.
+    async fn unpin(&mut self) {
+        if self.pinned_over.take().is_none() {
+            return;
+        }
+        tracing::info!("the configuration's files were changed, and count again");
+        self.standing.send_modify(|standing| standing.pinned = false);
+        let snapshot = self.standing.borrow().snapshot;
+        if let Some(snapshot) = snapshot
+            && let Err(error) = self.around.history.snapshot_in_force(InForce { snapshot, pinned_over: None }).await
+        {
+            tracing::warn!(%error, "that the configuration's files count again could not be noted");
         }
     }
 
@@ -119,7 +134,8 @@ impl Keeping {
         }
     }
 
-    async fn read(&self, look: Look) -> Read {
+    /// Reads the files, which looked like this.
+    pub(super) async fn read(&self, look: Look) -> Read {
         let path = self.path.clone();
         let read = move || match Sources::read(&path) {
             Ok(sources) => {
@@ -171,55 +187,6 @@ impl Keeping {
         Reloaded::Unchanged
     }
 
-    /// Puts a configuration in force, keeps it, and tells everybody.
-    pub(super) async fn apply(
-        &mut self,
-        sources: Sources,
-        configuration: Configuration,
-        warnings: Vec<String>,
-        cause: Cause,
-        asker: Option<ChatId>,
-    ) -> Applied {
-        let old = self.configuration();
-        let new = Arc::new(configuration);
-        let impact = Impact::between(&old, &new);
-        let (included, files, hash) = (sources.included.keys().cloned().collect(), sources.to_files(), sources.hash());
-        self.sources = sources;
-        self.told = None;
-        let now = self.now();
-        self.standing.send_modify(|standing| {
-            standing.included = included;
-            standing.since = now;
-            standing.rejected = None;
-        });
-        self.in_force.send_replace(new.clone());
-        // A change must not fail for want of room on the disk: whose rights were taken away has none.
-        let snapshot = match files {
-            Some(files) => {
-                let new =
-                    NewSnapshot { cause: cause.clone(), impact: impact.clone(), hash: hash.to_hex().to_string(), files, pinned_over: None };
-                self.around.history.snapshot_add(new, now).await.inspect_err(not_kept).ok()
-            }
-            None => None,
-        };
-        self.standing.send_modify(|standing| standing.snapshot = snapshot);
-        tracing::info!(snapshot, projects = new.projects.len(), "the configuration was reloaded");
-        for warning in &warnings {
-            tracing::warn!("{}: {warning}", self.path.display());
-        }
-        let (failed, withdrawn) = self.parts.tell(&Change { old: old.clone(), new: new.clone() }).await;
-        if old.reload != new.reload {
-            self.watch_anew(&new).await;
-        }
-        let applied = Applied { snapshot, impact, warnings, failed, withdrawn };
-        // What means nothing else is not worth a message.
-        if !applied.impact.is_empty() || !applied.failed.is_empty() {
-            // Whoever loses their rights is told, too.
-            self.tell_admins(&[&old, &new], &Notice::Reloaded { cause, applied: Box::new(applied.clone()) }, asker).await;
-        }
-        applied
-    }
-
     async fn reject(&mut self, problems: Vec<String>, hash: blake3::Hash, asker: Option<ChatId>) -> Rejected {
         let (what, before) = (told(hash, &problems), self.standing.borrow().rejected.clone());
         if let Some(rejected) = before.filter(|_| self.told == Some(what)) {
@@ -240,19 +207,8 @@ impl Keeping {
         rejected
     }
 
-    /// Keeps what is in force as a version of its own.
-    pub(super) async fn keep_version(&mut self, cause: Cause) -> Result<i64, HistoryError> {
-        let (hash, now) = (self.sources.hash().to_hex().to_string(), self.now());
-        // What is in force is text.
-        let files = self.sources.to_files().unwrap_or_default();
-        let pinned_over = self.around.history.snapshot_last().await?.and_then(|(_, in_force)| in_force.pinned_over);
-        let id = self.around.history.snapshot_add(NewSnapshot { cause, impact: Impact::default(), hash, files, pinned_over }, now).await?;
-        self.standing.send_modify(|standing| standing.snapshot = Some(id));
-        Ok(id)
-    }
-
     /// Watches in another way.
-    async fn watch_anew(&mut self, config: &Configuration) {
+    pub(super) async fn watch_anew(&mut self, config: &Configuration) {
         let (way, because) = decide(&config.reload, &self.around, &self.path);
         let look = self.watcher.look().await;
         let (watcher, why_not) = Watcher::new(self.sources.places(&self.path), look, way, config.reload.poll);
@@ -265,8 +221,16 @@ impl Keeping {
     }
 
     /// Tells each admin in their own chat, but for the one who is answered there.
-    async fn tell_admins(&self, configurations: &[&Configuration], notice: &Notice, asker: Option<ChatId>) {
+    pub(super) async fn tell_admins(&self, configurations: &[&Configuration], notice: &Notice, asker: Option<ChatId>) {
         tell_admins(&self.around.history, configurations, notice, asker, self.now()).await;
+    }
+}
+
+/// A hash of the files, whatever they come to.
+pub(super) fn hash_of(sources: &Result<Sources, String>) -> blake3::Hash {
+    match sources {
+        Ok(sources) => sources.hash(),
+        Err(why) => blake3::hash(why.as_bytes()),
     }
 }
 
@@ -285,8 +249,4 @@ pub(super) async fn tell_admins(history: &History, configurations: &[&Configurat
             tracing::error!(%error, chat, "an admin could not be told about the configuration");
         }
     }
-}
-
-pub(super) fn not_kept(error: &HistoryError) {
-    tracing::error!(%error, "the configuration is in force, and could not be kept as a version");
 }

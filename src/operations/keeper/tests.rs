@@ -379,7 +379,7 @@ async fn parts_are_told_what_changed_and_rights_are_shown() {
         bad.recv().await.unwrap().failed("no".to_owned());
         let takeover = good.recv().await.unwrap();
         let Change { old, new } = takeover.change.clone();
-        takeover.done(vec!["deploy p0".to_owned()]);
+        takeover.done(Taken { withdrawn: vec!["deploy p0".to_owned()], ..Taken::default() });
         (number(&old), number(&new), new.users[&3])
     });
     fs::write(kept.path("projects.json"), text(Watching::Events, 1)).unwrap();
@@ -387,7 +387,7 @@ async fn parts_are_told_what_changed_and_rights_are_shown() {
     assert_eq!(changes.await.unwrap(), (0, 1, Role::Viewer));
     let reloaded = async {
         loop {
-            if let [Notice::Reloaded { cause: Cause::Saved, applied }] = &kept.notices().await[..] {
+            if let [Notice::Reloaded { applied }] = &kept.notices().await[..] {
                 return applied.clone();
             }
             sleep(Duration::from_millis(10)).await;
@@ -414,3 +414,5 @@ async fn watching_can_be_turned_off_and_another_way_is_taken_at_once() {
     assert!(matches!(kept.keeper.reload(Cause::Saved, None).await, Some(Reloaded::Applied(_))));
     assert_eq!(number(&kept.config.borrow()), 9);
 }
+
+mod back;

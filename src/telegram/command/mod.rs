@@ -57,12 +57,19 @@ pub(crate) enum ConfigCommand {
     Keep(Option<String>),
     /// Read the files now.
     Reload,
+    /// Go back to a version.
+    Rollback(i64),
 }
 
 impl Command {
+    /// Whether somebody has to confirm it.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        matches!(self, Self::Operate(_) | Self::Config(ConfigCommand::Rollback(_)))
+    }
+
     /// Whether it changes something, and so must not come late.
     pub(crate) fn changes(&self) -> bool {
-        matches!(self, Self::Operate(_) | Self::Config(ConfigCommand::Keep(_) | ConfigCommand::Reload))
+        self.is_confirmed() || matches!(self, Self::Config(ConfigCommand::Keep(_) | ConfigCommand::Reload))
     }
 
     /// The role that it takes.
@@ -198,9 +205,9 @@ pub(crate) const COMMANDS: [Spec; 14] = [
     },
     Spec {
         name: "config",
-        arguments: "[status | history | diff N | snapshot [why] | reload]",
+        arguments: "[status | history | diff N | rollback N | snapshot [why] | reload]",
         role: Some(Role::Admin),
-        description: "The configuration in force, its versions, a reload",
+        description: "The configuration in force, its versions, a reload, a way back",
         example: "history",
         parse: config,
     },

@@ -97,10 +97,11 @@ pub(super) fn config(input: &Input<'_>, mut arguments: Arguments) -> Result<Comm
         "status" => ConfigCommand::Standing,
         "history" => ConfigCommand::Versions,
         "reload" => ConfigCommand::Reload,
-        "diff" => {
+        "diff" | "rollback" => {
             let typed = arguments.first().filter(|t| is_number(t)).and_then(|t| t.raw.parse().ok());
             arguments.skip();
-            ConfigCommand::Diff(typed.ok_or_else(|| input.unclear(&shown))?)
+            let version = typed.ok_or_else(|| input.unclear(&shown))?;
+            if word == "diff" { ConfigCommand::Diff(version) } else { ConfigCommand::Rollback(version) }
         }
         "snapshot" => {
             let why: Vec<String> = arguments.rest().into_iter().map(|token| token.raw).collect();
