@@ -10,7 +10,7 @@ use finish::wait_for_helper;
 pub use finish::{Finish, finish};
 use house::hold_patiently;
 pub use house::{Given, House, Reader, hold, hold_for_command};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use teloxide::Bot;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use crate::domain::health::Part;
 use crate::domain::snapshot::Cause;
 use crate::engine::docker::{self, Docker};
 use crate::operations::keeper::Keeper;
-use crate::telegram::{self, Activity, TelegramError};
+use crate::telegram::{self, Activity, BotToken, TelegramError};
 
 /// What an app is assembled from.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Parts {
     /// Where the configuration is.
     pub given: Given,
     /// The bot's token.
-    pub token: SecretString,
+    pub token: BotToken,
     /// Where the Bot API is; Telegram's own unless told.
     pub api_url: Option<String>,
     /// Where the engine is (`DOCKER_HOST`); the usual socket unless told.
@@ -122,7 +122,7 @@ async fn live(parts: &Parts, life: CancellationToken) -> Result<(), AppError> {
     if !house.composes {
         tracing::warn!("Docker Compose v2 is not installed: projects can be watched and restarted, not deployed");
     }
-    let mut bot = Bot::new(parts.token.expose_secret());
+    let mut bot = Bot::new(parts.token.secret.expose_secret());
     if let Some(url) = &parts.api_url {
         let url = url.parse().map_err(|e| AppError::Setting(format!("TELOXIDE_API_URL is no address: {e}.")))?;
         bot = bot.set_api_url(url);

@@ -1,9 +1,9 @@
 //! What the program is told from outside: flags, then environment. Named once, for help, errors and docs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::telegram::{BotToken, token_in};
 use clap::{Args, Parser, Subcommand};
-use secrecy::SecretString;
 
 /// Status, logs, restarts and safe deploys of Docker projects from a chat.
 #[derive(Debug, Parser)]
@@ -332,11 +332,13 @@ pub struct BadSetting(pub String);
 ///
 /// # Errors
 /// Neither is given, or what is given cannot be a token.
-pub fn token(variable: impl Fn(&str) -> Option<String>) -> Result<SecretString, BadSetting> {
-    let given = match (variable("TELOXIDE_TOKEN"), variable("TELOXIDE_TOKEN_FILE")) {
-        (Some(token), _) => token,
-        (None, Some(file)) => std::fs::read_to_string(&file)
-            .map_err(|e| BadSetting(format!("TELOXIDE_TOKEN_FILE names {file}, which cannot be read: {e}.")))?,
+pub fn token(variable: impl Fn(&str) -> Option<String>) -> Result<BotToken, BadSetting> {
+    let (given, file) = match (variable("TELOXIDE_TOKEN"), variable("TELOXIDE_TOKEN_FILE")) {
+        (Some(token), _) => (token, None),
+        (None, Some(file)) => {
+            let unread = |e| BadSetting(format!("TELOXIDE_TOKEN_FILE names {file}, which cannot be read: {e}."));
+            (token_in(Path::new(&file)).map_err(unread)?, Some(file.into()))
+        }
         (None, None) => {
             return Err(BadSetting(
                 "There is no bot token: get one from @BotFather and give it as TELOXIDE_TOKEN, or as a file named by TELOXIDE_TOKEN_FILE."
@@ -344,13 +346,8 @@ pub fn token(variable: impl Fn(&str) -> Option<String>) -> Result<SecretString, 
             ));
         }
     };
-    let token = given.trim();
-    let (id, secret) = token.split_once(':').unwrap_or_default();
-    let plausible = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()) && secret.len() >= 10;
-    if !plausible || token.contains(|c: char| c.is_whitespace() || c == '/' || c == '?' || c == '#') {
-        return Err(BadSetting("The bot token does not look like one: @BotFather gives something like 123456789:AAE….".to_owned()));
-    }
-    Ok(SecretString::from(token.to_owned()))
+    let implausible = || BadSetting("The bot token does not look like one: @BotFather gives something like 123456789:AAE….".to_owned());
+    Ok(BotToken { secret: BotToken::parse(&given).ok_or_else(implausible)?, file })
 }
 
 #[cfg(test)]
@@ -367,7 +364,7 @@ mod tests {
             assert!(bad.len() < 3 || !shown.contains(bad), "a wrong token is not repeated: {shown}");
         }
         let good = token(|name| (name == "TELOXIDE_TOKEN").then(|| " 123456:abcdefghijkl\n".to_owned())).unwrap();
-        assert_eq!(good.expose_secret(), "123456:abcdefghijkl");
+        assert_eq!(good.secret.expose_secret(), "123456:abcdefghijkl");
     }
 
     #[test]

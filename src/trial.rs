@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +15,7 @@ use crate::process::{self, Invocation};
 use crate::sandbox::bot_api::BotApi;
 use crate::sandbox::sample::Sample;
 use crate::sandbox::transcript::{self, Seen};
-use crate::telegram::Activity;
+use crate::telegram::{Activity, BotToken};
 
 /// The token that the embedded server takes.
 const TOKEN: &str = "1000000001:try-needs-no-secret-token";
@@ -137,7 +136,7 @@ async fn converse(trial: &Trial, sample: &Sample, out: &mut impl Write, shutdown
     let activity = Activity::default();
     let parts = Parts {
         given: Given { path: configure(trial, sample)?, hot: true },
-        token: SecretString::from(TOKEN),
+        token: BotToken::fixed(TOKEN),
         api_url: Some(api.url()),
         docker_host: trial.docker_host.clone(),
         data: trial.data.join(BOT),

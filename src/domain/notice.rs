@@ -44,6 +44,12 @@ pub enum Notice {
         /// Why, and what to do.
         trouble: String,
     },
+    /// There is a new token for the bot.
+    Token {
+        /// Why it is not used, where it is not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
+    },
     /// dockmaster ended while it answered a message.
     Unanswered {
         /// What the message said.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use similar::TextDiff;
 
 use super::desk::{Desk, Refusal};
-use super::keeper::{Keeper, Return};
+use super::keeper::{Keeper, Return, tell_admins};
 use super::recorder::history_failure;
 use crate::config::{self, Sources};
 use crate::domain::access::{Actor, ChatId, Role, allow};
 use crate::domain::failure::Failure;
 use crate::domain::impact::Impact;
+use crate::domain::notice::Notice;
 use crate::domain::project::Configuration;
 use crate::domain::reload::{Applied, Reloaded, Standing};
 use crate::domain::snapshot::{Cause, Files, Snapshot, SnapshotLine, VersionPlan};
@@ -39,6 +40,11 @@ pub struct VersionDiff {
 }
 
 impl Desk {
+    /// Tells each admin something in their own chat.
+    pub async fn tell_admins(&self, notice: &Notice) {
+        tell_admins(&self.tools.history, &[&self.configuration()], notice, None, self.now()).await;
+    }
+
     fn configures(&self, actor: &Actor) -> Result<(), Refusal> {
         allow(&self.configuration(), actor, None, Role::Admin).map_err(Refusal::Denied)
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use teloxide::Bot;
 use teloxide::requests::Payload;
+use tokio::sync::watch;
 
 use super::clock::ApiClock;
 use crate::domain::redact::redact;
@@ -52,13 +53,38 @@ pub(crate) enum CallError {
 #[derive(Clone)]
 pub(crate) struct Api {
     bot: Bot,
-    token: SecretString,
+    token: Arc<watch::Sender<SecretString>>,
     clock: Arc<ApiClock>,
 }
 
 impl Api {
     pub(crate) fn new(bot: Bot, token: SecretString, clock: Arc<ApiClock>) -> Self {
-        Self { bot, token, clock }
+        Self { bot, token: Arc::new(watch::Sender::new(token)), clock }
+    }
+
+    /// The same with another token.
+    pub(crate) fn with(&self, token: SecretString) -> Self {
+        Self::new(self.bot.clone(), token, Arc::clone(&self.clock))
+    }
+
+    /// The token in use.
+    pub(crate) fn token(&self) -> SecretString {
+        self.token.borrow().clone()
+    }
+
+    /// Uses another token from now on, in all clones.
+    pub(crate) fn renew(&self, token: SecretString) {
+        self.token.send_replace(token);
+    }
+
+    /// Tells when another token is used.
+    pub(crate) fn renewals(&self) -> watch::Receiver<SecretString> {
+        self.token.subscribe()
+    }
+
+    /// teloxide's bot with the token in use.
+    pub(crate) fn bot(&self) -> Bot {
+        Bot::with_client(self.token.borrow().expose_secret(), self.bot.client().clone()).set_api_url(self.bot.api_url())
     }
 
     /// Calls a method with teloxide's payload for it.
@@ -91,35 +117,36 @@ impl Api {
     }
 
     async fn post(&self, method: &str, content_type: &str, body: Vec<u8>, limit: Duration) -> Result<Value, CallError> {
+        let token = self.token();
         let mut url = self.bot.api_url();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push(&format!("bot{}", self.token.expose_secret())).push(method);
+            segments.pop_if_empty().push(&format!("bot{}", token.expose_secret())).push(method);
         }
         let request = self.bot.client().post(url).header("content-type", content_type).timeout(limit).body(body);
         let response = request.send().await.map_err(|e| {
             let never_arrived = e.is_connect();
-            let why = self.redacted(&e.without_url());
+            let why = redacted(&e.without_url(), &token);
             if never_arrived { CallError::Away(why) } else { CallError::Unsure(why) }
         })?;
         if let Some(date) = response.headers().get("date").and_then(|d| d.to_str().ok()) {
             self.clock.heard(date);
         }
         let status = response.status().as_u16();
-        let body = response.bytes().await.map_err(|e| CallError::Unsure(self.redacted(&e.without_url())))?;
+        let body = response.bytes().await.map_err(|e| CallError::Unsure(redacted(&e.without_url(), &token)))?;
         answer(status, &body)
     }
+}
 
-    /// An error with its causes, without the token.
-    fn redacted(&self, error: &dyn std::error::Error) -> String {
-        let mut chain = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            chain.push_str(": ");
-            chain.push_str(&error.to_string());
-            cause = error.source();
-        }
-        redact(&chain, &[self.token.expose_secret()])
+/// An error with its causes, without the token.
+fn redacted(error: &dyn std::error::Error, token: &SecretString) -> String {
+    let mut chain = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        chain.push_str(": ");
+        chain.push_str(&error.to_string());
+        cause = error.source();
     }
+    redact(&chain, &[token.expose_secret()])
 }
 
 /// Reads an answer of the API.

@@ -7,11 +7,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::stream::{self, Stream};
+use secrecy::SecretString;
 use serde_json::Value;
 use teloxide::payloads::GetUpdates;
 use teloxide::stop::{StopFlag, StopToken, mk_stop_token};
 use teloxide::types::{AllowedUpdate, Update, UpdateKind};
 use teloxide::update_listeners::{AsUpdateStream, UpdateListener};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, CallError};
@@ -36,6 +38,8 @@ pub(crate) struct Listener {
     front: Front,
     reach: Reach,
     shutdown: CancellationToken,
+    /// Another token is a reason to try at once.
+    renewals: watch::Receiver<SecretString>,
     /// What was kept and is to be handled.
     ready: VecDeque<Update>,
     /// What acknowledges everything that was kept so far.
@@ -48,8 +52,18 @@ pub(crate) struct Listener {
 impl Listener {
     /// Hands out `ready` first: what an earlier run kept and did not begin.
     pub(crate) fn new(api: Api, front: Front, ready: Vec<Update>) -> Self {
-        let shutdown = front.shutdown.clone();
-        Self { api, front, reach: Reach::default(), shutdown, ready: ready.into(), offset: None, full: false, stop: mk_stop_token() }
+        let (shutdown, renewals) = (front.shutdown.clone(), api.renewals());
+        Self {
+            api,
+            front,
+            reach: Reach::default(),
+            shutdown,
+            renewals,
+            ready: ready.into(),
+            offset: None,
+            full: false,
+            stop: mk_stop_token(),
+        }
     }
 
     async fn next(&mut self) -> Option<Update> {
@@ -122,11 +136,13 @@ impl Listener {
         }
     }
 
-    async fn pause(&self, pause: Duration) {
+    async fn pause(&mut self, pause: Duration) {
         self.front.activity.pulse().next_within(pause);
         tokio::select! {
             () = self.shutdown.cancelled() => {}
             () = self.stop.1.clone() => {}
+            // The sender lives as long as the API that we hold.
+            _ = self.renewals.changed() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }

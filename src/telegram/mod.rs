@@ -28,11 +28,13 @@ mod render;
 mod run;
 mod schema;
 mod stale;
+mod token;
 mod trust;
 
 pub use activity::{Activity, Guard};
 pub use pulse::Pulse;
 pub use run::{TelegramError, run};
+pub use token::{BotToken, content as token_in};
 
 #[cfg(test)]
 mod tests;

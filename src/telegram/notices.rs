@@ -153,6 +153,7 @@ impl Front {
             Notice::Unanswered { text } => Some((words::unanswered(text), Keyboard::new())),
             Notice::Reloaded { applied } => Some((words::reloaded(applied), Keyboard::new())),
             Notice::Rejected { rejected, starting } => Some((words::rejected(rejected, *starting), Keyboard::new())),
+            Notice::Token { refused } => Some((words::token(refused.as_deref()), Keyboard::new())),
             Notice::Unseen { trouble } => Some((words::unseen(trouble), Keyboard::new())),
             Notice::Outcome { operation } => self.history.operation(*operation).await?.and_then(|record| {
                 let (at, outcome) = record.ended.as_ref()?;

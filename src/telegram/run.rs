@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use teloxide::Bot;
 use teloxide::dispatching::Dispatcher;
 use teloxide::dptree;
@@ -30,9 +29,11 @@ use super::pulse::Pulse;
 use super::reach::Reach;
 use super::schema;
 use super::stale::Stale;
+use super::token::BotToken;
 use crate::domain::Millis;
 use crate::history::{History, HistoryError};
 use crate::operations::Desk;
+use crate::operations::keeper::Keeper;
 
 /// How long running operations may take at the end: the desk ends them after the running step, which has a limit of its
 /// own. Whoever has no time for that signals twice.
@@ -64,7 +65,7 @@ pub enum TelegramError {
 /// The token is wrong, or the history cannot be read. A Telegram that is away is no error: it is waited for.
 pub async fn run(
     bot: Bot,
-    token: SecretString,
+    token: BotToken,
     desk: Arc<Desk>,
     history: History,
     clock: fn() -> Millis,
@@ -72,7 +73,7 @@ pub async fn run(
     activity: Activity,
 ) -> Result<(), TelegramError> {
     let clock_of_api = Arc::new(ApiClock::new(clock));
-    let api = Api::new(bot.clone(), token, Arc::clone(&clock_of_api));
+    let api = Api::new(bot, token.secret, Arc::clone(&clock_of_api));
     let Some(me) = whoami(&api, activity.pulse(), &shutdown).await? else { return Ok(()) };
     // Before the configuration is looked at: no change comes in between.
     let parts = desk.keeper().map(|keeper| (keeper.part("what waits in the chats"), keeper.part("the menu of commands")));
@@ -85,10 +86,12 @@ pub async fn run(
     let notices = tokio::spawn(front.clone().deliver_notices(Arc::clone(&delivery)));
     let menus = tokio::spawn(keep_menus(api.clone(), config, menu));
     let follower = chats.map(|chats| tokio::spawn(front.clone().follow_changes(chats)));
-    dispatch(&bot, &api, &front, ready, &shutdown).await;
+    let renewing = token.file.zip(front.desk.keeper().map(Keeper::asked_for));
+    let renewing = renewing.map(|(file, asked)| tokio::spawn(front.clone().follow_token(api.clone(), file, asked)));
+    dispatch(&api, &front, ready, &shutdown).await;
     menus.abort();
-    if let Some(follower) = follower {
-        follower.abort();
+    for task in [follower, renewing].into_iter().flatten() {
+        task.abort();
     }
     notices.abort();
     // One look for notices at a time: `end` has the next.
@@ -163,23 +166,23 @@ async fn whoami(api: &Api, pulse: &Pulse, shutdown: &CancellationToken) -> Resul
 }
 
 /// Runs teloxide's dispatcher until the program ends.
-async fn dispatch(bot: &Bot, api: &Api, front: &Front, ready: Vec<Update>, shutdown: &CancellationToken) {
-    let unhandled = front.clone();
-    let mut dispatcher = Dispatcher::builder(bot.clone(), schema::schema())
-        .dependencies(dptree::deps![front.clone()])
-        .default_handler(move |update| {
-            unhandled.ignore(i64::from(update.id.0), "of no kind that is handled");
-            async {}
-        })
-        .error_handler(Arc::new(IgnoringErrorHandlerSafe))
-        // In order within a chat: handlers return at once, so that nobody waits.
-        .distribution_function(|update| update.chat().map(|chat| chat.id))
-        .build();
+async fn dispatch(api: &Api, front: &Front, ready: Vec<Update>, shutdown: &CancellationToken) {
     let mut reach = Reach::default();
     let pulse = front.activity.pulse();
     while !shutdown.is_cancelled() {
         pulse.next_within(CALL_LIMIT);
         let listener = Listener::new(api.clone(), front.clone(), ready.clone());
+        let unhandled = front.clone();
+        let mut dispatcher = Dispatcher::builder(api.bot(), schema::schema())
+            .dependencies(dptree::deps![front.clone()])
+            .default_handler(move |update| {
+                unhandled.ignore(i64::from(update.id.0), "of no kind that is handled");
+                async {}
+            })
+            .error_handler(Arc::new(IgnoringErrorHandlerSafe))
+            // In order within a chat: handlers return at once, so that nobody waits.
+            .distribution_function(|update| update.chat().map(|chat| chat.id))
+            .build();
         match dispatcher.try_dispatch_with_listener(listener, Arc::new(IgnoringErrorHandlerSafe)).await {
             Ok(()) => return,
             Err(_) => {

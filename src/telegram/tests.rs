@@ -9,14 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use teloxide::Bot;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Activity, TelegramError, run};
+use super::{Activity, BotToken, TelegramError, run};
 use crate::domain::access::Role;
 use crate::domain::project::Configuration;
 use crate::engine::docker::Docker;
@@ -121,7 +120,7 @@ impl Chat {
         let desk = Arc::new(Desk::new(receiver, tools));
         let bot = Bot::new(token).set_api_url(url.parse().unwrap());
         let activity = Activity::default();
-        let task = run(bot, SecretString::from(token), desk, self.history.clone(), now, shutdown.clone(), activity.clone());
+        let task = run(bot, BotToken::fixed(token), desk, self.history.clone(), now, shutdown.clone(), activity.clone());
         self.bot = Some(Running { task: tokio::spawn(task), shutdown, activity, _configuration: sender });
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use dockmaster::console::Client;
 use rustix::process::Signal;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use super::support::disk::MountedFile;
 use super::support::program::{Launch, Tools};
 use super::support::terminal::Terminal;
-use super::support::world::{ADMIN, OPERATOR, VIEWER};
+use super::support::world::{ADMIN, OPERATOR, TOKEN, VIEWER};
 use super::support::{Fixture, PATIENCE, World, eventually};
 use crate::support::fixture::healthy_service;
 
@@ -275,5 +276,52 @@ async fn a_file_that_is_mounted_by_itself_and_replaced_is_told_with_the_remedy()
     assert!(told.starts_with("⚠️ Changes of the configuration cannot be seen\n"), "{told}");
     assert!(told.contains("was replaced where it comes from") && told.contains("mount its directory instead"), "{told}");
     assert!(world.ask("/config").await.text.contains("⚠️ "), "and it stands there from then on");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_in_its_file_is_used_at_once() {
+    let world = World::prepare(vec![shop()], quick()).await;
+    let tools = Tools::all();
+    let file = world.config.with_file_name("token");
+    std::fs::write(&file, TOKEN).unwrap();
+    let mut bot = Launch::run(&world, &tools).unset("TELOXIDE_TOKEN").set("TELOXIDE_TOKEN_FILE", &file).start();
+    bot.says("connected to Telegram").await;
+    // As somebody has @BotFather take the old one back: the bot is refused until it has the new one.
+    let (id, _) = TOKEN.split_once(':').unwrap();
+    let new = format!("{id}:BBF-the-next-token-of-the-embedded-server");
+    world.api.renew_token(&new);
+    world.say("/whoami");
+    bot.says("Telegram does not accept the token any more").await;
+    // Another bot's, one that counts no longer, and none at all: told once each, and none of it is used.
+    for (text, why) in [
+        ("987654321:CCG-somebody-elses-token", "Telegram does not accept it (401)."),
+        ("half a tok", "what it holds does not look like a token of @BotFather's."),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        bot.says(why.trim_end_matches('.')).await;
+    }
+    let since = Instant::now();
+    std::fs::rename(
+        {
+            std::fs::write(file.with_extension("new"), format!("{new}\n")).unwrap();
+            file.with_extension("new")
+        },
+        &file,
+    )
+    .unwrap();
+    assert!(world.next().await.text.starts_with("Your id: 111"));
+    assert!(since.elapsed() < Duration::from_secs(4), "it does not wait for its next try: {:?}", since.elapsed());
+    let mut told = [world.next().await.text, world.next().await.text, world.next().await.text];
+    told.sort();
+    assert!(told[0].starts_with("⚠️ The new token is not used\n") && told[0].contains(&*file.to_string_lossy()), "{told:?}");
+    assert!(told[1].starts_with("⚠️ The new token is not used\n"), "{told:?}");
+    assert_eq!(told[2], "🔑 The bot's token was changed; the new one is in use.");
+    bot.terminate();
+    let ended = bot.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    for secret in [TOKEN, &new, "CCG-somebody"] {
+        assert!(!ended.err.contains(secret), "{}", ended.err);
+    }
     world.finish().await;
 }

@@ -28,7 +28,7 @@ pub use files::{files_caption, files_list, leaves_paths_out};
 pub use help::{HelpRow, help, welcome, whoami};
 pub use history::{HistoryRow, history};
 pub use logs::{FollowEnd, LogHeading, RawLine, follow, follow_over, log_caption, log_file, log_lines, logs, no_lines};
-pub use notices::{broke_down, cannot_keep, chat_not_listed, hint, stale, stranger, unanswered};
+pub use notices::{broke_down, cannot_keep, chat_not_listed, hint, stale, stranger, token, unanswered};
 pub use outcome::outcome;
 pub use plan::{nothing_to_do, plan, plan_heading};
 pub use progress::progress;

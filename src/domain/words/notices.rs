@@ -26,6 +26,17 @@ pub fn unanswered(what: &str) -> Text {
     text.plain(". It is not run again by itself.\nLook at /docker_history, and send it again if it is still wanted.")
 }
 
+/// There is a new token for the bot; why it is not used, where it is not.
+pub fn token(refused: Option<&str>) -> Text {
+    match refused {
+        None => Text::new().plain("🔑 The bot's token was changed; the new one is in use."),
+        Some(why) => {
+            let text = Text::new().plain("⚠️ ").bold("The new token is not used").plain(format!("\n{why}.\n"));
+            text.plain("The one from before is, as long as Telegram accepts it; after a restart the new one is.")
+        }
+    }
+}
+
 /// An error of ours while a message was answered.
 pub fn broke_down() -> Text {
     Text::new().plain("That failed because of an error of mine; the log has the details.\nLook at /docker_history before you ask again.")

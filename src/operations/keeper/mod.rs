@@ -28,6 +28,7 @@ use crate::history::{History, HistoryError};
 use parts::Parts;
 pub use parts::{Taken, Takeover};
 pub use start::{Beginning, begin, look_only};
+pub(super) use take::tell_admins;
 use watch::Watcher;
 
 use super::desk::Refusal;
@@ -69,9 +70,23 @@ pub struct Keeper {
     asks: mpsc::Sender<Ask>,
     standing: latest::Receiver<Standing>,
     parts: Parts,
+    /// Whether files may be watched at all.
+    hot: bool,
+    /// How often it was asked to read the files.
+    asked_for: Arc<latest::Sender<u64>>,
 }
 
 impl Keeper {
+    /// Whether files may be watched at all (`DOCKMASTER_HOT_RELOAD`).
+    pub fn is_hot(&self) -> bool {
+        self.hot
+    }
+
+    /// Tells when somebody asks for a reload: what else is read from files is to be read, too.
+    pub fn asked_for(&self) -> latest::Receiver<u64> {
+        self.asked_for.subscribe()
+    }
+
     /// How the configuration stands.
     pub fn standing(&self) -> Standing {
         self.standing.borrow().clone()
@@ -84,6 +99,7 @@ impl Keeper {
 
     /// Reads the files now. Admins are told but for the one in this chat, who is answered. None where the keeper ended.
     pub async fn reload(&self, cause: Cause, asker: Option<ChatId>) -> Option<Reloaded> {
+        self.asked_for.send_modify(|times| *times = times.wrapping_add(1));
         self.ask(|answer| Ask::Reload(cause, asker, answer)).await
     }
 

@@ -102,7 +102,7 @@ pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, Str
     let (in_force, configuration) = latest::channel(Arc::new(found.configuration));
     let (standing, stands) = latest::channel(standing);
     let parts = Parts::default();
-    let keeper = Keeper { asks, standing: stands, parts: parts.clone() };
+    let keeper = Keeper { asks, standing: stands, parts: parts.clone(), hot: around.hot, asked_for: Arc::default() };
     let told = standing.borrow().rejected.as_ref().map(|rejected| told(found.considered, &rejected.problems));
     let pinned_over = found.pinned.then_some(found.considered);
     let keeping = Keeping { path, around, sources: found.sources, in_force, standing, pinned_over, told, watcher, parts, asks: asked };

@@ -240,7 +240,13 @@ pub(super) fn told(files: blake3::Hash, problems: &[String]) -> blake3::Hash {
 }
 
 /// Tells each admin in their own chat, but for the one who is answered there.
-pub(super) async fn tell_admins(history: &History, configurations: &[&Configuration], notice: &Notice, asker: Option<ChatId>, now: Millis) {
+pub(in super::super) async fn tell_admins(
+    history: &History,
+    configurations: &[&Configuration],
+    notice: &Notice,
+    asker: Option<ChatId>,
+    now: Millis,
+) {
     let admins = configurations.iter().flat_map(|config| &config.users).filter(|(_, role)| **role == Role::Admin).map(|(user, _)| *user);
     let chats: BTreeSet<ChatId> = admins.filter_map(|user| i64::try_from(user).ok()).filter(|chat| Some(*chat) != asker).collect();
     for chat in chats {

@@ -103,6 +103,11 @@ impl BotApi {
         Ok(Self { shared, tasks, _guard: guard })
     }
 
+    /// Takes the token back, as @BotFather does, and gives another one for the same bot.
+    pub fn renew_token(&self, token: &str) {
+        self.shared.renew(token);
+    }
+
     /// Ends the server: connections are closed, then this returns.
     pub async fn shutdown(&self) {
         self.shared.closing.cancel();

@@ -15,7 +15,7 @@ pub(in crate::sandbox) struct Shared {
     world: Mutex<World>,
     /// Counts changes, for whoever waits for one.
     changed: watch::Sender<u64>,
-    pub(super) token: String,
+    token: Mutex<String>,
     pub(in crate::sandbox) address: SocketAddr,
     /// Cancelled when the server ends.
     pub(in crate::sandbox) closing: CancellationToken,
@@ -28,11 +28,21 @@ impl Shared {
         Self {
             world: Mutex::new(world),
             changed: watch::Sender::new(0),
-            token: token.to_owned(),
+            token: Mutex::new(token.to_owned()),
             address,
             closing: CancellationToken::new(),
             pages: Mutex::new(BTreeMap::new()),
         }
+    }
+
+    /// Whether this is the token that counts.
+    pub(super) fn accepts(&self, token: &str) -> bool {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) == token
+    }
+
+    /// Only this token counts from now on.
+    pub(super) fn renew(&self, token: &str) {
+        token.clone_into(&mut self.token.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Looks at the world.

@@ -44,6 +44,7 @@ enum Tried {
 /// Works off a lane until it was idle for a while.
 pub(super) async fn work(hub: Arc<Hub>, chat: ChatId, lane: Arc<Lane>) {
     let mut bucket = Bucket::of_chat(chat, Instant::now());
+    let mut renewals = hub.api.renewals();
     while let Some(mut item) = take(&hub, chat, &lane, &mut bucket).await {
         let wait = locked(&hub.all).take_and_wait(Instant::now());
         sleep(wait).await;
@@ -59,7 +60,8 @@ pub(super) async fn work(hub: Arc<Hub>, chat: ChatId, lane: Arc<Lane>) {
             }
             Tried::Later(wait) if Instant::now() + wait < item.deadline => {
                 put_back(&lane, item);
-                sleep(wait).await;
+                // Another token is a reason to try at once.
+                let _ = timeout(wait, renewals.changed()).await;
             }
             Tried::Later(_) => {
                 tracing::warn!(chat, "a message was given up: Telegram was away for too long");

@@ -12,6 +12,7 @@ use crate::telegram::api::Api;
 use crate::telegram::clock::ApiClock;
 use crate::telegram::front::{Front, Place};
 use crate::telegram::outbox::{Button, Keyboard, Letter, NotSent, Outbox};
+use secrecy::SecretString;
 
 fn api(chat: &Chat) -> Api {
     let bot = Bot::new(TOKEN).set_api_url(chat.api.url().parse().unwrap());

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use dockmaster::app::{self, AppError, Given, Parts};
 use dockmaster::sandbox::bot_api::{BotApi, Message};
-use dockmaster::telegram::Activity;
+use dockmaster::telegram::{Activity, BotToken};
 use rusqlite::{Connection, OpenFlags};
-use secrecy::SecretString;
+
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -112,7 +112,7 @@ impl World {
         let (shutdown, activity) = (CancellationToken::new(), Activity::default());
         let parts = Parts {
             given: Given { path: config.to_owned(), hot: true },
-            token: SecretString::from(TOKEN),
+            token: BotToken::fixed(TOKEN),
             api_url: Some(self.api.url()),
             docker_host: self.docker_host.clone(),
             data: self.data.clone(),

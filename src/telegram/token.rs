@@ -1,0 +1,144 @@
+//! The bot's token, and a new one that takes its place while the bot runs: where it comes from a file, that is looked at.
+//!
+//! A new token is asked first whose it is. Only one of the same bot is taken: as another bot all chats would be others.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use teloxide::payloads::GetMe;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::api::{Api, CallError};
+use super::front::Front;
+use crate::domain::notice::Notice;
+use crate::operations::keeper::Keeper;
+
+/// How often the file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// For how long it may not change any more before it counts: it may be half written.
+const CALM: Duration = Duration::from_millis(300);
+/// The most that is read of the file, in bytes.
+const SIZE_MAX: u64 = 4_096;
+/// The shortest secret part.
+const SECRET_MIN: usize = 10;
+
+/// The token that a bot starts with.
+#[derive(Debug, Clone)]
+pub struct BotToken {
+    /// The token.
+    pub secret: SecretString,
+    /// The file that it comes from, where it comes from one.
+    pub file: Option<PathBuf>,
+}
+
+impl BotToken {
+    /// One that stays.
+    pub fn fixed(secret: impl Into<SecretString>) -> Self {
+        Self { secret: secret.into(), file: None }
+    }
+
+    /// What a text holds; none where that cannot be a token.
+    pub fn parse(text: &str) -> Option<SecretString> {
+        let token = text.trim();
+        let (id, secret) = token.split_once(':')?;
+        let plausible = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()) && secret.len() >= SECRET_MIN;
+        let is_clean = !token.contains(|c: char| c.is_whitespace() || c == '/' || c == '?' || c == '#');
+        (plausible && is_clean).then(|| SecretString::from(token))
+    }
+}
+
+/// What a file with a token holds. Blocks on the disk.
+///
+/// # Errors
+/// It cannot be read as text.
+pub fn content(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(SIZE_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// What is known of the file's content.
+#[derive(Debug, PartialEq, Eq)]
+enum Considered {
+    /// Nothing new; or nobody could be asked, and it is tried again.
+    Nothing,
+    /// The bot goes on with it.
+    Used,
+    /// It is not used, and why.
+    Refused(String),
+}
+
+impl Front {
+    /// Uses a new token as soon as the file holds one, until it is aborted. `asked` has it looked at once more.
+    pub(super) async fn follow_token(self, api: Api, file: PathBuf, mut asked: watch::Receiver<u64>) {
+        // What was dealt with, as a hash: one secret less in memory.
+        let watches = self.desk.keeper().is_some_and(Keeper::is_hot);
+        let mut known = blake3::hash(api.token().expose_secret().as_bytes());
+        loop {
+            tokio::select! {
+                () = sleep(LOOK_EVERY), if watches => {}
+                changed = asked.changed() => if changed.is_err() { return },
+            }
+            let Some(text) = settled(&file).await else { continue };
+            let hash = blake3::hash(text.trim().as_bytes());
+            if hash == known {
+                continue;
+            }
+            let refused = match consider(&api, self.me.0, &text).await {
+                Considered::Nothing => continue,
+                Considered::Used => None,
+                Considered::Refused(why) => Some(format!("{}: {why}", file.display())),
+            };
+            known = hash;
+            match &refused {
+                None => tracing::info!("the token was changed, and the new one is in use"),
+                Some(why) => tracing::error!(why, "the new token is not used"),
+            }
+            self.desk.tell_admins(&Notice::Token { refused }).await;
+            self.notices.notify_one();
+        }
+    }
+}
+
+/// What the file holds once it has come to rest. One that is gone may come back.
+async fn settled(file: &Path) -> Option<String> {
+    let read = async || {
+        let file = file.to_owned();
+        tokio::task::spawn_blocking(move || content(&file).ok()).await.ok().flatten()
+    };
+    let mut before = read().await?;
+    loop {
+        sleep(CALM).await;
+        let now = read().await?;
+        if now == before {
+            return Some(now);
+        }
+        before = now;
+    }
+}
+
+/// Asks whose a token is, and goes on with it where it is this bot's.
+async fn consider(api: &Api, me: u64, text: &str) -> Considered {
+    let Some(secret) = BotToken::parse(text) else {
+        return Considered::Refused("what it holds does not look like a token of @BotFather's".to_owned());
+    };
+    match api.with(secret.clone()).call(&GetMe::new()).await {
+        Ok(bot) if bot["id"].as_u64() == Some(me) => {
+            api.renew(secret);
+            Considered::Used
+        }
+        Ok(bot) => {
+            let name = bot["username"].as_str().map(|name| format!(", @{name}")).unwrap_or_default();
+            Considered::Refused(format!("it belongs to another bot{name}; restart dockmaster to be that one"))
+        }
+        Err(CallError::Refused { code, .. }) => Considered::Refused(format!("Telegram does not accept it ({code})")),
+        Err(error) => {
+            tracing::warn!(%error, "there is a new token, and nobody who says whose it is; it is tried again");
+            Considered::Nothing
+        }
+    }
+}
