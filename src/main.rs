@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 use dockmaster::app::{self, AppError, Finish, Given, Parts};
-use dockmaster::settings::{Arguments, Command, RunArguments, TerminalCommand, TryArguments, token};
+use dockmaster::settings::{Arguments, Command, ConfigCommand, RunArguments, TerminalCommand, TryArguments};
+use dockmaster::telegram::BotToken;
 use dockmaster::trial::{self, Trial};
 use dockmaster::{config, console, sandbox, supervisor, telegram, terminal};
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +25,14 @@ fn main() -> ExitCode {
             Command::Run(arguments) => ended(run(arguments).await),
             Command::Try(arguments) => ended(try_it(arguments).await),
             Command::Terminal(command) => terminal(command).await.unwrap_or_else(|error| ended(Err(error))),
+            Command::Config(ConfigCommand::Ask(ask)) => {
+                terminal(TerminalCommand::Config(ask)).await.unwrap_or_else(|error| ended(Err(error)))
+            }
+            Command::Config(ConfigCommand::Selftest { json, config }) => {
+                start_logging("off");
+                let tested = terminal::selftest(&Given { path: config, hot: hot() }, json).await;
+                tested.map_or_else(|error| ended(Err(error)), |exit| ExitCode::from(exit.code()))
+            }
             Command::Check(arguments) => {
                 match console::check::check(&arguments.config, arguments.against.as_deref(), arguments.json, &mut std::io::stdout()) {
                     Ok(code) => ExitCode::from(code),
@@ -132,12 +141,17 @@ fn ignores_hangup() -> bool {
     ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & 1 == 1)
 }
 
+/// Whether the configuration may be watched.
+fn hot() -> bool {
+    variable("DOCKMASTER_HOT_RELOAD").as_deref() != Some("0")
+}
+
 async fn run(arguments: RunArguments) -> Result<(), AppError> {
     start_logging("info");
-    let token = token(variable).map_err(|e| AppError::Setting(e.to_string()))?;
+    let token = BotToken::given(variable).map_err(|e| AppError::Setting(e.to_string()))?;
     let reload = Arc::new(Notify::new());
     let parts = Parts {
-        given: Given { path: arguments.config, hot: variable("DOCKMASTER_HOT_RELOAD").as_deref() != Some("0") },
+        given: Given { path: arguments.config, hot: hot() },
         token,
         api_url: variable("TELOXIDE_API_URL"),
         docker_host: variable("DOCKER_HOST"),

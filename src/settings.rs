@@ -1,8 +1,7 @@
 //! What the program is told from outside: flags, then environment. Named once, for help, errors and docs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::telegram::{BotToken, token_in};
 use clap::{Args, Parser, Subcommand};
 
 /// Status, logs, restarts and safe deploys of Docker projects from a chat.
@@ -24,6 +23,9 @@ pub enum Command {
     /// What a terminal can ask for as a chat can.
     #[command(flatten)]
     Terminal(TerminalCommand),
+    /// The configuration in force: how it stands, its versions, a reload, a way back
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Check projects.json: exit code 0 valid, 1 problems, 2 unreadable
     Check(CheckArguments),
     /// Print the JSON Schema of projects.json
@@ -164,9 +166,9 @@ pub enum TerminalCommand {
         #[command(flatten)]
         place: Place,
     },
-    /// The configuration in force: how it stands, its versions, a reload
-    #[command(subcommand)]
-    Config(ConfigCommand),
+    /// What is asked of the configuration; typed as [`Command::Config`].
+    #[command(skip)]
+    Config(ConfigAsk),
     /// Say whether the dockmaster that runs is well: exit code 0 well, 1 not
     Health {
         /// Where.
@@ -175,9 +177,27 @@ pub enum TerminalCommand {
     },
 }
 
-/// What can be asked of the configuration.
+/// What there is to do with the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
+    /// What is asked of it.
+    #[command(flatten)]
+    Ask(ConfigAsk),
+    /// Try whether changes of the configuration come into force here, with files of its own beside it: exit code 1 where they
+    /// do not
+    Selftest {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+        /// The file that says which projects there are
+        #[arg(long, env = "DOCKMASTER_CONFIG", default_value = "projects.json")]
+        config: PathBuf,
+    },
+}
+
+/// What can be asked of the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAsk {
     /// Show what is in force, and what is wrong with the files: exit code 1 where they were rejected
     Status {
         /// Where.
@@ -323,49 +343,9 @@ pub struct CheckArguments {
     pub json: bool,
 }
 
-/// A setting that is missing or wrong: one sentence that says how to give it. Exit code 2.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadSetting(pub String);
-
-/// The bot's token: `TELOXIDE_TOKEN`, or the content of the file that `TELOXIDE_TOKEN_FILE` names.
-///
-/// # Errors
-/// Neither is given, or what is given cannot be a token.
-pub fn token(variable: impl Fn(&str) -> Option<String>) -> Result<BotToken, BadSetting> {
-    let (given, file) = match (variable("TELOXIDE_TOKEN"), variable("TELOXIDE_TOKEN_FILE")) {
-        (Some(token), _) => (token, None),
-        (None, Some(file)) => {
-            let unread = |e| BadSetting(format!("TELOXIDE_TOKEN_FILE names {file}, which cannot be read: {e}."));
-            (token_in(Path::new(&file)).map_err(unread)?, Some(file.into()))
-        }
-        (None, None) => {
-            return Err(BadSetting(
-                "There is no bot token: get one from @BotFather and give it as TELOXIDE_TOKEN, or as a file named by TELOXIDE_TOKEN_FILE."
-                    .to_owned(),
-            ));
-        }
-    };
-    let implausible = || BadSetting("The bot token does not look like one: @BotFather gives something like 123456789:AAE….".to_owned());
-    Ok(BotToken { secret: BotToken::parse(&given).ok_or_else(implausible)?, file })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret;
-
-    #[test]
-    fn a_token_is_asked_for_in_one_sentence() {
-        let missing = token(|_| None).unwrap_err();
-        assert!(missing.0.contains("TELOXIDE_TOKEN") && missing.0.contains("@BotFather"), "{missing}");
-        for bad in ["", "abc", "123:short", "123:abcdefghijk/../x", "12 3:abcdefghijkl"] {
-            let shown = token(|name| (name == "TELOXIDE_TOKEN").then(|| bad.to_owned())).unwrap_err().0;
-            assert!(bad.len() < 3 || !shown.contains(bad), "a wrong token is not repeated: {shown}");
-        }
-        let good = token(|name| (name == "TELOXIDE_TOKEN").then(|| " 123456:abcdefghijkl\n".to_owned())).unwrap();
-        assert_eq!(good.secret.expose_secret(), "123456:abcdefghijkl");
-    }
 
     #[test]
     fn the_arguments_are_consistent() {

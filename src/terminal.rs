@@ -13,9 +13,10 @@ use crate::console::{Client, Consent, Console, Exit, Size, Stop, Typed, harmless
 use crate::domain::project::Strategy;
 use crate::domain::request::Kind;
 use crate::domain::text::span;
+use crate::domain::words;
 use crate::http::dto::LogAsk;
 use crate::http::socket;
-use crate::settings::{ConfigCommand, How, LogsArguments, Place, TerminalCommand};
+use crate::settings::{ConfigAsk, How, LogsArguments, Place, TerminalCommand};
 
 /// How long it is waited for a dockmaster that has the data directory and does not answer: it may just be starting.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
@@ -48,7 +49,7 @@ pub async fn run(command: TerminalCommand, docker_host: Option<String>, interrup
     let (place, needs) = place(&command);
     let follows = match &command {
         TerminalCommand::Logs(arguments) => arguments.follow,
-        TerminalCommand::Config(ConfigCommand::Watch { .. }) => true,
+        TerminalCommand::Config(ConfigAsk::Watch { .. }) => true,
         _ => false,
     };
     let (worker, client) = reach(&place, needs, docker_host, &interrupted).await?;
@@ -83,8 +84,20 @@ pub async fn run(command: TerminalCommand, docker_host: Option<String>, interrup
     ended
 }
 
+/// Tries whether changes of the configuration come into force on this machine. Needs no dockmaster.
+///
+/// # Errors
+/// There is no place for that, or nothing can be printed.
+pub async fn selftest(given: &Given, json: bool) -> Result<Exit, AppError> {
+    let test = given.selftest().await?;
+    let said = if json { serde_json::to_string_pretty(&test).unwrap_or_default() } else { words::selftest(&test).to_plain() };
+    let printed = writeln!(io::stdout(), "{}", harmless(&said));
+    printed.map_err(|error| AppError::Failed(format!("Nothing can be printed: {error}.")))?;
+    Ok(if test.passed() { Exit::Done } else { Exit::Failed })
+}
+
 fn place(command: &TerminalCommand) -> (Place, Needs) {
-    use ConfigCommand as C;
+    use ConfigAsk as C;
     use TerminalCommand as T;
     let operation = |how: &How| (how.place.clone(), if how.dry_run { Needs::Eyes } else { Needs::Hands });
     match command {
@@ -188,18 +201,18 @@ async fn carry_out(command: TerminalCommand, mut console: Console<'_>, interrupt
     console.operate(kind, &typed, consent(&how, json), interrupted).await
 }
 
-async fn configuration(command: ConfigCommand, console: &mut Console<'_>, interrupted: &CancellationToken) -> Result<Exit, Stop> {
+async fn configuration(command: ConfigAsk, console: &mut Console<'_>, interrupted: &CancellationToken) -> Result<Exit, Stop> {
     match command {
-        ConfigCommand::Status { .. } => console.configuration().await,
-        ConfigCommand::History { .. } => console.versions().await,
-        ConfigCommand::Diff { version, .. } => console.version_diff(version).await,
-        ConfigCommand::Rollback { version, how } => {
+        ConfigAsk::Status { .. } => console.configuration().await,
+        ConfigAsk::History { .. } => console.versions().await,
+        ConfigAsk::Diff { version, .. } => console.version_diff(version).await,
+        ConfigAsk::Rollback { version, how } => {
             let consent = consent(&how, console.json);
             console.version_rollback(version, consent, interrupted).await
         }
-        ConfigCommand::Snapshot { why, .. } => console.keep_version(why).await,
-        ConfigCommand::Reload { .. } => console.reload().await,
-        ConfigCommand::Watch { .. } => console.watch_configuration(interrupted).await,
+        ConfigAsk::Snapshot { why, .. } => console.keep_version(why).await,
+        ConfigAsk::Reload { .. } => console.reload().await,
+        ConfigAsk::Watch { .. } => console.watch_configuration(interrupted).await,
     }
 }
 

@@ -1,7 +1,5 @@
 //! A desk with everything that it works with, for whoever does the work and for whoever only looks.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{AppError, engine, now};
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
+use crate::domain::selftest::SelfTest;
 use crate::engine::compose::Compose;
 use crate::engine::docker;
 use crate::engine::own::{self, Ourselves};
@@ -20,7 +19,7 @@ use crate::history::History;
 use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
 use crate::http::socket;
 use crate::operations::keeper::{self, Beginning};
-use crate::operations::{Asked, Desk, Registry, Successor, Tools, Vitals, random_name, recover, remove_helpers};
+use crate::operations::{Asked, Desk, Registry, Scratch, Successor, Tools, Vitals, recover, remove_helpers, selftest};
 
 /// How long operations may take to end when dockmaster is asked to stop: the desk ends them after the running step, which
 /// has a limit of its own. Whoever has no time for that asks twice.
@@ -104,6 +103,16 @@ impl Given {
     /// A file that is read once.
     pub fn once(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), hot: false }
+    }
+
+    /// Tries whether changes of such a file come into force here.
+    ///
+    /// # Errors
+    /// There is no place for it.
+    pub async fn selftest(&self) -> Result<SelfTest, AppError> {
+        let history = History::copy(Path::new("")).map_err(|e| AppError::Failed(format!("{e}.")))?;
+        let around = keeper::Surroundings { history, clock: now, vitals: Vitals::default(), hot: self.hot, container: container() };
+        selftest(&self.path, around).await.map_err(AppError::Failed)
     }
 
     /// Whether there is something to begin with, where nothing was begun yet: nothing is made then that would have to be.
@@ -298,28 +307,6 @@ async fn ping(tools: Tools) {
     }
 }
 
-/// A directory that ends with this value.
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Scratch {
-    /// Makes one, for our eyes only.
-    fn new() -> std::io::Result<Self> {
-        let name = random_name().map_err(std::io::Error::other)?;
-        let path = std::env::temp_dir().join(format!("dockmaster-{name}"));
-        DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(resolved(&path)))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, directory = %self.0.display(), "was left behind");
-        }
-    }
-}
-
 /// A desk that can be asked and does nothing: it holds nothing and keeps nothing. It has a control socket of its own.
 #[derive(Debug)]
 pub struct Reader {
@@ -340,17 +327,18 @@ impl Reader {
         let no_place = |e| AppError::Failed(format!("There is no place for temporary files: {e}."));
         let scratch = Scratch::new().map_err(no_place)?;
         let stop = stopping.clone();
-        let tools = Workshop { docker_host, data, elsewhere: Some(scratch.0.clone()), history, stopping: stop, vitals: Vitals::default() }
-            .tools()
-            .await?;
+        let tools =
+            Workshop { docker_host, data, elsewhere: Some(scratch.path().to_owned()), history, stopping: stop, vitals: Vitals::default() }
+                .tools()
+                .await?;
         let (_, receiver) = watch::channel(Arc::new(configuration));
-        let control = socket::bind(&scratch.0).map_err(no_place)?.serve(Arc::new(Desk::new(receiver, tools)));
+        let control = socket::bind(scratch.path()).map_err(no_place)?.serve(Arc::new(Desk::new(receiver, tools)));
         Ok(Self { control, stopping, scratch })
     }
 
     /// The directory that its control socket is in.
     pub fn directory(&self) -> &Path {
-        &self.scratch.0
+        self.scratch.path()
     }
 
     /// Ends it.

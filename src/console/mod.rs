@@ -20,7 +20,7 @@ use crate::domain::redact::clean_line;
 /// What commands of the chat begin with, and those that a terminal has, too.
 const CHAT: &str = "/docker_";
 const CONFIG: &str = "/config ";
-const CONFIG_COMMANDS: [&str; 5] = ["status", "history", "diff", "snapshot", "reload"];
+const CONFIG_COMMANDS: [&str; 6] = ["status", "history", "diff", "rollback", "snapshot", "reload"];
 const COMMANDS: [&str; 10] = ["status", "logs", "restart", "start", "stop", "deploy", "rollback", "releases", "history", "cancel"];
 
 /// How a command ended, for scripts.

@@ -19,6 +19,7 @@ pub mod project;
 pub mod redact;
 pub mod reload;
 pub mod request;
+pub mod selftest;
 pub mod snapshot;
 pub mod status;
 pub mod text;

@@ -34,7 +34,7 @@ mod trust;
 pub use activity::{Activity, Guard};
 pub use pulse::Pulse;
 pub use run::{TelegramError, run};
-pub use token::{BotToken, content as token_in};
+pub use token::{BadToken, BotToken};
 
 #[cfg(test)]
 mod tests;

@@ -35,14 +35,38 @@ pub struct BotToken {
     pub file: Option<PathBuf>,
 }
 
+/// There is no token: one sentence that says how to give it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadToken(String);
+
 impl BotToken {
+    /// What is given by variables: `TELOXIDE_TOKEN`, or the content of the file that `TELOXIDE_TOKEN_FILE` names.
+    ///
+    /// # Errors
+    /// Neither is given, or what is given cannot be a token.
+    pub fn given(variable: impl Fn(&str) -> Option<String>) -> Result<Self, BadToken> {
+        const NONE: &str =
+            "There is no bot token: get one from @BotFather and give it as TELOXIDE_TOKEN, or as a file named by TELOXIDE_TOKEN_FILE.";
+        const IMPLAUSIBLE: &str = "The bot token does not look like one: @BotFather gives something like 123456789:AAE….";
+        let (given, file) = match (variable("TELOXIDE_TOKEN"), variable("TELOXIDE_TOKEN_FILE")) {
+            (Some(token), _) => (token, None),
+            (None, Some(file)) => {
+                let unread = |e| BadToken(format!("TELOXIDE_TOKEN_FILE names {file}, which cannot be read: {e}."));
+                (content(Path::new(&file)).map_err(unread)?, Some(file.into()))
+            }
+            (None, None) => return Err(BadToken(NONE.to_owned())),
+        };
+        Ok(Self { secret: Self::parse(&given).ok_or_else(|| BadToken(IMPLAUSIBLE.to_owned()))?, file })
+    }
+
     /// One that stays.
     pub fn fixed(secret: impl Into<SecretString>) -> Self {
         Self { secret: secret.into(), file: None }
     }
 
     /// What a text holds; none where that cannot be a token.
-    pub fn parse(text: &str) -> Option<SecretString> {
+    fn parse(text: &str) -> Option<SecretString> {
         let token = text.trim();
         let (id, secret) = token.split_once(':')?;
         let plausible = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()) && secret.len() >= SECRET_MIN;
@@ -52,10 +76,7 @@ impl BotToken {
 }
 
 /// What a file with a token holds. Blocks on the disk.
-///
-/// # Errors
-/// It cannot be read as text.
-pub fn content(file: &Path) -> std::io::Result<String> {
+fn content(file: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     File::open(file)?.take(SIZE_MAX).read_to_string(&mut text)?;
     Ok(text)
@@ -140,5 +161,22 @@ async fn consider(api: &Api, me: u64, text: &str) -> Considered {
             tracing::warn!(%error, "there is a new token, and nobody who says whose it is; it is tried again");
             Considered::Nothing
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_asked_for_in_one_sentence() {
+        let missing = BotToken::given(|_| None).unwrap_err();
+        assert!(missing.0.contains("TELOXIDE_TOKEN") && missing.0.contains("@BotFather"), "{missing}");
+        for bad in ["", "abc", "123:short", "123:abcdefghijk/../x", "12 3:abcdefghijkl"] {
+            let shown = BotToken::given(|name| (name == "TELOXIDE_TOKEN").then(|| bad.to_owned())).unwrap_err().0;
+            assert!(bad.len() < 3 || !shown.contains(bad), "a wrong token is not repeated: {shown}");
+        }
+        let good = BotToken::given(|name| (name == "TELOXIDE_TOKEN").then(|| " 123456:abcdefghijkl\n".to_owned())).unwrap();
+        assert_eq!((good.secret.expose_secret(), good.file), ("123456:abcdefghijkl", None));
     }
 }

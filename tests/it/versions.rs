@@ -1,8 +1,11 @@
 //! Going back to a version of the configuration, as people do it in the chat and at a terminal.
 
+use std::ffi::OsStr;
+
 use serde_json::{Value, json};
 
 use super::support::fixture::healthy_service;
+use super::support::program::{Launch, Tools};
 use super::support::terminal::Terminal;
 use super::support::world::ADMIN;
 use super::support::{Fixture, PATIENCE, World};
@@ -133,4 +136,26 @@ async fn a_terminal_goes_back_with_and_without_a_dockmaster() {
     assert!(file(&terminal.world).contains("90s"));
     assert!(terminal.run("config rollback 2 --dry-run").await.out.starts_with("Nothing to roll back"));
     assert_eq!(terminal.run("config rollback 77 --yes").await.code, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_selftest_proves_on_the_spot_that_saves_come_into_force() {
+    let tools = Tools::all();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("projects.json");
+    let test = async |watch: &str, hot: &str| {
+        let text = json!({ "access": { "users": { "1": "admin" } }, "reload": { "watch": watch, "poll": "100ms", "debounce": "20ms" }, "projects": {} });
+        std::fs::write(&file, text.to_string()).unwrap();
+        let args: [&OsStr; 5] = ["config".as_ref(), "selftest".as_ref(), "--json".as_ref(), "--config".as_ref(), file.as_os_str()];
+        let ended = Launch::new(&tools, &args).set("DOCKMASTER_HOT_RELOAD", hot).start().ended().await;
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
+        serde_json::from_str::<Value>(&ended.out).unwrap()
+    };
+    for (watch, hot, way) in [("events", "1", "events"), ("poll", "1", "poll"), ("events", "0", "off")] {
+        let done = test(watch, hot).await;
+        assert_eq!((done["watching"].as_str(), done["on_the_spot"].as_bool()), (Some(way), Some(true)), "{done}");
+        assert_eq!(done["trials"].as_array().unwrap().len(), 9, "{done}");
+    }
+    let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["projects.json"], "it leaves nothing behind");
 }

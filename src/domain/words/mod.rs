@@ -15,6 +15,7 @@ mod plan;
 mod progress;
 mod refusal;
 mod releases;
+mod selftest;
 mod status;
 mod versions;
 
@@ -34,6 +35,7 @@ pub use plan::{nothing_to_do, plan, plan_heading};
 pub use progress::progress;
 pub use refusal::{busy, denied, failure, gone, no_operation, stopping};
 pub use releases::{ReleaseRow, cancelling, releases};
+pub use selftest::selftest;
 pub use status::{overview, status};
 pub use versions::{no_version, nothing_to_roll_back, version_diff, version_kept, version_plan, version_plan_heading, versions};
 

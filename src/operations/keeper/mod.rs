@@ -92,6 +92,11 @@ impl Keeper {
         self.standing.borrow().clone()
     }
 
+    /// The same, and whenever it changes.
+    pub(super) fn standings(&self) -> latest::Receiver<Standing> {
+        self.standing.clone()
+    }
+
     /// A part that is told of every change from now on, until the receiver is dropped.
     pub fn part(&self, name: &'static str) -> mpsc::Receiver<Takeover> {
         self.parts.add(name)
