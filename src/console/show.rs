@@ -82,7 +82,7 @@ impl Console<'_> {
             let first = |problem: &str| problem.lines().next().unwrap_or_default().to_owned();
             let told: Vec<(String, Result<ProjectStatus, String>)> =
                 all.iter().map(|(project, status)| (project.clone(), status.clone().map_err(|problem| first(&problem)))).collect();
-            self.print(&words::overview(&told, (self.clock)()))?;
+            self.print(&words::overview(&told))?;
         }
         Ok(if all.iter().all(|(_, status)| status.is_ok()) { Exit::Done } else { Exit::Failed })
     }

@@ -7,7 +7,35 @@ use serde::{Deserialize, Serialize};
 use super::Millis;
 use super::project::ServiceName;
 
-/// What a container is doing.
+/// How a service stands, as people and programs are told: what its container's state and its health check come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// Made, and never started.
+    Creating,
+    /// Running; its health check has not decided yet.
+    Starting,
+    /// Running, and healthy where it has a health check.
+    Running,
+    /// Running, and its health check says that it is not well.
+    Unhealthy,
+    /// It died and the engine starts it again, or has just done so.
+    Restarting,
+    /// Frozen.
+    Paused,
+    /// Being removed.
+    Stopping,
+    /// Ended with success, or by a signal as a stop sends it.
+    Stopped,
+    /// Ended with an error or for want of memory, or the engine cannot remove it.
+    Failed,
+    /// There is no container.
+    Missing,
+    /// The engine does not say.
+    Unknown,
+}
+
+/// What a container is doing, in the engine's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -25,8 +53,8 @@ pub enum State {
     Exited,
     /// The engine could not remove it.
     Dead,
-    /// There is no container.
-    Missing,
+    /// It does not say.
+    Unknown,
 }
 
 /// What the container's own health check says.
@@ -113,7 +141,33 @@ impl ConfigHash {
     }
 }
 
+/// For how long a service that the engine restarted may just be on its way to the next crash, in milliseconds: as long as the
+/// engine itself waits before it forgets one.
+const STEADY: Millis = 10_000;
+/// The codes of what was ended by SIGINT, SIGKILL or SIGTERM, as whoever stops something sends them.
+const STOPPED: [i64; 3] = [130, 137, 143];
+
 impl Container {
+    /// How it stands: the one place where the engine's words become ours.
+    pub fn condition(&self, now: Millis) -> Condition {
+        let just = self.started.is_some_and(|since| now.saturating_sub(since) < STEADY);
+        match (self.state, self.health) {
+            (State::Created, _) => Condition::Creating,
+            (State::Running, Health::Unhealthy) => Condition::Unhealthy,
+            // In a crash loop it runs for a moment again and again.
+            (State::Running, Health::None | Health::Starting) if self.restarts > 0 && just => Condition::Restarting,
+            (State::Running, Health::Starting) => Condition::Starting,
+            (State::Running, _) => Condition::Running,
+            (State::Restarting, _) => Condition::Restarting,
+            (State::Paused, _) => Condition::Paused,
+            (State::Removing, _) => Condition::Stopping,
+            (State::Exited, _) if self.oom_killed => Condition::Failed,
+            (State::Exited, _) if self.exit_code == 0 || STOPPED.contains(&self.exit_code) => Condition::Stopped,
+            (State::Exited | State::Dead, _) => Condition::Failed,
+            (State::Unknown, _) => Condition::Unknown,
+        }
+    }
+
     /// The hash of the configuration that Compose made it from.
     pub fn config_hash(&self) -> Option<&str> {
         self.labels.get("com.docker.compose.config-hash").map(String::as_str)
@@ -128,5 +182,67 @@ impl Container {
     /// was stopped and has neither cannot be told from one.
     pub fn is_done(&self) -> bool {
         self.state == State::Exited && self.exit_code == 0 && !self.restarts_itself && self.health == Health::None
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A container of `shop` that was never restarted.
+    pub(crate) fn container(service: &str, state: State, health: Health) -> Container {
+        Container {
+            id: format!("id-{service}"),
+            name: format!("shop-{service}-1"),
+            service: ServiceName::new(service).unwrap(),
+            state,
+            health,
+            health_output: None,
+            started: Some(0),
+            finished: None,
+            exit_code: 0,
+            error: String::new(),
+            oom_killed: false,
+            restarts: 0,
+            restarts_itself: true,
+            image: format!("shop-{service}"),
+            image_id: format!("sha256:{service}"),
+            ports: Vec::new(),
+            labels: BTreeMap::new(),
+            tty: false,
+        }
+    }
+
+    #[test]
+    fn what_the_engine_says_becomes_one_word() {
+        const NOW: Millis = 1_000_000;
+        let of = |state, health, change: fn(&mut Container)| {
+            let mut container = container("web", state, health);
+            change(&mut container);
+            container.condition(NOW)
+        };
+        let same = |_: &mut Container| {};
+        for (state, health, change, condition) in [
+            (State::Created, Health::None, same as fn(&mut Container), Condition::Creating),
+            (State::Running, Health::None, same, Condition::Running),
+            (State::Running, Health::Healthy, same, Condition::Running),
+            (State::Running, Health::Starting, same, Condition::Starting),
+            (State::Running, Health::Unhealthy, same, Condition::Unhealthy),
+            // Restarted by the engine: for a while that may be a crash loop.
+            (State::Running, Health::None, |c| (c.restarts, c.started) = (1, Some(NOW - 9_999)), Condition::Restarting),
+            (State::Running, Health::None, |c| (c.restarts, c.started) = (1, Some(NOW - 10_000)), Condition::Running),
+            (State::Running, Health::Healthy, |c| (c.restarts, c.started) = (1, Some(NOW)), Condition::Running),
+            (State::Restarting, Health::None, same, Condition::Restarting),
+            (State::Paused, Health::Healthy, same, Condition::Paused),
+            (State::Removing, Health::None, same, Condition::Stopping),
+            (State::Exited, Health::None, same, Condition::Stopped),
+            (State::Exited, Health::None, |c| c.exit_code = 137, Condition::Stopped),
+            (State::Exited, Health::None, |c| (c.exit_code, c.oom_killed) = (137, true), Condition::Failed),
+            (State::Exited, Health::Unhealthy, |c| c.exit_code = 1, Condition::Failed),
+            (State::Dead, Health::None, same, Condition::Failed),
+            (State::Unknown, Health::None, same, Condition::Unknown),
+        ] {
+            assert_eq!(of(state, health, change), condition, "{state:?} {health:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Millis;
-use super::container::{Health, Port, State};
+use super::container::{Condition, Health, Port};
 use super::project::{ProjectName, ServiceName};
 
 /// A project and its services as they are.
@@ -56,14 +56,16 @@ pub struct ServiceStatus {
     pub service: ServiceName,
     /// The container's name, where there is one.
     pub container: Option<String>,
-    /// What it is doing.
-    pub state: State,
+    /// How it stands.
+    pub condition: Condition,
     /// What its health check says.
     pub health: Health,
     /// Since when it runs or, where it does not, since when not.
     pub since: Option<Millis>,
     /// The code of its last end, where it does not run.
     pub exit_code: Option<i64>,
+    /// Whether the kernel ended it for want of memory.
+    pub out_of_memory: bool,
     /// Its ports.
     pub ports: Vec<Port>,
     /// Its image.
@@ -80,19 +82,9 @@ pub struct ServiceStatus {
     pub done: bool,
 }
 
-/// How long a service must run since the engine restarted it before it counts as up: as long as the engine itself waits
-/// before it forgets a crash.
-const STEADY: Millis = 10_000;
-
 impl ServiceStatus {
     /// Whether it serves as it should.
-    pub fn is_up(&self, now: Millis) -> bool {
-        self.state == State::Running && matches!(self.health, Health::None | Health::Healthy) && !self.is_shaky(now)
-    }
-
-    /// Whether it runs because the engine has just restarted it: in a crash loop it does so again and again.
-    pub fn is_shaky(&self, now: Millis) -> bool {
-        let just = self.since.is_some_and(|since| now.saturating_sub(since) < STEADY);
-        self.state == State::Running && self.health != Health::Healthy && self.restarts > 0 && just
+    pub fn is_up(&self) -> bool {
+        self.condition == Condition::Running
     }
 }

@@ -102,7 +102,7 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
         id: seen.id?,
         name,
         service,
-        state: state.status.map_or(State::Missing, status),
+        state: state.status.map_or(State::Unknown, status),
         health: health.and_then(|h| h.status).map_or(Health::None, health_status),
         health_output: health_output.map(|o| clean_line(o.trim().as_bytes())).filter(|o| !o.is_empty()),
         started: state.started_at.as_deref().and_then(time),
@@ -133,7 +133,7 @@ fn status(status: ContainerStateStatusEnum) -> State {
         ContainerStateStatusEnum::REMOVING => State::Removing,
         ContainerStateStatusEnum::EXITED => State::Exited,
         ContainerStateStatusEnum::DEAD => State::Dead,
-        _ => State::Missing,
+        _ => State::Unknown,
     }
 }
 

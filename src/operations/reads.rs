@@ -31,7 +31,7 @@ impl Desk {
             tokio::join!(self.tools.docker.containers(&project.source), self.tools.history.release_number(name.clone()));
         let containers = containers.map_err(|e| e.failure(&*what))?;
         let release = release.map_err(|e| history_failure(&*what, &e))?;
-        Ok(status::status(&project, containers, insight, release, self.tools.registry.holder(name)))
+        Ok(status::status(&project, containers, insight, release, self.tools.registry.holder(name), self.now()))
     }
 
     /// The last lines of a log.

@@ -1,7 +1,8 @@
 //! How a project stands: what the engine says now, and what was measured in the background.
 
 use super::insight::Insight;
-use crate::domain::container::{Container, Health, State};
+use crate::domain::Millis;
+use crate::domain::container::{Condition, Container, Health, State};
 use crate::domain::project::{Project, ServiceName};
 use crate::domain::status::{Busy, ProjectStatus, ServiceStatus};
 
@@ -10,8 +11,9 @@ pub(super) fn status(
     project: &Project,
     containers: Vec<Container>,
     insight: Option<Insight>,
-    release: Option<(i64, crate::domain::Millis)>,
+    release: Option<(i64, Millis)>,
     busy: Option<Busy>,
+    now: Millis,
 ) -> ProjectStatus {
     let insight = insight.unwrap_or_default();
     let primary = |service: &ServiceName| project.primary.as_ref() == Some(service);
@@ -23,10 +25,11 @@ pub(super) fn status(
             pending: insight.hashes.get(&c.service).is_some_and(|hash| !hash.is_of(&c)),
             since: if c.state == State::Running { c.started } else { c.finished },
             exit_code: matches!(c.state, State::Exited | State::Dead | State::Restarting).then_some(c.exit_code),
+            out_of_memory: c.oom_killed,
             done: c.is_done(),
+            condition: c.condition(now),
             service: c.service,
             container: Some(c.name),
-            state: c.state,
             health: c.health,
             ports: c.ports,
             image: c.image,
@@ -71,10 +74,11 @@ fn missing(project: &Project, service: &ServiceName, primary: bool) -> ServiceSt
     ServiceStatus {
         service: service.clone(),
         container: None,
-        state: State::Missing,
+        condition: Condition::Missing,
         health: Health::None,
         since: None,
         exit_code: None,
+        out_of_memory: false,
         ports: Vec::new(),
         image: String::new(),
         restarts: 0,

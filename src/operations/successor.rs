@@ -157,28 +157,10 @@ fn gone_wrong(seen: Option<&Container>, before: i64, ill: bool, down: Duration) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::container::tests;
 
     fn container(state: State, health: Health, restarts: i64) -> Container {
-        Container {
-            id: "id".into(),
-            name: "dockmaster".into(),
-            service: ServiceName::new("dockmaster").unwrap(),
-            state,
-            health,
-            health_output: None,
-            started: None,
-            finished: None,
-            exit_code: 2,
-            error: String::new(),
-            oom_killed: false,
-            restarts,
-            restarts_itself: true,
-            image: "dockmaster".into(),
-            image_id: "sha256:1".into(),
-            ports: Vec::new(),
-            labels: [].into(),
-            tty: false,
-        }
+        Container { restarts, exit_code: 2, ..tests::container("dockmaster", state, health) }
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Front {
         // In order, so that the list is the same every time.
         let all: Vec<_> = self.patiently(place, stream::iter(names).map(ask).buffered(ASKED_AT_ONCE).collect()).await;
         let buttons: Vec<Button> = all.iter().map(|(name, _)| Button { label: name.clone(), data: data('s', name) }).collect();
-        self.say_with(place, words::overview(&all, self.now()), buttons.chunks(BUTTONS_A_ROW).map(<[Button]>::to_vec).collect()).await;
+        self.say_with(place, words::overview(&all), buttons.chunks(BUTTONS_A_ROW).map(<[Button]>::to_vec).collect()).await;
     }
 
     /// The last lines of a log: as a message, or as a file where they do not fit.

@@ -204,31 +204,9 @@ fn warnings(request: &Request, services: &[ServicePlan], known: &BTreeMap<&Servi
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::domain::container::tests::container;
     use crate::domain::request::Target;
     use expect_test::{Expect, expect};
-
-    pub(crate) fn container(service: &str, state: State, health: Health) -> Container {
-        Container {
-            id: format!("id-{service}"),
-            name: format!("shop-{service}-1"),
-            service: ServiceName::new(service).unwrap(),
-            state,
-            health,
-            health_output: None,
-            started: Some(0),
-            finished: None,
-            exit_code: 0,
-            error: String::new(),
-            oom_killed: false,
-            restarts: 0,
-            restarts_itself: true,
-            image: format!("shop-{service}"),
-            image_id: format!("sha256:{service}"),
-            ports: Vec::new(),
-            labels: BTreeMap::new(),
-            tty: false,
-        }
-    }
 
     pub(crate) fn project() -> Project {
         Project {

@@ -2,7 +2,7 @@
 
 use super::{date_time, trimmed, warning};
 use crate::domain::Millis;
-use crate::domain::container::{Health, Port, State};
+use crate::domain::container::{Condition, Health, Port};
 use crate::domain::status::{ProjectStatus, ServiceStatus};
 use crate::domain::text::{Text, count, duration};
 
@@ -15,7 +15,7 @@ pub fn status(status: &ProjectStatus, now: Millis) -> Text {
     if let Some(description) = &status.description {
         text = text.plain(format!(" · {description}"));
     }
-    text = text.plain(format!("\n{}\n", summary(status, now)));
+    text = text.plain(format!("\n{}\n", summary(status)));
     if let Some(busy) = &status.busy {
         let since = duration(now.saturating_sub(busy.since));
         text = text.plain(format!("⏳ {} by {}, for {since} now\n", busy.what, busy.who));
@@ -35,12 +35,12 @@ pub fn status(status: &ProjectStatus, now: Millis) -> Text {
 }
 
 /// A line for each of several projects, with why not where one could not be asked.
-pub fn overview(projects: &[(String, Result<ProjectStatus, String>)], now: Millis) -> Text {
+pub fn overview(projects: &[(String, Result<ProjectStatus, String>)]) -> Text {
     let mut text = Text::new();
     for (name, asked) in projects {
         match asked {
             Ok(status) => {
-                text = text.plain(format!("{} ", light(status, now))).bold(name.as_str()).plain(format!(": {}", summary(status, now)));
+                text = text.plain(format!("{} ", light(status))).bold(name.as_str()).plain(format!(": {}", summary(status)));
                 if let Some(busy) = &status.busy {
                     text = text.plain(format!(" · ⏳ {} by {}", busy.what, busy.who));
                 }
@@ -56,13 +56,13 @@ pub fn overview(projects: &[(String, Result<ProjectStatus, String>)], now: Milli
 }
 
 /// How many are up, of how many that should be: a job that is done should not.
-fn up_of(status: &ProjectStatus, now: Millis) -> (usize, usize) {
-    let up = status.services.iter().filter(|s| s.is_up(now)).count();
+fn up_of(status: &ProjectStatus) -> (usize, usize) {
+    let up = status.services.iter().filter(|s| s.is_up()).count();
     (up, status.services.iter().filter(|s| !s.done).count())
 }
 
-fn summary(status: &ProjectStatus, now: Millis) -> String {
-    let (up, all) = up_of(status, now);
+fn summary(status: &ProjectStatus) -> String {
+    let (up, all) = up_of(status);
     let done = status.services.len() - all;
     let pending = status.services.iter().filter(|s| s.pending).count();
     let pending = if pending > 0 { format!(", configuration pending for {pending}") } else { String::new() };
@@ -75,8 +75,8 @@ fn summary(status: &ProjectStatus, now: Millis) -> String {
     }
 }
 
-fn light(status: &ProjectStatus, now: Millis) -> &'static str {
-    match up_of(status, now) {
+fn light(status: &ProjectStatus) -> &'static str {
+    match up_of(status) {
         (_, 0) => "▫️",
         (up, all) if up == all => "🟢",
         (0, _) => "🔴",
@@ -85,12 +85,11 @@ fn light(status: &ProjectStatus, now: Millis) -> &'static str {
 }
 
 fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) -> Text {
-    let light = match (service.state, service.health) {
-        (State::Running, Health::Starting) | (State::Restarting | State::Paused | State::Created | State::Removing, _) => "🟡",
-        _ if service.is_shaky(now) => "🟡",
-        _ if service.is_up(now) => "🟢",
-        _ if service.done => "▫️",
-        _ => "🔴",
+    let light = match service.condition {
+        Condition::Running => "🟢",
+        Condition::Creating | Condition::Starting | Condition::Restarting | Condition::Paused | Condition::Stopping => "🟡",
+        Condition::Stopped if service.done => "▫️",
+        Condition::Unhealthy | Condition::Stopped | Condition::Failed | Condition::Missing | Condition::Unknown => "🔴",
     };
     let name = match &service.container {
         Some(container) if several => container.as_str(),
@@ -106,7 +105,7 @@ fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) 
     if !ports.is_empty() {
         text = text.plain(format!("ports {ports}\n"));
     }
-    if service.state != State::Missing {
+    if service.condition != Condition::Missing {
         let restarts = if service.restarts > 0 {
             format!(" · {}", count(service.restarts.unsigned_abs() as usize, "restart"))
         } else {
@@ -128,25 +127,24 @@ fn state(service: &ServiceStatus, now: Millis) -> String {
         (None, Some(code)) => format!("{word} with code {code}"),
         (None, None) => word.to_owned(),
     };
-    match service.state {
-        State::Running => {
-            let health = match service.health {
-                Health::None => "",
-                Health::Starting => ", health not decided yet",
-                Health::Healthy => ", healthy",
-                Health::Unhealthy => ", unhealthy",
-            };
-            let shaky = if service.is_shaky(now) { ", restarted by the engine just now" } else { "" };
-            since.map_or_else(|| format!("up{health}"), |since| format!("up {since}{health}{shaky}"))
-        }
-        State::Exited if service.done => ended("done: ended"),
-        State::Exited => ended("ended"),
-        State::Dead => ended("dead: the engine could not remove it; ended"),
-        State::Restarting => ended("restarting in a loop; ended last"),
-        State::Created => "made, never started".to_owned(),
-        State::Paused => "paused".to_owned(),
-        State::Removing => "being removed".to_owned(),
-        State::Missing => "no container".to_owned(),
+    let up = |how: &str| since.as_ref().map_or_else(|| format!("up{how}"), |since| format!("up {since}{how}"));
+    match service.condition {
+        Condition::Running if service.health == Health::Healthy => up(", healthy"),
+        Condition::Running => up(""),
+        Condition::Starting => up(", health not decided yet"),
+        Condition::Unhealthy => up(", unhealthy"),
+        // Between two starts it has the code of its last end.
+        Condition::Restarting if service.exit_code.is_none() => up(", restarted by the engine just now"),
+        Condition::Restarting => ended("restarting in a loop; ended last"),
+        Condition::Stopped if service.done => ended("done: ended"),
+        Condition::Stopped => ended("stopped"),
+        Condition::Failed if service.out_of_memory => ended("out of memory: failed"),
+        Condition::Failed => ended("failed"),
+        Condition::Creating => "made, never started".to_owned(),
+        Condition::Paused => "paused".to_owned(),
+        Condition::Stopping => "being removed".to_owned(),
+        Condition::Missing => "no container".to_owned(),
+        Condition::Unknown => "the engine does not say how it stands".to_owned(),
     }
 }
 
@@ -201,14 +199,15 @@ mod tests {
 
     const NOW: Millis = 1_738_332_202_000;
 
-    fn service(name: &str, state: State, health: Health) -> ServiceStatus {
+    fn service(name: &str, condition: Condition, health: Health) -> ServiceStatus {
         ServiceStatus {
             service: ServiceName::new(name).unwrap(),
             container: Some(format!("shop-{name}-1")),
-            state,
+            condition,
             health,
             since: Some(NOW - 8_100_000),
             exit_code: None,
+            out_of_memory: false,
             ports: Vec::new(),
             image: format!("example/{name}:1"),
             restarts: 0,
@@ -221,19 +220,21 @@ mod tests {
 
     fn shop() -> ProjectStatus {
         let port = |host: &str, public| Port { host: host.into(), public, private: 8000, protocol: "tcp".into() };
-        let mut backend = service("backend", State::Running, Health::Healthy);
+        let mut backend = service("backend", Condition::Running, Health::Healthy);
         backend.primary = true;
         backend.ports = vec![port("0.0.0.0", Some(8080)), port("::", Some(8080)), port("127.0.0.1", Some(9000)), port("", None)];
         backend.restarts = 2;
-        let mut postgres = service("postgres", State::Running, Health::None);
+        let mut postgres = service("postgres", Condition::Running, Health::None);
         postgres.stateful = true;
         postgres.pending = true;
-        let mut web = service("web", State::Exited, Health::None);
+        let mut web = service("web", Condition::Stopped, Health::None);
         web.exit_code = Some(137);
+        let mut cron = service("cron", Condition::Restarting, Health::None);
+        cron.exit_code = Some(1);
         ProjectStatus {
             project: ProjectName::new("shop").unwrap(),
             description: Some("Web <shop>".into()),
-            services: vec![backend, postgres, web, service("cron", State::Restarting, Health::None)],
+            services: vec![backend, postgres, web, cron],
             workspace: Some("/workspace/shop".into()),
             production: Some("/srv/shop".into()),
             release: Some((3, NOW - 86_400_000)),
@@ -263,11 +264,11 @@ mod tests {
                 configuration pending: the files say otherwise than what runs
 
                 🔴 `web`
-                ended 2 h 15 min ago with code 137
+                stopped 2 h 15 min ago with code 137
                 image example/web:1
 
                 🟡 `cron`
-                restarting in a loop; ended last 2 h 15 min ago
+                restarting in a loop; ended last 2 h 15 min ago with code 1
                 image example/cron:1
 
                 Release 3 since 2025-01-30 14:03 UTC
@@ -297,9 +298,9 @@ mod tests {
                 Workspace `/workspace/shop`
                 Production `/srv/shop`"#]],
         );
-        let mut second = service("web", State::Missing, Health::None);
+        let mut second = service("web", Condition::Missing, Health::None);
         second.container = Some("shop-web-2".into());
-        bare.services = vec![service("web", State::Running, Health::Starting), second];
+        bare.services = vec![service("web", Condition::Starting, Health::Starting), second];
         check(
             &status(&bare, NOW),
             expect![[r#"
@@ -334,13 +335,13 @@ mod tests {
             ("edge".to_owned(), Err("the engine does not answer".to_owned())),
         ];
         check(
-            &overview(&all, NOW),
+            &overview(&all),
             expect![[r#"
             🟡 *shop*: 2 of 4 up, configuration pending for 1 · ⏳ deploy by Ann
             🟢 *blog*: 1 of 1 up
             ▫️ *new*: no containers here yet
             ⚠️ *edge*: the engine does not answer"#]],
         );
-        check(&overview(&[], NOW), expect!["No project is enabled in projects.json."]);
+        check(&overview(&[]), expect!["No project is enabled in projects.json."]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::access::Actor;
-use crate::domain::container::{Health, State};
+use crate::domain::container::{Condition, Health};
 use crate::domain::project::{ProjectName, ServiceName};
 use crate::domain::status::{ProjectStatus, ServiceStatus};
 use crate::domain::text::Text;
@@ -56,10 +56,11 @@ async fn two_hundred_services_come_in_several_messages_with_the_buttons_on_the_l
     let service = |n: usize| ServiceStatus {
         service: ServiceName::new(&format!("service-{n}")).unwrap(),
         container: Some(format!("shop-service-{n}-1")),
-        state: State::Running,
+        condition: Condition::Running,
         health: Health::Healthy,
         since: Some(0),
         exit_code: None,
+        out_of_memory: false,
         ports: Vec::new(),
         image: "example/<image>&more:1".into(),
         restarts: 0,
