@@ -122,7 +122,8 @@ async fn live(parts: &Parts, life: CancellationToken) -> Result<(), AppError> {
     if !house.composes {
         tracing::warn!("Docker Compose v2 is not installed: projects can be watched and restarted, not deployed");
     }
-    let mut bot = Bot::new(parts.token.secret.expose_secret());
+    let token = parts.token.now();
+    let mut bot = Bot::new(token.secret.expose_secret());
     if let Some(url) = &parts.api_url {
         let url = url.parse().map_err(|e| AppError::Setting(format!("TELOXIDE_API_URL is no address: {e}.")))?;
         bot = bot.set_api_url(url);
@@ -131,7 +132,7 @@ async fn live(parts: &Parts, life: CancellationToken) -> Result<(), AppError> {
     let (desk, history) = (house.desk.clone(), house.history.clone());
     let _reloading = house.desk.keeper().cloned().map(|keeper| AbortOnDropHandle::new(tokio::spawn(reload(keeper, parts.reload.clone()))));
     // The same token stops the desk and the chats: at its end the front end waits for what it began, and tells the outcomes.
-    let ran = telegram::run(bot, parts.token.clone(), desk, history, now, life, parts.activity.clone()).await;
+    let ran = telegram::run(bot, token, desk, history, now, life, parts.activity.clone()).await;
     house.close(&at_once()).await;
     ran.map_err(|error| match error {
         TelegramError::WrongToken(_) => AppError::Setting(error.to_string()),

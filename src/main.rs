@@ -30,8 +30,9 @@ fn main() -> ExitCode {
             }
             Command::Config(ConfigCommand::Selftest { json, config }) => {
                 start_logging("off");
-                let tested = terminal::selftest(&Given { path: config, hot: hot() }, json).await;
-                tested.map_or_else(|error| ended(Err(error)), |exit| ExitCode::from(exit.code()))
+                let tested =
+                    async { terminal::selftest(&Given { path: config, hot: hot() }, json, shutdown_on_signals(LEFT, Hangup::Ends)?).await };
+                tested.await.map_or_else(|error| ended(Err(error)), |exit| ExitCode::from(exit.code()))
             }
             Command::Check(arguments) => {
                 match console::check::check(&arguments.config, arguments.against.as_deref(), arguments.json, &mut std::io::stdout()) {

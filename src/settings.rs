@@ -198,7 +198,7 @@ pub enum ConfigCommand {
 /// What can be asked of the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigAsk {
-    /// Show what is in force, and what is wrong with the files: exit code 1 where they were rejected
+    /// Show what is in force, and what is wrong with the files: exit code 1 where they are not in force
     Status {
         /// Where.
         #[command(flatten)]
@@ -234,7 +234,7 @@ pub enum ConfigAsk {
         #[command(flatten)]
         place: Place,
     },
-    /// Have the files read now: exit code 1 where they are rejected
+    /// Have the files read now: exit code 1 where they are not in force after it
     Reload {
         /// Where.
         #[command(flatten)]

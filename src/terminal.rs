@@ -88,8 +88,11 @@ pub async fn run(command: TerminalCommand, docker_host: Option<String>, interrup
 ///
 /// # Errors
 /// There is no place for that, or nothing can be printed.
-pub async fn selftest(given: &Given, json: bool) -> Result<Exit, AppError> {
-    let test = given.selftest().await?;
+pub async fn selftest(given: &Given, json: bool, interrupted: CancellationToken) -> Result<Exit, AppError> {
+    let test = tokio::select! {
+        test = given.selftest() => test?,
+        () = interrupted.cancelled() => return Ok(Exit::Cancelled),
+    };
     let said = if json { serde_json::to_string_pretty(&test).unwrap_or_default() } else { words::selftest(&test).to_plain() };
     let printed = writeln!(io::stdout(), "{}", harmless(&said));
     printed.map_err(|error| AppError::Failed(format!("Nothing can be printed: {error}.")))?;
@@ -106,8 +109,7 @@ fn place(command: &TerminalCommand) -> (Place, Needs) {
         T::Restart { how, .. } | T::Start { how, .. } | T::Stop { how, .. } | T::Deploy { how, .. } | T::Rollback { how, .. } => {
             operation(how)
         }
-        // Even to plan it takes somebody who keeps the configuration.
-        T::Config(C::Rollback { how, .. }) => (how.place.clone(), Needs::Hands),
+        T::Config(C::Rollback { how, .. }) => operation(how),
         T::Cancel { place, .. } | T::Health { place } => (place.clone(), Needs::Company),
         T::Config(C::History { place } | C::Diff { place, .. }) => (place.clone(), Needs::Eyes),
         T::Config(C::Status { place } | C::Reload { place } | C::Watch { place } | C::Snapshot { place, .. }) => {

@@ -111,7 +111,14 @@ impl Given {
     /// There is no place for it.
     pub async fn selftest(&self) -> Result<SelfTest, AppError> {
         let history = History::copy(Path::new("")).map_err(|e| AppError::Failed(format!("{e}.")))?;
-        let around = keeper::Surroundings { history, clock: now, vitals: Vitals::default(), hot: self.hot, container: container() };
+        let around = keeper::Surroundings {
+            history,
+            clock: now,
+            vitals: Vitals::default(),
+            hot: self.hot,
+            stopping: CancellationToken::new(),
+            container: container(),
+        };
         selftest(&self.path, around).await.map_err(AppError::Failed)
     }
 
@@ -235,8 +242,14 @@ impl House {
     ) -> Result<Self, AppError> {
         let history = History::open(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
         let vitals = Vitals::default();
-        let around =
-            keeper::Surroundings { history: history.clone(), clock: now, vitals: vitals.clone(), hot: given.hot, container: container() };
+        let around = keeper::Surroundings {
+            history: history.clone(),
+            clock: now,
+            vitals: vitals.clone(),
+            hot: given.hot,
+            stopping: stopping.clone(),
+            container: container(),
+        };
         let Beginning { configuration, keeper, keeping } = keeper::begin(given.path, around).await.map_err(AppError::Setting)?;
         let (place, copy, stop) = (data.clone(), history.clone(), stopping.clone());
         let tools = Workshop { docker_host, data, elsewhere: None, history: copy, stopping: stop, vitals }.tools().await?;
@@ -256,7 +269,7 @@ impl House {
             let desk = desk.clone();
             chores.push(tokio::spawn(async move { desk.look_at_changes(takeovers).await }));
         }
-        chores.push(tokio::spawn(keeping.run(stopping.clone())));
+        chores.push(tokio::spawn(keeping.run()));
         desk.resume(cut_off, successor).await.map_err(unordered)?;
         let control = control.serve(desk.clone());
         Ok(Self {
@@ -332,7 +345,8 @@ impl Reader {
                 .tools()
                 .await?;
         let (_, receiver) = watch::channel(Arc::new(configuration));
-        let control = socket::bind(scratch.path()).map_err(no_place)?.serve(Arc::new(Desk::new(receiver, tools)));
+        let control =
+            socket::bind(scratch.path()).map_err(no_place)?.serve(Arc::new(Desk::new(receiver, tools).with_file(given.path.clone())));
         Ok(Self { control, stopping, scratch })
     }
 

@@ -33,6 +33,9 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// The largest a file may be, in bytes.
+    pub const FILE_MAX: u64 = span::SIZE_MAX as u64;
+
     /// A configuration in one file.
     pub fn alone(main: impl Into<Vec<u8>>) -> Self {
         Self { main: main.into(), included: BTreeMap::new() }
@@ -78,6 +81,11 @@ impl Sources {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
         let included = self.included.iter().map(|(name, content)| Some((name.clone(), text(content.as_ref().ok()?)?)));
         Some(Files { main: text(&self.main)?, included: included.collect::<Option<_>>()? })
+    }
+
+    /// Whether all of it could be read.
+    pub fn is_whole(&self) -> bool {
+        self.included.values().all(Result::is_ok)
     }
 
     /// A hash of everything.

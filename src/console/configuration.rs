@@ -28,14 +28,14 @@ struct WentBack<'a> {
 }
 
 impl Console<'_> {
-    /// How the configuration stands. Failed where its files are not in force.
+    /// How the configuration stands. Failed where what its files say is not in force.
     ///
     /// # Errors
     /// What it came to instead.
     pub async fn configuration(&mut self) -> Result<Exit, Stop> {
         let standing: Standing = self.client.get("/health/hot-reload").await?;
         self.show_standing(&standing)?;
-        Ok(if standing.rejected.is_some() { Exit::Failed } else { Exit::Done })
+        Ok(if standing.rejected.is_some() || standing.pinned { Exit::Failed } else { Exit::Done })
     }
 
     fn show_standing(&mut self, standing: &Standing) -> io::Result<()> {

@@ -99,6 +99,11 @@ pub struct RightChange {
 }
 
 impl Impact {
+    /// Whether it takes a right from somebody.
+    pub fn takes_rights(&self) -> bool {
+        !self.chats_removed.is_empty() || self.rights.iter().any(|right| right.after < right.before)
+    }
+
     /// Compares two configurations.
     pub fn between(old: &Configuration, new: &Configuration) -> Self {
         Self {

@@ -60,7 +60,7 @@ pub struct ReloadPolicy {
 pub enum Trigger {
     /// The compose files of a project that was added or changed cannot be read.
     UnreadableProject,
-    /// A part of dockmaster cannot take the change over.
+    /// A part of dockmaster cannot take the change over, and does not try again by itself.
     FailedPart,
 }
 
@@ -151,7 +151,7 @@ impl Applied {
     /// What went wrong after it, where that is a reason to undo it.
     pub fn undone_by(&self, triggers: &BTreeSet<Trigger>) -> Option<String> {
         let unreadable = self.unreadable.first().filter(|_| triggers.contains(&Trigger::UnreadableProject));
-        let failed = self.failed.first().filter(|_| triggers.contains(&Trigger::FailedPart));
+        let failed = self.failed.iter().find(|failed| !failed.tries_again).filter(|_| triggers.contains(&Trigger::FailedPart));
         unreadable.cloned().or_else(|| failed.map(|failed| format!("{} could not take it over: {}", failed.part, failed.why)))
     }
 }
@@ -163,6 +163,9 @@ pub struct FailedPart {
     pub part: String,
     /// Why.
     pub why: String,
+    /// Whether it tries again by itself.
+    #[serde(default)]
+    pub tries_again: bool,
 }
 
 /// Files that are not in force because of what is wrong with them.

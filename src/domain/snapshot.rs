@@ -131,4 +131,6 @@ pub struct InForce {
     pub snapshot: i64,
     /// Where it is another one than the files: their hash. It holds until they are changed.
     pub pinned_over: Option<String>,
+    /// Whether it is being written into the files, which may hold some of it.
+    pub writing: bool,
 }

@@ -110,6 +110,8 @@ pub(super) const STEPS: &[&str] = &[
      CREATE TABLE in_force (
         snapshot INTEGER NOT NULL,
         pinned_over TEXT,
+        -- Whether it is being written into the files: whoever finds it so goes on.
+        writing INTEGER NOT NULL DEFAULT 0,
         -- What was rejected and told last, so that no start tells it again.
         told TEXT
      ) STRICT;",

@@ -42,7 +42,7 @@ impl History {
                 to_json(&new.files)?,
             ))?;
             let id = db.last_insert_rowid();
-            put_in_force(db, id, new.pinned_over.as_deref())?;
+            put_in_force(db, &InForce { snapshot: id, pinned_over: new.pinned_over, writing: false })?;
             prune(db, id)?;
             Ok(id)
         })
@@ -54,7 +54,7 @@ impl History {
     /// # Errors
     /// It could not be written.
     pub async fn snapshot_in_force(&self, in_force: InForce) -> Result<(), HistoryError> {
-        self.with(move |db| put_in_force(db, in_force.snapshot, in_force.pinned_over.as_deref())).await
+        self.with(move |db| put_in_force(db, &in_force)).await
     }
 
     /// Notes what was rejected and is told; false where that was told before. Nothing is remembered where nothing was in force yet.
@@ -72,8 +72,8 @@ impl History {
     pub async fn snapshot_last(&self) -> Result<Option<(Snapshot, InForce)>, HistoryError> {
         self.with(|db| {
             let state = db
-                .prepare_cached("SELECT snapshot, pinned_over FROM in_force")?
-                .query_row([], |row| Ok(InForce { snapshot: row.get(0)?, pinned_over: row.get(1)? }));
+                .prepare_cached("SELECT snapshot, pinned_over, writing FROM in_force")?
+                .query_row([], |row| Ok(InForce { snapshot: row.get(0)?, pinned_over: row.get(1)?, writing: row.get(2)? }));
             let Some(state) = state.optional()? else { return Ok(None) };
             Ok(one(db, state.snapshot)?.map(|snapshot| (snapshot, state)))
         })
@@ -97,6 +97,14 @@ impl History {
         .await
     }
 
+    /// Whether files with this hash are kept in a version.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub async fn snapshot_holds(&self, hash: String) -> Result<bool, HistoryError> {
+        self.with(move |db| Ok(db.prepare_cached("SELECT 1 FROM snapshots WHERE hash = ?1")?.exists([hash])?)).await
+    }
+
     /// A version; none where it is not kept.
     ///
     /// # Errors
@@ -106,9 +114,13 @@ impl History {
     }
 }
 
-fn put_in_force(db: &Transaction<'_>, snapshot: i64, pinned_over: Option<&str>) -> Result<(), HistoryError> {
+fn put_in_force(db: &Transaction<'_>, in_force: &InForce) -> Result<(), HistoryError> {
     db.execute("DELETE FROM in_force", [])?;
-    db.prepare_cached("INSERT INTO in_force (snapshot, pinned_over) VALUES (?1, ?2)")?.execute((snapshot, pinned_over))?;
+    db.prepare_cached("INSERT INTO in_force (snapshot, pinned_over, writing) VALUES (?1, ?2, ?3)")?.execute((
+        in_force.snapshot,
+        in_force.pinned_over.as_deref(),
+        in_force.writing,
+    ))?;
     Ok(())
 }
 

@@ -434,8 +434,11 @@ async fn versions_of_the_configuration_are_kept_and_the_oldest_forgotten() {
     assert_eq!((old.line.at, old.hash.as_str(), old.files.included["projects.d/a.json"].as_str()), (5, "5", "5"));
     let (last, in_force) = history.snapshot_last().await.unwrap().unwrap();
     assert_eq!((last.line.id, in_force.pinned_over), (KEPT as i64 + 3, None));
-    history.snapshot_in_force(InForce { snapshot: 5, pinned_over: Some("h".to_owned()) }).await.unwrap();
-    assert_eq!(history.snapshot_last().await.unwrap().unwrap().1, InForce { snapshot: 5, pinned_over: Some("h".to_owned()) });
+    history.snapshot_in_force(InForce { snapshot: 5, pinned_over: Some("h".to_owned()), writing: true }).await.unwrap();
+    assert_eq!(
+        history.snapshot_last().await.unwrap().unwrap().1,
+        InForce { snapshot: 5, pinned_over: Some("h".to_owned()), writing: true }
+    );
     // Large ones make room sooner; the one in force stays, however large.
     history.snapshot_add(new(900, 30 << 20), 900).await.unwrap();
     history.snapshot_add(new(901, 30 << 20), 901).await.unwrap();

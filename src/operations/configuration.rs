@@ -6,7 +6,7 @@ use std::time::Duration;
 use similar::TextDiff;
 
 use super::desk::{Desk, Refusal};
-use super::keeper::{Keeper, Return, tell_admins};
+use super::keeper::{self, Keeper, Return, tell_admins};
 use super::recorder::history_failure;
 use crate::config::{self, Sources};
 use crate::domain::access::{Actor, ChatId, Role, allow};
@@ -123,7 +123,10 @@ impl Desk {
     /// Not allowed, there is no such version, or it is not understood any more.
     pub async fn configuration_plan(&self, actor: &Actor, to: i64) -> Result<VersionPlan, Refusal> {
         self.configures(actor)?;
-        self.whoever_keeps(NOTHING_ROLLED_BACK)?.plan(to).await.ok_or(Refusal::Stopping)?
+        match (self.keeper(), &self.file) {
+            (None, Some(file)) => keeper::plan_only(file, &self.tools.history, to).await,
+            _ => self.whoever_keeps(NOTHING_ROLLED_BACK)?.plan(to).await.ok_or(Refusal::Stopping)?,
+        }
     }
 
     /// Goes back to a version, as it was planned; who asked is not told twice.

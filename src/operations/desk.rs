@@ -1,6 +1,7 @@
 //! The desk: authorisation, digest check and the project's lock in one place, never in front ends.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -101,6 +102,8 @@ pub struct Desk {
     closing: CancellationToken,
     /// Whoever keeps the configuration; none where it is only looked at.
     keeper: Option<Keeper>,
+    /// Where the configuration is that is only looked at.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Desk {
@@ -108,13 +111,20 @@ impl Desk {
     pub fn new(configuration: watch::Receiver<Arc<Configuration>>, tools: Tools) -> Self {
         let (insights, views) = (Insights::new(), Arc::default());
         let closing = tools.stopping.child_token();
-        Self { configuration, tools, insights, views, running: TaskTracker::new(), closing, keeper: None }
+        Self { configuration, tools, insights, views, running: TaskTracker::new(), closing, keeper: None, file: None }
     }
 
     /// With somebody who keeps the configuration.
     #[must_use]
     pub fn with_keeper(mut self, keeper: Keeper) -> Self {
         self.keeper = Some(keeper);
+        self
+    }
+
+    /// With the file of a configuration that is only looked at.
+    #[must_use]
+    pub fn with_file(mut self, file: PathBuf) -> Self {
+        self.file = Some(file);
         self
     }
 

@@ -1,6 +1,7 @@
 //! Whether projects can be read as they are configured: looked at when that changes, so that a mistake in it is told at once
 //! and not with the next deploy.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -38,7 +39,7 @@ impl Desk {
             let tools = self.tools.clone();
             async move { why_unreadable(&tools, &project).await }
         };
-        let mut looks = Box::pin(stream::iter(changed).map(look).buffered(AT_ONCE));
+        let mut looks = Box::pin(stream::iter(changed).map(look).buffer_unordered(AT_ONCE));
         let all = async {
             while let Some(why) = looks.next().await {
                 looked += 1;
@@ -52,22 +53,20 @@ impl Desk {
     }
 }
 
-/// Why a project cannot be read, in a sentence. Of what nothing is said yet, or only on this machine, nothing is wrong.
+/// Why a project cannot be read, in a sentence: only what Compose itself says of its files counts.
 async fn why_unreadable(tools: &Tools, project: &Project) -> Option<String> {
     let Source::Compose(compose) = &project.source else { return None };
     // That there is no Compose is no fault of the project's.
     tools.compose.as_ref()?;
-    let failure = match deploy::production_only(tools, project).await {
-        Ok(Some(_)) => return None,
-        Err(failure) => failure,
-        Ok(None) => {
-            let workspace = project.workspace.as_ref()?;
-            if let Some(missing) = compose.files.iter().find(|file| !workspace.join(file).is_file()) {
-                return Some(format!("{} cannot be read: there is no {missing} in {}.", project.name, workspace.display()));
-            }
-            let files = Files { name: &compose.name, root: workspace, files: &compose.files, directory: workspace, environment: None };
-            tools.resolve("", &files).await.err()?
-        }
+    let missing = |root: &Path| compose.files.iter().find(|file| !root.join(file).is_file());
+    let root = match (&project.production, &project.workspace) {
+        (Some(production), _) if missing(production).is_none() => production,
+        (_, workspace) => workspace.as_ref()?,
     };
-    Some(format!("{} cannot be read: {}", project.name, failure.why))
+    if let Some(missing) = missing(root) {
+        return Some(format!("{} cannot be read: there is no {missing} in {}.", project.name, root.display()));
+    }
+    let environment = project.production.as_deref().and_then(deploy::environment);
+    let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment: environment.as_deref() };
+    tools.broken(&files).await.map(|why| format!("{} cannot be read: {why}", project.name))
 }

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::keeper::{self, Beginning, Keeper, Return, Surroundings};
@@ -82,7 +81,7 @@ pub async fn selftest(path: &Path, around: Surroundings) -> Result<SelfTest, Str
     let unprepared = |e: io::Error| format!("{} cannot be written: {e}.", place.display());
     fs::create_dir(place.join("projects.d")).and_then(|()| fs::write(place.join(MAIN), text(&policy, 0))).map_err(unprepared)?;
     let Beginning { keeper, keeping, configuration: _kept } = keeper::begin(place.join(MAIN), around).await?;
-    let _task = AbortOnDropHandle::new(tokio::spawn(keeping.run(CancellationToken::new())));
+    let _task = AbortOnDropHandle::new(tokio::spawn(keeping.run()));
     let standing = keeper.standing();
     let slowest = if standing.watching == Watching::Poll { policy.poll } else { Duration::ZERO };
     let limit = LIMIT.max(slowest + policy.debounce * 2 + LIMIT / 2);

@@ -155,6 +155,15 @@ impl Tools {
         Ok(config)
     }
 
+    /// What Compose says is wrong with a project's files; none where it can read them, and where it could not be asked.
+    pub(super) async fn broken(&self, files: &Files<'_>) -> Option<String> {
+        let mut said: Vec<String> = Vec::new();
+        let mut note = |line: &str| said.push(line.to_owned());
+        let invocation = self.compose("", files.config(), CONFIG_LIMIT, "").ok()?;
+        let finished = process::run(&invocation, &mut note, &self.stopping).await.ok()?;
+        finished.code.filter(|code| *code != 0).map(|_| unreadable(&compose::reason(&said)))
+    }
+
     async fn ask_to_resolve(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());
@@ -167,7 +176,7 @@ impl Tools {
         if finished.code != Some(0) {
             // Only what it wrote to standard error: the other output holds the values of `.env`.
             let reason = compose::reason(&said);
-            let mut failure = broken(format!("Compose cannot read its files: {reason}."));
+            let mut failure = broken(unreadable(&reason));
             if reason.contains("required variable") {
                 failure.next = "Set it in production's .env and ask again.".to_owned();
             }
@@ -216,6 +225,10 @@ impl Tools {
         }
         Ok(services)
     }
+}
+
+fn unreadable(reason: &str) -> String {
+    format!("Compose cannot read its files: {reason}.")
 }
 
 /// As [`process_failure`], without what was printed: it may hold the values of `.env`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::api::Api;
 use super::command::ConfigCommand;
@@ -19,6 +20,8 @@ use crate::operations::keeper::{Taken, Takeover};
 
 /// How soon it is tried again to set menus.
 const AGAIN: Duration = Duration::from_secs(30);
+/// How long whoever changes the configuration waits for menus to be set.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 impl Front {
     /// Answers what is asked of the configuration.
@@ -78,11 +81,12 @@ pub(super) async fn keep_menus(api: Api, mut config: Arc<Configuration>, takeove
             takeover = takeovers.recv() => {
                 let Some(takeover) = takeover else { return };
                 config = takeover.change.new.clone();
-                let followed = menus.follow(&api, &config).await;
-                set = followed.is_ok();
+                let followed = timeout(PATIENCE, menus.follow(&api, &config)).await;
+                set = matches!(followed, Ok(Ok(())));
                 match followed {
-                    Ok(()) => takeover.done(Taken::default()),
-                    Err(why) => takeover.failed(why),
+                    Ok(Ok(())) => takeover.done(Taken::default()),
+                    Ok(Err(why)) => takeover.later(why),
+                    Err(_) => takeover.later("Telegram takes its time".to_owned()),
                 }
             }
             () = tokio::time::sleep(AGAIN), if !set => set = menus.follow(&api, &config).await.is_ok(),

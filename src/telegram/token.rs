@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::api::{Api, CallError};
 use super::front::Front;
+use super::reach::Reach;
 use crate::domain::notice::Notice;
 use crate::operations::keeper::Keeper;
 
@@ -65,6 +66,13 @@ impl BotToken {
         Self { secret: secret.into(), file: None }
     }
 
+    /// The same as it is now: another one may have come into its file.
+    pub fn now(&self) -> Self {
+        let text = self.file.as_deref().and_then(|file| content(file).ok());
+        let secret = text.and_then(|text| Self::parse(&text)).unwrap_or_else(|| self.secret.clone());
+        Self { secret, file: self.file.clone() }
+    }
+
     /// What a text holds; none where that cannot be a token.
     fn parse(text: &str) -> Option<SecretString> {
         let token = text.trim();
@@ -78,58 +86,85 @@ impl BotToken {
 /// What a file with a token holds. Blocks on the disk.
 fn content(file: &Path) -> std::io::Result<String> {
     let mut text = String::new();
+    // A pipe would keep whoever opens it waiting.
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a file"));
+    }
     File::open(file)?.take(SIZE_MAX).read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// What is known of the file's content.
-#[derive(Debug, PartialEq, Eq)]
-enum Considered {
-    /// Nothing new; or nobody could be asked, and it is tried again.
-    Nothing,
-    /// The bot goes on with it.
-    Used,
+/// What came of a look at the file.
+#[derive(Debug)]
+enum Came {
+    /// It says what is in use.
+    Same,
+    /// The bot goes on with what it says now.
+    Renewed,
     /// It is not used, and why.
     Refused(String),
+    /// Nobody could be asked whose it is.
+    Unasked(CallError),
 }
 
 impl Front {
-    /// Uses a new token as soon as the file holds one, until it is aborted. `asked` has it looked at once more.
+    /// Uses a new token as soon as the file holds one, until it is aborted. `asked` has it looked at at once.
     pub(super) async fn follow_token(self, api: Api, file: PathBuf, mut asked: watch::Receiver<u64>) {
-        // What was dealt with, as a hash: one secret less in memory.
         let watches = self.desk.keeper().is_some_and(Keeper::is_hot);
-        let mut known = blake3::hash(api.token().expose_secret().as_bytes());
+        let (mut reach, mut pause) = (Reach::default(), LOOK_EVERY);
+        // What was told of, as a hash: one secret less in memory.
+        let mut told = None;
         loop {
             tokio::select! {
-                () = sleep(LOOK_EVERY), if watches => {}
-                changed = asked.changed() => if changed.is_err() { return },
+                () = sleep(pause), if watches => {}
+                // Whoever asks is told again.
+                changed = asked.changed() => if changed.is_err() { return } else { told = None },
             }
-            let Some(text) = settled(&file).await else { continue };
-            let hash = blake3::hash(text.trim().as_bytes());
-            if hash == known {
+            pause = LOOK_EVERY;
+            let Some(read) = settled(&file).await else { continue };
+            let hash = blake3::hash(read.as_deref().unwrap_or_else(|why| why).trim().as_bytes());
+            if told == Some(hash) {
                 continue;
             }
-            let refused = match consider(&api, self.me.0, &text).await {
-                Considered::Nothing => continue,
-                Considered::Used => None,
-                Considered::Refused(why) => Some(format!("{}: {why}", file.display())),
+            let came = match &read {
+                Ok(text) => consider(&api, self.me.0, text).await,
+                Err(why) => Came::Refused(why.clone()),
             };
-            known = hash;
-            match &refused {
-                None => tracing::info!("the token was changed, and the new one is in use"),
-                Some(why) => tracing::error!(why, "the new token is not used"),
+            if !matches!(came, Came::Unasked(_)) {
+                reach.back();
+                told = Some(hash);
             }
-            self.desk.tell_admins(&Notice::Token { refused }).await;
-            self.notices.notify_one();
+            match came {
+                Came::Same => {}
+                Came::Renewed => {
+                    tracing::info!("the token was changed, and the new one is in use");
+                    self.tell_of_token(None).await;
+                }
+                Came::Refused(why) => {
+                    let why = format!("{}: {why}", file.display());
+                    tracing::error!(why, "the new token is not used");
+                    self.tell_of_token(Some(why)).await;
+                }
+                Came::Unasked(error) => pause = reach.lost(&error),
+            }
         }
+    }
+
+    async fn tell_of_token(&self, refused: Option<String>) {
+        self.desk.tell_admins(&Notice::Token { refused }).await;
+        self.notices.notify_one();
     }
 }
 
-/// What the file holds once it has come to rest. One that is gone may come back.
-async fn settled(file: &Path) -> Option<String> {
+/// What the file holds once it has come to rest, or why it cannot be read. None where it is gone: it may come back.
+async fn settled(file: &Path) -> Option<Result<String, String>> {
     let read = async || {
         let file = file.to_owned();
-        tokio::task::spawn_blocking(move || content(&file).ok()).await.ok().flatten()
+        match tokio::task::spawn_blocking(move || content(&file)).await {
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Ok(read) => Some(read.map_err(|error| format!("it cannot be read ({error})"))),
+            Err(_) => None,
+        }
     };
     let mut before = read().await?;
     loop {
@@ -143,24 +178,24 @@ async fn settled(file: &Path) -> Option<String> {
 }
 
 /// Asks whose a token is, and goes on with it where it is this bot's.
-async fn consider(api: &Api, me: u64, text: &str) -> Considered {
+async fn consider(api: &Api, me: u64, text: &str) -> Came {
     let Some(secret) = BotToken::parse(text) else {
-        return Considered::Refused("what it holds does not look like a token of @BotFather's".to_owned());
+        return Came::Refused("what it holds does not look like a token of @BotFather's".to_owned());
     };
+    if secret.expose_secret() == api.token().expose_secret() {
+        return Came::Same;
+    }
     match api.with(secret.clone()).call(&GetMe::new()).await {
         Ok(bot) if bot["id"].as_u64() == Some(me) => {
             api.renew(secret);
-            Considered::Used
+            Came::Renewed
         }
         Ok(bot) => {
             let name = bot["username"].as_str().map(|name| format!(", @{name}")).unwrap_or_default();
-            Considered::Refused(format!("it belongs to another bot{name}; restart dockmaster to be that one"))
+            Came::Refused(format!("it belongs to another bot{name}"))
         }
-        Err(CallError::Refused { code, .. }) => Considered::Refused(format!("Telegram does not accept it ({code})")),
-        Err(error) => {
-            tracing::warn!(%error, "there is a new token, and nobody who says whose it is; it is tried again");
-            Considered::Nothing
-        }
+        Err(CallError::Refused { code, .. }) => Came::Refused(format!("Telegram does not accept it ({code})")),
+        Err(error) => Came::Unasked(error),
     }
 }
 

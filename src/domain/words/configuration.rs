@@ -42,12 +42,14 @@ pub fn reloaded(applied: &Applied) -> Text {
         text = text.plain(format!("⚠️ {why}\n"));
     }
     for part in &applied.failed {
-        text = text.plain(format!("⚠️ {} keeps what it had: {}.\n", part.part, part.why));
+        let again = if part.tries_again { " It is tried again." } else { "" };
+        text = text.plain(format!("⚠️ {} keeps what it had: {}.{again}\n", part.part, part.why));
     }
-    // Of what was put back nobody has been told that it was there.
-    if !matches!(applied.cause, Cause::Undone { .. }) {
-        text = text.then(impact(&applied.impact));
-    }
+    text = match applied.cause {
+        // Of what was put back nobody has been told that it was there; whose right that is, everybody has to be.
+        Cause::Undone { .. } => rights(&applied.impact).into_iter().fold(text, |text, line| text.plain(format!("{line}\n"))),
+        _ => text.then(impact(&applied.impact)),
+    };
     if !applied.withdrawn.is_empty() {
         text = text.plain(format!("\nWithdrawn, since it goes by what was changed: {}. Ask again.\n", listing(&applied.withdrawn, 5)));
     }
@@ -119,16 +121,13 @@ pub fn configuration(standing: &Standing, now: Millis) -> Text {
 
 /// What a change means, a line each.
 pub fn impact(impact: &Impact) -> Text {
-    let mut lines = Vec::new();
-    lines.extend(impact.general.iter().map(setting));
+    let mut lines: Vec<String> = impact.general.iter().map(setting).collect();
     for change in &impact.projects {
         lines.extend(project(change));
     }
-    lines.extend(impact.rights.iter().map(right));
-    lines.extend(impact.chats_added.iter().map(|chat| format!("Chat {chat}: people may act there now")));
-    lines.extend(impact.chats_removed.iter().map(|chat| format!("Chat {chat}: nobody may act there any more")));
+    let rights = rights(impact);
     let deploys: Vec<_> = impact.needs_deploy().collect();
-    if lines.is_empty() {
+    if lines.is_empty() && rights.is_empty() {
         lines.push("It means the same as before.".to_owned());
     }
     let more = lines.len().saturating_sub(LINES_SHOWN);
@@ -136,7 +135,8 @@ pub fn impact(impact: &Impact) -> Text {
     if more > 0 {
         lines.push(format!("and {} more", count(more, "change")));
     }
-    let mut text = Text::new().plain(format!("{}\n", lines.join("\n")));
+    // Whatever else there is, rights are never left out.
+    let mut text = rights.into_iter().chain(lines).fold(Text::new(), |text, line| text.plain(format!("{line}\n")));
     for name in deploys.iter().take(3) {
         text = text.plain("➡️ For that to take effect: ").code(format!("/docker_deploy {name}")).line();
     }
@@ -144,6 +144,14 @@ pub fn impact(impact: &Impact) -> Text {
         text = text.plain(format!("and {} more to be deployed\n", count(more, "project")));
     }
     text
+}
+
+/// Who gains and who loses what, a line each.
+fn rights(impact: &Impact) -> Vec<String> {
+    let mut lines: Vec<String> = impact.rights.iter().map(right).collect();
+    lines.extend(impact.chats_added.iter().map(|chat| format!("Chat {chat}: people may act there now")));
+    lines.extend(impact.chats_removed.iter().map(|chat| format!("Chat {chat}: nobody may act there any more")));
+    lines
 }
 
 fn value(text: &str) -> String {
@@ -240,7 +248,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_change_and_what_it_means() {
-        let failed = vec![FailedPart { part: "the menu of commands".into(), why: "Telegram does not answer".into() }];
+        let failed = vec![FailedPart { part: "the menu of commands".into(), why: "Telegram does not answer".into(), tries_again: true }];
         let all = Applied {
             failed,
             withdrawn: vec!["Deploy shop".into()],
@@ -252,16 +260,16 @@ pub(super) mod tests {
             expect![[r#"
                 ⚙️ *Configuration reloaded* · version 3
                 A file was saved.
-                ⚠️ the menu of commands keeps what it had: Telegram does not answer.
+                ⚠️ the menu of commands keeps what it had: Telegram does not answer. It is tried again.
+                ⬇️ 7: admin → nobody
+                ⬆️ 8 in shop: viewer → operator
+                Chat -5: people may act there now
+                Chat -6: nobody may act there any more
                 confirm_timeout: 1 min → 2 min
                 blog: new; what runs of it is left as it is
                 old: no longer mine; its containers run on
                 shop: exclude: nothing → xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (with the next deploy)
                 shop: production: /srv/shop → /srv/new (needs a deploy)
-                ⬇️ 7: admin → nobody
-                ⬆️ 8 in shop: viewer → operator
-                Chat -5: people may act there now
-                Chat -6: nobody may act there any more
                 ➡️ For that to take effect: `/docker_deploy shop`
 
                 Withdrawn, since it goes by what was changed: Deploy shop. Ask again.
@@ -283,6 +291,22 @@ pub(super) mod tests {
             The files were not changed; nothing changed.
             📌 Pinned: the files say something else, and count again once they are changed."#]],
         );
+    }
+
+    #[test]
+    fn rights_are_never_left_out() {
+        let mut all = of_shop();
+        all.projects = (0..40)
+            .map(|n| ProjectChange { project: name(&format!("p{n}")), fate: Fate::Added, settings: vec![], services: [].into() })
+            .collect();
+        let drawn = super::super::testing::drawn(&impact(&all));
+        assert!(
+            drawn.starts_with("⬇️ 7: admin → nobody\n⬆️ 8 in shop: viewer → operator\n") && drawn.contains("\nand 11 changes more\n"),
+            "{drawn}"
+        );
+        let cause = Cause::Undone { undone: Some(2), why: "no".into() };
+        let drawn = super::super::testing::drawn(&reloaded(&Applied { cause, ..applied(of_shop()) }));
+        assert!(drawn.contains("⬆️ 8 in shop: viewer → operator") && !drawn.contains("blog"), "{drawn}");
     }
 
     #[test]

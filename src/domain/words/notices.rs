@@ -32,7 +32,7 @@ pub fn token(refused: Option<&str>) -> Text {
         None => Text::new().plain("🔑 The bot's token was changed; the new one is in use."),
         Some(why) => {
             let text = Text::new().plain("⚠️ ").bold("The new token is not used").plain(format!("\n{why}.\n"));
-            text.plain("The one from before is, as long as Telegram accepts it; after a restart the new one is.")
+            text.plain("The one from before is, as long as Telegram accepts it. Put the right one there before I am started again.")
         }
     }
 }

@@ -26,7 +26,8 @@ pub fn selftest(test: &SelfTest) -> Text {
     }
     let limit = duration(test.limit);
     trimmed(match test.passed() {
-        true => text.plain(format!("\nAll as it should be, each within {limit}.")),
+        true => text.plain(format!("\nAll as it should be: each change within {limit}.")),
+        false if test.watching == Watching::Off => text.plain("\nNo save is noticed here; a reload has to be asked for."),
         false => {
             text.plain(format!("\nNot as it should be: each has to be noticed within {limit}. docs/RELOADING.md says what may be wrong."))
         }
@@ -54,25 +55,25 @@ mod tests {
         check(
             &selftest(&good),
             expect![[r#"
-            *Changes of the configuration, tried* in /etc/dockmaster
-            By events: the file system reports changes
+                *Changes of the configuration, tried* in /etc/dockmaster
+                By events: the file system reports changes
 
-            ✅ saved in place, 0.3 s
+                ✅ saved in place, 0.3 s
 
-            All as it should be, each within 2 s."#]],
+                All as it should be: each change within 2 s."#]],
         );
         let trials = vec![trial("saved in place", Some("it was not noticed"))];
         let bad = SelfTest { on_the_spot: false, watching: Watching::Off, because: "DOCKMASTER_HOT_RELOAD is 0".into(), trials, ..good };
         check(
             &selftest(&bad),
             expect![[r#"
-            *Changes of the configuration, tried* in /etc/dockmaster
-            ⚠️ Nothing is watched: DOCKMASTER_HOT_RELOAD is 0. Each was read when asked for.
-            ⚠️ The configuration's own directory cannot be written from here. How changes made elsewhere arrive there is not proven.
+                *Changes of the configuration, tried* in /etc/dockmaster
+                ⚠️ Nothing is watched: DOCKMASTER_HOT_RELOAD is 0. Each was read when asked for.
+                ⚠️ The configuration's own directory cannot be written from here. How changes made elsewhere arrive there is not proven.
 
-            ❌ saved in place: it was not noticed
+                ❌ saved in place: it was not noticed
 
-            Not as it should be: each has to be noticed within 2 s. docs/RELOADING.md says what may be wrong."#]],
+                No save is noticed here; a reload has to be asked for."#]],
         );
     }
 }

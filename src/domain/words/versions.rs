@@ -185,22 +185,22 @@ mod tests {
         check(
             &version_plan(&plan),
             expect![[r#"
-            *Roll back to version 3 of the configuration*
-            of 2025-01-31 14:03 UTC
+                *Roll back to version 3 of the configuration*
+                of 2025-01-31 14:03 UTC
 
-            confirm_timeout: 1 min → 2 min
-            blog: new; what runs of it is left as it is
-            old: no longer mine; its containers run on
-            shop: exclude: nothing → xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (with the next deploy)
-            shop: production: /srv/shop → /srv/new (needs a deploy)
-            ⬇️ 7: admin → nobody
-            ⬆️ 8 in shop: viewer → operator
-            Chat -5: people may act there now
-            Chat -6: nobody may act there any more
-            ➡️ For that to take effect: `/docker_deploy shop`
+                ⬇️ 7: admin → nobody
+                ⬆️ 8 in shop: viewer → operator
+                Chat -5: people may act there now
+                Chat -6: nobody may act there any more
+                confirm_timeout: 1 min → 2 min
+                blog: new; what runs of it is left as it is
+                old: no longer mine; its containers run on
+                shop: exclude: nothing → xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (with the next deploy)
+                shop: production: /srv/shop → /srv/new (needs a deploy)
+                ➡️ For that to take effect: `/docker_deploy shop`
 
-            Written into /etc/dockmaster/projects.json
-            ⚠️ projects.old.workspace: found nothing"#]],
+                Written into /etc/dockmaster/projects.json
+                ⚠️ projects.old.workspace: found nothing"#]],
         );
         let pinned =
             VersionPlan { way: Way::Pin { why: "projects.json is a link".into() }, in_force: true, warnings: vec![], ..plan.clone() };

@@ -61,12 +61,12 @@ pub(in super::super) struct Facts {
 }
 
 /// The file with production's variables, where there is one.
-pub(super) fn environment(production: &Path) -> Option<PathBuf> {
+pub(in super::super) fn environment(production: &Path) -> Option<PathBuf> {
     Some(production.join(".env")).filter(|p| p.is_file())
 }
 
 /// Production's own compose files, resolved; none where it has none yet or the project is none of Compose.
-pub(in super::super) async fn production_only(tools: &Tools, project: &Project) -> Result<Option<Config>, Failure> {
+pub(super) async fn production_only(tools: &Tools, project: &Project) -> Result<Option<Config>, Failure> {
     Ok(production(tools, project, false).await?.map(|(config, _)| config))
 }
 

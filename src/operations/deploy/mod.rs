@@ -10,7 +10,7 @@ mod trees;
 mod undo;
 mod up;
 
-pub(super) use gather::{Facts, gather, production_config, production_only};
+pub(super) use gather::{Facts, environment, gather, production_config};
 pub(super) use places::Coming;
 pub(super) use releases::{arrive, keep, set_out, sweep};
 pub(super) use steps::{build, promote, pull, stage};

@@ -27,11 +27,13 @@ pub(super) struct Coming {
 
 impl Keeping {
     /// Puts what the files say in force, and tells the admins; puts back what was before where something fails after it that
-    /// is a reason to.
+    /// is a reason to. Rights that were taken away are not given back by themselves.
     pub(super) async fn change(&mut self, coming: Coming, asker: Option<ChatId>) -> Applied {
         let (sources, old, files) = (self.sources.clone(), self.configuration(), coming.sources.hash());
         let mut applied = self.apply(coming).await;
-        if let Some(why) = applied.undone_by(&self.configuration().reload.rollback_on) {
+        let why = applied.undone_by(&self.configuration().reload.rollback_on);
+        // What fails because dockmaster stops says nothing about the change.
+        if let Some(why) = why.filter(|_| !applied.impact.takes_rights() && !self.around.stopping.is_cancelled()) {
             let cause = Cause::Undone { undone: applied.snapshot, why };
             let configuration = (*old).clone();
             let before = Coming { sources, configuration, warnings: Vec::new(), cause, pinned_over: Some(files) };

@@ -27,6 +27,7 @@ use crate::domain::snapshot::{Cause, VersionPlan};
 use crate::history::{History, HistoryError};
 use parts::Parts;
 pub use parts::{Taken, Takeover};
+pub(super) use start::plan_only;
 pub use start::{Beginning, begin, look_only};
 pub(super) use take::tell_admins;
 use watch::Watcher;
@@ -141,6 +142,8 @@ pub struct Surroundings {
     pub vitals: Vitals,
     /// Whether files may be watched at all (`DOCKMASTER_HOT_RELOAD`).
     pub hot: bool,
+    /// Cancelled when dockmaster stops.
+    pub stopping: CancellationToken,
     /// Whether we are in a container, as words say it.
     pub container: Option<String>,
 }
@@ -162,8 +165,9 @@ pub struct Keeping {
 }
 
 impl Keeping {
-    /// Keeps it until it is told to stop.
-    pub async fn run(mut self, stopping: CancellationToken) {
+    /// Keeps it until dockmaster stops.
+    pub async fn run(mut self) {
+        let stopping = self.around.stopping.clone();
         loop {
             let (vitals, clock) = (self.around.vitals.clone(), self.around.clock);
             // What is wrong may be put right without a save: a directory that is made.

@@ -19,7 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Takeover {
     /// What changed.
     pub change: Change,
-    answer: oneshot::Sender<Result<Taken, String>>,
+    answer: oneshot::Sender<Result<Taken, Refused>>,
+}
+
+/// Why a part keeps what it had.
+#[derive(Debug)]
+struct Refused {
+    why: String,
+    tries_again: bool,
 }
 
 /// What came of it.
@@ -40,7 +47,12 @@ impl Takeover {
 
     /// It could not be: the part keeps what it had.
     pub fn failed(self, why: String) {
-        let _ = self.answer.send(Err(why));
+        let _ = self.answer.send(Err(Refused { why, tries_again: false }));
+    }
+
+    /// It could not be yet: the part keeps what it had, and tries again by itself.
+    pub fn later(self, why: String) {
+        let _ = self.answer.send(Err(Refused { why, tries_again: true }));
     }
 }
 
@@ -80,9 +92,9 @@ impl Parts {
                     taken.withdrawn.extend(more.withdrawn);
                     taken.unreadable.extend(more.unreadable);
                 }
-                Err(why) => {
-                    tracing::error!(part = name, why, "keeps its old configuration");
-                    failed.push(FailedPart { part: name.to_owned(), why });
+                Err(Refused { why, tries_again }) => {
+                    tracing::error!(part = name, why, tries_again, "keeps its old configuration");
+                    failed.push(FailedPart { part: name.to_owned(), why, tries_again });
                 }
             }
         }
@@ -90,7 +102,7 @@ impl Parts {
     }
 }
 
-async fn ask(part: &mpsc::Sender<Takeover>, change: Change, patience: Duration) -> Result<Taken, String> {
+async fn ask(part: &mpsc::Sender<Takeover>, change: Change, patience: Duration) -> Result<Taken, Refused> {
     let (answer, answered) = oneshot::channel();
     let asked = async {
         part.send(Takeover { change, answer }).await.map_err(|_| ())?;
@@ -98,8 +110,11 @@ async fn ask(part: &mpsc::Sender<Takeover>, change: Change, patience: Duration) 
     };
     match timeout(patience, asked).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(())) => Err("it ended".to_owned()),
-        Err(_) => Err(format!("it did not answer within {}", duration(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX)))),
+        Ok(Err(())) => Err(Refused { why: "it ended".to_owned(), tries_again: false }),
+        Err(_) => {
+            let why = format!("it did not answer within {}", duration(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX)));
+            Err(Refused { why, tries_again: false })
+        }
     }
 }
 

@@ -6,19 +6,24 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch as latest};
 
 use super::apply::not_kept;
+use super::back::Here;
 use super::parts::Parts;
-use super::take::{hash_of, tell_admins, told};
+use super::take::{hash_of, is_whole, tell_admins, told, unpinned};
 use super::watch::{Look, Watcher};
-use super::{Keeper, Keeping, REQUESTS_MAX, Surroundings};
+use super::{Keeper, Keeping, REQUESTS_MAX, Surroundings, write};
 use crate::config::{self, Checked, Sources};
+use crate::domain::failure::Failure;
 use crate::domain::impact::Impact;
 use crate::domain::notice::Notice;
 use crate::domain::project::Configuration;
 use crate::domain::reload::{Rejected, ReloadPolicy, Standing, Watching};
-use crate::domain::snapshot::{Cause, InForce, Snapshot};
+use crate::domain::snapshot::{Cause, InForce, Snapshot, VersionPlan};
 use crate::domain::text::capital;
-use crate::history::History;
 use crate::history::snapshots::NewSnapshot;
+use crate::history::{History, HistoryError};
+use crate::operations::Refusal;
+use crate::operations::configuration::NOTHING_ROLLED_BACK;
+use crate::operations::recorder::history_failure;
 
 /// File systems that do not report what others change, by the numbers that the kernel has for them.
 const DEAF: [(u64, &str); 8] = [
@@ -48,12 +53,10 @@ pub(super) struct Found {
     pub(super) configuration: Configuration,
     /// What is doubtful in it.
     pub(super) warnings: Vec<String>,
-    /// What is wrong with the files, where a kept version stands in for them.
-    rejected: Option<Vec<String>>,
-    /// The hash of the files, whatever they come to.
-    considered: blake3::Hash,
-    /// Whether it is pinned over the files, which say something else.
-    pinned: bool,
+    /// What is wrong with the files, where a kept version stands in for them, and what is told of it as a hash.
+    rejected: Option<(Vec<String>, blake3::Hash)>,
+    /// The hash of the files, where it is pinned over them.
+    pinned_over: Option<blake3::Hash>,
 }
 
 /// Reads the configuration, or takes the version that was in force last where that cannot be.
@@ -61,22 +64,22 @@ pub(super) struct Found {
 /// # Errors
 /// Neither is there: all problems, in words.
 pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, String> {
-    let last = around.history.snapshot_last().await.map_err(|e| format!("{e}."))?;
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let last = go_on_writing(&path, &around.history).await.map_err(|e| format!("{e}."))?;
     let found = find(&path, last.as_ref())?;
     for warning in &found.warnings {
         tracing::warn!("{}: {warning}", path.display());
     }
     let now = (around.clock)();
     let snapshot = version(&around, &found, last).await;
-    let rejected = found.rejected.clone().map(|problems| Rejected { at: now, problems });
-    if let Some(rejected) = &rejected {
+    let (rejected, told) = found.rejected.clone().map(|(problems, told)| (Rejected { at: now, problems }, told)).unzip();
+    if let Some((rejected, told)) = rejected.as_ref().zip(told) {
         for problem in &rejected.problems {
             tracing::error!("{}: {problem}", path.display());
         }
         tracing::error!("{} was rejected; the version that was in force last is", path.display());
         // Whatever is started again and again says it once.
-        let what = told(found.considered, &rejected.problems);
-        if around.history.rejection_is_new(Some(what.to_hex().to_string())).await.unwrap_or(true) {
+        if around.history.rejection_is_new(Some(told.to_hex().to_string())).await.unwrap_or(true) {
             let notice = Notice::Rejected { rejected: rejected.clone(), starting: true };
             tell_admins(&around.history, &[&found.configuration], &notice, None, now).await;
         }
@@ -92,7 +95,7 @@ pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, Str
         included: found.sources.included.keys().cloned().collect(),
         snapshot,
         since: now,
-        pinned: found.pinned,
+        pinned: found.pinned_over.is_some(),
         rejected,
         watching,
         because,
@@ -103,9 +106,8 @@ pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, Str
     let (standing, stands) = latest::channel(standing);
     let parts = Parts::default();
     let keeper = Keeper { asks, standing: stands, parts: parts.clone(), hot: around.hot, asked_for: Arc::default() };
-    let told = standing.borrow().rejected.as_ref().map(|rejected| told(found.considered, &rejected.problems));
-    let pinned_over = found.pinned.then_some(found.considered);
-    let keeping = Keeping { path, around, sources: found.sources, in_force, standing, pinned_over, told, watcher, parts, asks: asked };
+    let (sources, pinned_over) = (found.sources, found.pinned_over);
+    let keeping = Keeping { path, around, sources, in_force, standing, pinned_over, told, watcher, parts, asks: asked };
     Ok(Beginning { configuration, keeper, keeping })
 }
 
@@ -118,27 +120,66 @@ pub async fn look_only(path: &Path, history: &History) -> Result<Configuration, 
     find(path, last.as_ref()).map(|found| found.configuration)
 }
 
+/// What going back to a version would do, for somebody who only looks.
+///
+/// # Errors
+/// There is no such version, or nothing that can be in force.
+pub(in super::super) async fn plan_only(path: &Path, history: &History, to: i64) -> Result<VersionPlan, Refusal> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let last = history.snapshot_last().await.map_err(|e| history_failure(NOTHING_ROLLED_BACK.to_owned(), &e))?;
+    let next = "Mend it, and ask again.";
+    let Found { sources, configuration, pinned_over, .. } =
+        find(&path, last.as_ref()).map_err(|why| Failure::new(NOTHING_ROLLED_BACK, why, next))?;
+    Here { path: &path, history, sources: &sources, configuration: &configuration, pinned_over }.plan(to).await
+}
+
+/// The version that was in force last. Where somebody was ended while they wrote it into the files, that is brought to its end.
+async fn go_on_writing(path: &Path, history: &History) -> Result<Option<(Snapshot, InForce)>, HistoryError> {
+    let last = history.snapshot_last().await?;
+    let Some((snapshot, _)) = last.as_ref().filter(|(_, in_force)| in_force.writing) else { return Ok(last) };
+    let pinned_over = match write::resume(path, &Sources::from(&snapshot.files)) {
+        Ok(()) => None,
+        Err(why) => {
+            tracing::error!(why, "a version could not be written into the configuration's files, and is pinned over them");
+            Some(hash_of(&read(path)).to_hex().to_string())
+        }
+    };
+    tracing::warn!(version = snapshot.line.id, "going back to a version was cut off, and is done now");
+    history.snapshot_in_force(InForce { snapshot: snapshot.line.id, pinned_over, writing: false }).await?;
+    history.snapshot_last().await
+}
+
+fn read(path: &Path) -> Result<Sources, String> {
+    Sources::read(path).map_err(|error| format!("{error}."))
+}
+
 fn find(path: &Path, last: Option<&(Snapshot, InForce)>) -> Result<Found, String> {
-    let read = Sources::read(path).map_err(|error| format!("{error}."));
+    let read = read(path);
     let hash = hash_of(&read);
-    // With these files that version was in force, and stays so, though its directories may have gone since.
-    let same = last.filter(|(snapshot, in_force)| in_force.pinned_over.as_ref().unwrap_or(&snapshot.hash) == hash.to_hex().as_str());
-    if let Some(found) =
-        same.and_then(|(snapshot, in_force)| Some(Found { pinned: in_force.pinned_over.is_some(), ..kept(snapshot, hash, None)? }))
-    {
-        return Ok(found);
+    if let Some((snapshot, in_force)) = last {
+        let pinned_over = in_force.pinned_over.as_ref().and_then(|hash| blake3::Hash::from_hex(hash).ok());
+        // With these files that version was in force, and stays so, though its directories may have gone since.
+        let stays = match pinned_over {
+            Some(pinned) => pinned == hash || !is_whole(&read),
+            None => in_force.writing || snapshot.hash == hash.to_hex().as_str(),
+        };
+        if let Some(found) = kept(snapshot).filter(|_| stays) {
+            return Ok(Found { pinned_over, ..found });
+        }
     }
     let problems: Vec<String> = match read {
         Ok(sources) => match config::check_sources(&sources, &config::on_disk) {
             Checked { configuration: Some(configuration), warnings, .. } => {
                 let warnings = warnings.iter().map(ToString::to_string).collect();
-                return Ok(Found { sources, configuration, warnings, rejected: None, considered: hash, pinned: false });
+                return Ok(Found { sources, configuration, warnings, rejected: None, pinned_over: None });
             }
             Checked { problems, .. } => problems.iter().map(ToString::to_string).collect(),
         },
         Err(why) => vec![why],
     };
-    last.and_then(|(snapshot, _)| kept(snapshot, hash, Some(problems.clone()))).ok_or_else(|| {
+    let told = told(hash, &problems);
+    let instead = last.and_then(|(snapshot, _)| Some(Found { rejected: Some((problems.clone(), told)), ..kept(snapshot)? }));
+    instead.ok_or_else(|| {
         let all = problems.iter().map(|p| format!("\n  {p}")).collect::<String>();
         match &problems[..] {
             [one] if one.ends_with('.') => {
@@ -150,23 +191,26 @@ fn find(path: &Path, last: Option<&(Snapshot, InForce)>) -> Result<Found, String
 }
 
 /// A kept version, where it can still be in force.
-pub(super) fn kept(snapshot: &Snapshot, considered: blake3::Hash, rejected: Option<Vec<String>>) -> Option<Found> {
+pub(super) fn kept(snapshot: &Snapshot) -> Option<Found> {
     let sources = Sources::from(&snapshot.files);
     // Its directories may have gone since; then it is in force all the same, as it would be had dockmaster run on.
     let seen = config::check_sources(&sources, &config::on_disk);
     let unseen = if seen.configuration.is_some() { None } else { Some(config::check_sources(&sources, &config::unseen)) };
     let warnings = seen.problems.iter().chain(&seen.warnings).map(ToString::to_string).collect();
     let checked = unseen.unwrap_or(seen);
-    Some(Found { sources, configuration: checked.configuration?, warnings, rejected, considered, pinned: false })
+    Some(Found { sources, configuration: checked.configuration?, warnings, rejected: None, pinned_over: None })
 }
 
 /// The number of the version that was found, which is kept where it is new.
 async fn version(around: &Surroundings, found: &Found, last: Option<(Snapshot, InForce)>) -> Option<i64> {
     let hash = found.sources.hash().to_hex().to_string();
-    if let Some((snapshot, _)) = last.as_ref().filter(|(snapshot, _)| snapshot.hash == hash) {
-        return Some(snapshot.line.id);
+    if let Some((Snapshot { line, .. }, in_force)) = last.as_ref().filter(|(snapshot, _)| snapshot.hash == hash) {
+        if in_force.pinned_over.is_some() && found.pinned_over.is_none() {
+            unpinned(&around.history, line.id).await;
+        }
+        return Some(line.id);
     }
-    let before = last.and_then(|(snapshot, _)| kept(&snapshot, found.considered, None));
+    let before = last.and_then(|(snapshot, _)| kept(&snapshot));
     let impact = before.map(|before| Impact::between(&before.configuration, &found.configuration)).unwrap_or_default();
     let files = found.sources.to_files()?;
     let new = NewSnapshot { cause: Cause::Start, impact, hash, files, pinned_over: None };

@@ -68,7 +68,8 @@ impl Keeping {
         self.note_way();
         self.see_trouble().await;
         let hash = read.hash();
-        if self.pinned_over == Some(hash) {
+        // Files that cannot be read for a while were not changed.
+        if self.pinned_over.is_some_and(|pinned| pinned == hash || !is_whole(&read.sources)) {
             return Reloaded::Pinned;
         }
         self.unpin().await;
@@ -94,10 +95,8 @@ impl Keeping {
         tracing::info!("the configuration's files were changed, and count again");
         self.standing.send_modify(|standing| standing.pinned = false);
         let snapshot = self.standing.borrow().snapshot;
-        if let Some(snapshot) = snapshot
-            && let Err(error) = self.around.history.snapshot_in_force(InForce { snapshot, pinned_over: None }).await
-        {
-            tracing::warn!(%error, "that the configuration's files count again could not be noted");
+        if let Some(snapshot) = snapshot {
+            unpinned(&self.around.history, snapshot).await;
         }
     }
 
@@ -231,6 +230,18 @@ pub(super) fn hash_of(sources: &Result<Sources, String>) -> blake3::Hash {
     match sources {
         Ok(sources) => sources.hash(),
         Err(why) => blake3::hash(why.as_bytes()),
+    }
+}
+
+/// Whether all of them could be read.
+pub(super) fn is_whole(sources: &Result<Sources, String>) -> bool {
+    sources.as_ref().is_ok_and(Sources::is_whole)
+}
+
+/// Notes that the version in force is pinned no longer.
+pub(super) async fn unpinned(history: &History, snapshot: i64) {
+    if let Err(error) = history.snapshot_in_force(InForce { snapshot, pinned_over: None, writing: false }).await {
+        tracing::warn!(%error, "that the configuration's files count again could not be noted");
     }
 }
 

@@ -52,7 +52,7 @@ struct Kept {
 }
 
 fn around(history: History) -> Surroundings {
-    Surroundings { history, clock: now, vitals: Vitals::default(), hot: true, container: None }
+    Surroundings { history, clock: now, vitals: Vitals::default(), hot: true, stopping: CancellationToken::new(), container: None }
 }
 
 impl Kept {
@@ -66,7 +66,7 @@ impl Kept {
 
     async fn again(place: TempDir, history: History) -> Self {
         let begun = begin(place.path().join("etc/projects.json"), around(history.clone())).await.unwrap();
-        let task = AbortOnDropHandle::new(tokio::spawn(begun.keeping.run(CancellationToken::new())));
+        let task = AbortOnDropHandle::new(tokio::spawn(begun.keeping.run()));
         Self { place, keeper: begun.keeper, config: begun.configuration, history, _task: task }
     }
 

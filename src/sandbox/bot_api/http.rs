@@ -98,6 +98,10 @@ async fn handle(shared: &Shared, token: &str, name: &str, request: Request) -> O
         shared.change(|world| world.record(name, None, Some("away".to_owned())));
         return Outcome::Cut;
     }
+    if shared.is_anothers(token) && name.eq_ignore_ascii_case("getMe") {
+        let id = token.split_once(':').and_then(|(id, _)| id.parse::<u64>().ok());
+        return Outcome::Answer(json!({ "id": id, "is_bot": true, "first_name": "Other", "username": "other_bot" }));
+    }
     if !shared.accepts(token) {
         shared.change(|world| world.record(name, None, Some("401 wrong token".to_owned())));
         return Outcome::Refused(ApiError::unauthorized());

@@ -108,6 +108,11 @@ impl BotApi {
         self.shared.renew(token);
     }
 
+    /// Adds another bot, which can do nothing but say who it is.
+    pub fn add_other_bot(&self, token: &str) {
+        self.shared.add_other(token);
+    }
+
     /// Ends the server: connections are closed, then this returns.
     pub async fn shutdown(&self) {
         self.shared.closing.cancel();

@@ -16,6 +16,8 @@ pub(in crate::sandbox) struct Shared {
     /// Counts changes, for whoever waits for one.
     changed: watch::Sender<u64>,
     token: Mutex<String>,
+    /// The token of another bot, of which only its name can be asked.
+    other: Mutex<Option<String>>,
     pub(in crate::sandbox) address: SocketAddr,
     /// Cancelled when the server ends.
     pub(in crate::sandbox) closing: CancellationToken,
@@ -29,6 +31,7 @@ impl Shared {
             world: Mutex::new(world),
             changed: watch::Sender::new(0),
             token: Mutex::new(token.to_owned()),
+            other: Mutex::default(),
             address,
             closing: CancellationToken::new(),
             pages: Mutex::new(BTreeMap::new()),
@@ -38,6 +41,16 @@ impl Shared {
     /// Whether this is the token that counts.
     pub(super) fn accepts(&self, token: &str) -> bool {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) == token
+    }
+
+    /// Whether this is another bot's token.
+    pub(super) fn is_anothers(&self, token: &str) -> bool {
+        self.other.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(token)
+    }
+
+    /// There is another bot, with this token.
+    pub(super) fn add_other(&self, token: &str) {
+        *self.other.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.to_owned());
     }
 
     /// Only this token counts from now on.

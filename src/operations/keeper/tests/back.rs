@@ -123,35 +123,142 @@ async fn files_that_were_there_and_are_not_any_more_are_pinned_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_holds_while_files_cannot_be_read_and_does_not_come_back_once_it_ended() {
+    let mut kept = Kept::new(|root| plain(root, &text(Watching::Events, 0))).await;
+    kept.save(&text(Watching::Events, 1)).await;
+    kept.versions(2).await;
+    fs::hard_link(kept.path("projects.json"), kept.path("other")).unwrap();
+    let plan = kept.plan(1).await;
+    assert!(matches!(&plan.way, Way::Pin { why } if why.ends_with("has another name")), "{plan:?}");
+    // What is shown is what is done: now it could be written.
+    fs::remove_file(kept.path("other")).unwrap();
+    assert!(matches!(kept.go_back(1, &plan.digest).await, Err(Refusal::Changed(_))));
+    fs::hard_link(kept.path("projects.json"), kept.path("other")).unwrap();
+    assert!(kept.go_back(1, &kept.plan(1).await.digest).await.unwrap().pinned);
+    // Away for a while, and back as they were.
+    fs::rename(kept.path("projects.json"), kept.path("away")).unwrap();
+    assert_eq!(kept.keeper.reload(Cause::Saved, None).await, Some(Reloaded::Pinned));
+    let kept = kept.restarted().await;
+    assert!(kept.keeper.standing().pinned);
+    fs::rename(kept.path("away"), kept.path("projects.json")).unwrap();
+    assert_eq!(kept.keeper.reload(Cause::Saved, None).await, Some(Reloaded::Pinned));
+    assert_eq!(number(&kept.config.borrow()), 0);
+    // Changed while nobody looks, by mistake, and changed back: they count.
+    let stopped = |kept: Kept| (kept.place, kept.history);
+    let (place, history) = stopped(kept);
+    fs::write(place.path().join("etc/projects.json"), "{").unwrap();
+    let kept = Kept::again(place, history).await;
+    assert_eq!((number(&kept.config.borrow()), kept.keeper.standing().pinned), (0, false));
+    let (place, history) = stopped(kept);
+    fs::write(place.path().join("etc/projects.json"), text(Watching::Events, 1)).unwrap();
+    let kept = Kept::again(place, history).await;
+    assert_eq!((number(&kept.config.borrow()), kept.keeper.standing().pinned), (1, false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writing_that_was_cut_off_is_done_at_the_next_start() {
+    let included = |number: usize| format!(r#"{{ "projects": {{ "q{number}": {{ "containers": ["d"] }} }} }}"#);
+    let mut kept = Kept::new(|root| {
+        plain(root, &text(Watching::Events, 0));
+        fs::create_dir(root.join("etc/projects.d")).unwrap();
+        fs::write(root.join("etc/projects.d/q.json"), included(0)).unwrap();
+    })
+    .await;
+    fs::write(kept.path("projects.d/q.json"), included(1)).unwrap();
+    kept.versions(2).await;
+    kept.save(&text(Watching::Events, 1)).await;
+    kept.versions(3).await;
+    let Kept { place, history, _task, .. } = kept;
+    drop(_task);
+    // As it is found after a kill between two files.
+    fs::write(place.path().join("etc/projects.json"), text(Watching::Events, 0)).unwrap();
+    history.snapshot_in_force(crate::domain::snapshot::InForce { snapshot: 1, pinned_over: None, writing: true }).await.unwrap();
+    let looked = look_only(&place.path().join("etc/projects.json"), &history).await.unwrap();
+    assert_eq!(looked.projects.len(), 2, "whoever only looks sees it done");
+    let kept = Kept::again(place, history).await;
+    assert_eq!(fs::read_to_string(kept.path("projects.d/q.json")).unwrap(), included(0));
+    assert!(kept.config.borrow().projects.keys().any(|name| name.as_str() == "q0"));
+    assert_eq!((kept.keeper.standing().snapshot, kept.keeper.standing().pinned), (Some(1), false));
+    assert!(!kept.history.snapshot_last().await.unwrap().unwrap().1.writing);
+}
+
+/// What a part answers to a change to number 1.
+#[derive(Clone, Copy)]
+enum Answers {
+    Unreadable,
+    Failed,
+    Later,
+}
+
+/// A configuration in which everybody keeps their rights, whatever its number is.
+fn with_trigger(number: usize, trigger: &str) -> String {
+    let text = text(Watching::Events, number).replace("\"events\"", &format!("\"events\", \"rollback_on\": [{trigger}]"));
+    let everybody = (2..6).map(|user| format!("\"{user}\": \"viewer\"")).collect::<Vec<_>>().join(", ");
+    text.replace(&format!("\"{}\": \"viewer\"", number + 2), &everybody)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_after_which_something_fails_is_undone_where_that_is_wished() {
-    for (trigger, undone) in [("", false), ("failed_part", false), ("unreadable_project", true)] {
-        let text = |number| {
-            let on = if trigger.is_empty() { String::new() } else { format!(r#", "rollback_on": ["{trigger}"]"#) };
-            text(Watching::Events, number).replace("\"events\"", &format!("\"events\"{on}"))
-        };
+    for (trigger, answers, undone) in [
+        ("", Answers::Unreadable, None),
+        ("\"failed_part\"", Answers::Unreadable, None),
+        ("\"failed_part\"", Answers::Later, None),
+        ("\"unreadable_project\"", Answers::Failed, None),
+        ("\"unreadable_project\"", Answers::Unreadable, Some("p1 cannot be read: no.")),
+        ("\"unreadable_project\", \"failed_part\"", Answers::Failed, Some("the projects could not take it over: no")),
+    ] {
+        let text = |number| with_trigger(number, trigger);
         let kept = Kept::new(|root| plain(root, &text(0))).await;
         let mut projects = kept.keeper.part("the projects");
         tokio::spawn(async move {
             while let Some(takeover) = projects.recv().await {
-                let unreadable = if number(&takeover.change.new) == 1 { vec!["p1 cannot be read: no.".to_owned()] } else { vec![] };
-                takeover.done(Taken { unreadable, withdrawn: vec!["Restart p0".to_owned()] });
+                match answers {
+                    _ if number(&takeover.change.new) != 1 => takeover.done(Taken::default()),
+                    Answers::Unreadable => {
+                        takeover.done(Taken { unreadable: vec!["p1 cannot be read: no.".to_owned()], ..Taken::default() })
+                    }
+                    Answers::Failed => takeover.failed("no".to_owned()),
+                    Answers::Later => takeover.later("no".to_owned()),
+                }
             }
         });
         fs::write(kept.path("projects.json"), text(1)).unwrap();
         kept.told(1).await;
         let told = kept.notices().await;
         let [Notice::Reloaded { applied }] = &told[..] else { panic!("{told:?}") };
-        if undone {
-            assert_eq!(applied.cause, Cause::Undone { undone: Some(2), why: "p1 cannot be read: no.".to_owned() });
-            assert_eq!((applied.pinned, applied.snapshot, applied.withdrawn.len()), (true, Some(3), 2));
-        } else {
-            assert_eq!((&applied.cause, applied.unreadable.len()), (&Cause::Saved, 1));
+        match undone {
+            Some(why) => {
+                assert_eq!(applied.cause, Cause::Undone { undone: Some(2), why: why.to_owned() });
+                assert_eq!((applied.pinned, applied.snapshot), (true, Some(3)));
+            }
+            None => assert_eq!(applied.cause, Cause::Saved),
         }
-        assert_eq!(number(&kept.config.borrow()), usize::from(!undone));
+        let expected = usize::from(undone.is_none());
+        assert_eq!(number(&kept.config.borrow()), expected);
         assert_eq!(fs::read_to_string(kept.path("projects.json")).unwrap(), text(1), "no file is written");
         // Over a restart, too, and until the files are changed.
         let mut kept = kept.restarted().await;
-        assert_eq!(number(&kept.config.borrow()), usize::from(!undone));
+        assert_eq!(number(&kept.config.borrow()), expected);
         kept.save(&text(2)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_was_taken_away_does_not_come_back_by_itself() {
+    let trigger = "\"unreadable_project\"";
+    let kept = Kept::new(|root| plain(root, &with_trigger(0, trigger))).await;
+    let mut projects = kept.keeper.part("the projects");
+    tokio::spawn(async move {
+        while let Some(takeover) = projects.recv().await {
+            takeover.done(Taken { unreadable: vec!["p1 cannot be read: no.".to_owned()], ..Taken::default() });
+        }
+    });
+    fs::write(kept.path("projects.json"), with_trigger(1, trigger).replace(", \"5\": \"viewer\"", "")).unwrap();
+    kept.told(1).await;
+    let told = kept.notices().await;
+    assert!(
+        matches!(&told[..], [Notice::Reloaded { applied }] if applied.cause == Cause::Saved && applied.unreadable.len() == 1),
+        "{told:?}"
+    );
+    assert_eq!(number(&kept.config.borrow()), 1);
 }
