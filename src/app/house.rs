@@ -1,6 +1,7 @@
 //! A desk with everything that it works with, for whoever does the work and for whoever only looks.
 
 use std::fs::DirBuilder;
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{AppError, engine, now};
+use crate::domain::environment::Environment;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
+use crate::domain::words;
 use crate::engine::compose::Compose;
-use crate::engine::docker;
 use crate::engine::own::{self, Ourselves};
+use crate::engine::{docker, environment, mountinfo};
 use crate::history::History;
 use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
 use crate::http::socket;
@@ -35,7 +38,14 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 fn taken(error: &LockError) -> AppError {
-    AppError::Setting(format!("{error}; name another with --data, or see to this one."))
+    let mut next = "name another with --data, or see to this one".to_owned();
+    if let LockError::Io { dir, source } = error
+        && matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+    {
+        let fit = environment::fit(Path::new("/"), &environment(dir, dir).mounts);
+        next.extend((!fit.is_empty()).then(|| format!("; {}", words::serves_instead(&fit))));
+    }
+    AppError::Setting(format!("{error}; {next}."))
 }
 
 /// Takes a data directory, so that no other dockmaster works in it.
@@ -165,7 +175,7 @@ impl Workshop {
 
 /// The container that we are in. Where the kernel does not say, there are no containers either.
 fn own() -> Option<Ourselves> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = mountinfo::now();
     let container = own::container_id(&mounts)?.to_owned();
     let program = std::env::current_exe().ok()?.to_str()?.to_owned();
     // A helper is told all that we were told but what to do.
@@ -173,13 +183,9 @@ fn own() -> Option<Ourselves> {
     Some(Ourselves { container, program: std::iter::once(program).chain(words).collect() })
 }
 
-/// What kind of container we are in, where we are in one.
-fn container() -> Option<String> {
-    let marks = [("/.dockerenv", "Docker"), ("/run/.containerenv", "Podman")];
-    let marked = marks.iter().find(|(mark, _)| Path::new(mark).exists()).map(|(_, name)| (*name).to_owned());
-    let told = || std::env::var("container").ok().filter(|name| !name.is_empty());
-    let orchestrated = || std::env::var_os("KUBERNETES_SERVICE_HOST").map(|_| "Kubernetes".to_owned());
-    marked.or_else(orchestrated).or_else(told).or_else(|| own().map(|_| "Docker".to_owned()))
+/// Where we run.
+fn environment(data: &Path, configuration: &Path) -> Environment {
+    environment::look(Path::new("/"), |name| std::env::var(name).ok(), &resolved(data), &resolved(configuration))
 }
 
 pub(super) fn unusable(data: &Path, why: impl std::fmt::Display) -> AppError {
@@ -226,8 +232,8 @@ impl House {
     ) -> Result<Self, AppError> {
         let history = History::open(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
         let vitals = Vitals::default();
-        let around =
-            keeper::Surroundings { history: history.clone(), clock: now, vitals: vitals.clone(), hot: given.hot, container: container() };
+        let environment = environment(&data, &given.path);
+        let around = keeper::Surroundings { history: history.clone(), clock: now, vitals: vitals.clone(), hot: given.hot, environment };
         let Beginning { configuration, keeper, keeping } = keeper::begin(given.path, around).await.map_err(AppError::Setting)?;
         let (place, copy, stop) = (data.clone(), history.clone(), stopping.clone());
         let tools = Workshop { docker_host, data, elsewhere: None, history: copy, stopping: stop, vitals }.tools().await?;

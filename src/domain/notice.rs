@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::access::ChatId;
+use super::environment::Concern;
 use super::reload::{Applied, Rejected};
 use super::snapshot::Cause;
 
@@ -47,6 +48,11 @@ pub enum Notice {
     Unseen {
         /// Why, and what to do.
         trouble: String,
+    },
+    /// What dockmaster keeps does not last where it is.
+    Concerns {
+        /// Why.
+        concerns: Vec<Concern>,
     },
     /// dockmaster ended while it answered a message.
     Unanswered {

@@ -25,6 +25,7 @@ pub fn router(desk: Arc<Desk>, actor: Actor) -> Router {
     Router::new()
         .route("/health", get(reads::health))
         .route("/health/hot-reload", get(configuration::standing))
+        .route("/config/docker/environment", get(configuration::environment))
         .route("/config/snapshots", get(configuration::versions))
         .route("/config/snapshots/create", post(configuration::keep))
         .route("/config/snapshots/{id}/difference", get(configuration::difference))

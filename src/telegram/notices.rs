@@ -154,6 +154,7 @@ impl Front {
             Notice::Reloaded { cause, applied } => Some((words::reloaded(cause, applied), Keyboard::new())),
             Notice::Rejected { rejected, starting } => Some((words::rejected(rejected, *starting), Keyboard::new())),
             Notice::Unseen { trouble } => Some((words::unseen(trouble), Keyboard::new())),
+            Notice::Concerns { concerns } => Some((words::concerns(concerns), Keyboard::new())),
             Notice::Outcome { operation } => self.history.operation(*operation).await?.and_then(|record| {
                 let (at, outcome) = record.ended.as_ref()?;
                 let took = at.saturating_sub(record.started);

@@ -1,6 +1,6 @@
 //! The configuration: what a change of it means, what is wrong with it, its versions.
 
-use super::{clock, date_time, trimmed, with_block};
+use super::{clock, date_time, environment, trimmed, with_block};
 use crate::domain::Millis;
 use crate::domain::access::Role;
 use crate::domain::impact::{Effect, Fate, Impact, ProjectChange, RightChange, SettingChange};
@@ -84,6 +84,7 @@ pub fn configuration(standing: &Standing, now: Millis) -> Text {
     if let Some(trouble) = &standing.trouble {
         text = text.plain(format!("⚠️ {trouble}\n"));
     }
+    text = text.then(environment(&standing.environment));
     if let Some(rejected) = &standing.rejected {
         let since = clock(rejected.at);
         text = with_block(text.plain(format!("\n⚠️ The files are not in force, since {since} UTC:\n")), problems(rejected));
@@ -231,6 +232,7 @@ fn right(change: &RightChange) -> String {
 mod tests {
     use super::super::testing::check;
     use super::*;
+    use crate::domain::environment::{Environment, Runtime};
     use crate::domain::project::ProjectName;
     use crate::domain::reload::FailedPart;
     use expect_test::expect;
@@ -342,6 +344,7 @@ mod tests {
             watching: Watching::Poll,
             because: "“reload.watch” says poll".into(),
             trouble: Some("It is mounted by itself.".into()),
+            environment: Environment { runtime: Some(Runtime::Docker), ..Environment::default() },
         };
         check(
             &unseen("It is mounted by itself."),
@@ -357,6 +360,7 @@ mod tests {
             Includes projects.d/a.json
             Changes are noticed by looking: “reload.watch” says poll
             ⚠️ It is mounted by itself.
+            In a container: Docker, without limits
 
             ⚠️ The files are not in force, since 14:03:22 UTC:
             ```
@@ -370,6 +374,7 @@ mod tests {
             snapshot: None,
             watching: Watching::Off,
             because: "DOCKMASTER_HOT_RELOAD is 0".into(),
+            environment: Environment::default(),
             ..standing
         };
         check(

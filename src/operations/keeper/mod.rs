@@ -3,6 +3,7 @@
 //! One task has it all, so that a save, a request for a reload and a look never meet. Whoever needs the configuration
 //! holds a receiver and sees the old one or the new one, never something between.
 
+mod concerns;
 mod parts;
 mod start;
 mod take;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Sources;
 use crate::domain::Millis;
 use crate::domain::access::ChatId;
+use crate::domain::environment::Environment;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
 use crate::domain::reload::{Reloaded, Standing};
@@ -87,8 +89,8 @@ pub struct Surroundings {
     pub vitals: Vitals,
     /// Whether files may be watched at all (`DOCKMASTER_HOT_RELOAD`).
     pub hot: bool,
-    /// Whether we are in a container, as words say it.
-    pub container: Option<String>,
+    /// Where we run.
+    pub environment: Environment,
 }
 
 /// The keeper's own: what is in force, and what was seen last.

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::*;
 use crate::app::now;
 use crate::domain::access::Role;
+use crate::domain::environment::Environment;
 use crate::domain::notice::Notice;
 use crate::domain::reload::{Change, Watching};
 
@@ -52,7 +53,7 @@ struct Kept {
 }
 
 fn around(history: History) -> Surroundings {
-    Surroundings { history, clock: now, vitals: Vitals::default(), hot: true, container: None }
+    Surroundings { history, clock: now, vitals: Vitals::default(), hot: true, environment: Environment::default() }
 }
 
 impl Kept {
