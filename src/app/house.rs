@@ -1,7 +1,6 @@
 //! A desk with everything that it works with, for whoever does the work and for whoever only looks.
 
 use std::fs::DirBuilder;
-use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,16 +10,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::held::Held;
 use super::{AppError, engine, now};
 use crate::domain::environment::Environment;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
-use crate::domain::words;
 use crate::engine::compose::Compose;
 use crate::engine::own::{self, Ourselves};
 use crate::engine::{docker, environment, mountinfo};
-use crate::history::History;
-use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
+use crate::history::lock::DataLock;
+use crate::history::{DATABASE, History};
 use crate::http::socket;
 use crate::operations::keeper::{self, Beginning};
 use crate::operations::{Asked, Desk, Registry, Successor, Tools, Vitals, random_name, recover, remove_helpers};
@@ -28,74 +27,13 @@ use crate::operations::{Asked, Desk, Registry, Successor, Tools, Vitals, random_
 /// How long operations may take to end when dockmaster is asked to stop: the desk ends them after the running step, which
 /// has a limit of its own. Whoever has no time for that asks twice.
 const FINISH_LIMIT: Duration = Duration::from_secs(3_600);
-/// The history, below the data directory.
-pub(super) const DATABASE: &str = "dockmaster.db";
 /// How often old rows of the history are taken away.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How often the engine is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(10);
-/// How often it is looked whether a data directory has become free.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-fn taken(error: &LockError) -> AppError {
-    let mut next = "name another with --data, or see to this one".to_owned();
-    if let LockError::Io { dir, source } = error
-        && matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-    {
-        let fit = environment::fit(Path::new("/"), &environment(dir, dir).mounts);
-        next.extend((!fit.is_empty()).then(|| format!("; {}", words::serves_instead(&fit))));
-    }
-    AppError::Setting(format!("{error}; {next}."))
-}
-
-/// Takes a data directory, so that no other dockmaster works in it.
-///
-/// # Errors
-/// Another one does, or it cannot be made.
-pub fn hold(data: &Path) -> Result<DataLock, AppError> {
-    DataLock::take(data, Holder::Bot).map_err(|e| taken(&e))
-}
-
-/// As [`hold`], and waits for a command on a terminal to be done with it. None where `shutdown` comes first. `waiting` is
-/// called again and again meanwhile.
-pub(super) async fn hold_patiently(data: &Path, shutdown: &CancellationToken, waiting: impl Fn()) -> Result<Option<DataLock>, AppError> {
-    let mut told = false;
-    loop {
-        waiting();
-        match DataLock::take(data, Holder::Bot) {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(error @ LockError::Taken { soon_done: true, .. }) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::info!("{error}; waiting until it is done");
-                }
-            }
-            Err(error) => return Err(taken(&error)),
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(None),
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-        }
-    }
-}
-
-/// Takes a data directory for a command on a terminal. None where another dockmaster has it.
-///
-/// # Errors
-/// It cannot be made or locked.
-pub fn hold_for_command(data: &Path) -> Result<Option<DataLock>, AppError> {
-    // It is about to be another dockmaster's, which is just coming up.
-    if HelperLock::is_held(data) {
-        return Ok(None);
-    }
-    match DataLock::take(data, Holder::Command) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(LockError::Taken { .. }) => Ok(None),
-        Err(error) => Err(taken(&error)),
-    }
-}
 
 /// A path without links, as far as it is there.
-fn resolved(path: &Path) -> PathBuf {
+pub(super) fn resolved(path: &Path) -> PathBuf {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let there = whole.ancestors().find_map(|above| Some((above.canonicalize().ok()?, whole.strip_prefix(above).ok()?)));
     there.map_or_else(|| whole.clone(), |(real, rest)| real.join(rest).components().collect())
@@ -140,6 +78,7 @@ impl Given {
 struct Workshop {
     docker_host: Option<String>,
     data: PathBuf,
+    told: PathBuf,
     elsewhere: Option<PathBuf>,
     history: History,
     stopping: CancellationToken,
@@ -162,6 +101,7 @@ impl Workshop {
             history,
             clock: now,
             data,
+            told: resolved(&self.told),
             elsewhere,
             instance,
             stopping,
@@ -184,7 +124,7 @@ fn own() -> Option<Ourselves> {
 }
 
 /// Where we run.
-fn environment(data: &Path, configuration: &Path) -> Environment {
+pub(super) fn environment(data: &Path, configuration: &Path) -> Environment {
     environment::look(Path::new("/"), |name| std::env::var(name).ok(), &resolved(data), &resolved(configuration))
 }
 
@@ -211,32 +151,26 @@ impl House {
     ///
     /// # Errors
     /// There is no engine, the history cannot be used, or the control socket cannot be made.
-    pub async fn open(
-        lock: DataLock,
-        given: Given,
-        docker_host: Option<String>,
-        data: PathBuf,
-        stopping: CancellationToken,
-    ) -> Result<Self, AppError> {
-        Self::open_as(lock, given, docker_host, data, stopping, &Successor::Dockmaster).await
+    pub async fn open(held: Held, given: Given, docker_host: Option<String>, stopping: CancellationToken) -> Result<Self, AppError> {
+        Self::open_as(held, given, docker_host, stopping, &Successor::Dockmaster).await
     }
 
     /// As [`House::open`]; of what is left only what is the `successor`'s is put right.
     pub(super) async fn open_as(
-        lock: DataLock,
+        held: Held,
         given: Given,
         docker_host: Option<String>,
-        data: PathBuf,
         stopping: CancellationToken,
         successor: &Successor,
     ) -> Result<Self, AppError> {
+        let Held { lock, data, told } = held;
         let history = History::open(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
         let vitals = Vitals::default();
-        let environment = environment(&data, &given.path);
+        let environment = Environment { moved_from: (told != data).then(|| told.clone()), ..environment(&data, &given.path) };
         let around = keeper::Surroundings { history: history.clone(), clock: now, vitals: vitals.clone(), hot: given.hot, environment };
         let Beginning { configuration, keeper, keeping } = keeper::begin(given.path, around).await.map_err(AppError::Setting)?;
         let (place, copy, stop) = (data.clone(), history.clone(), stopping.clone());
-        let tools = Workshop { docker_host, data, elsewhere: None, history: copy, stopping: stop, vitals }.tools().await?;
+        let tools = Workshop { docker_host, data, told, elsewhere: None, history: copy, stopping: stop, vitals }.tools().await?;
         // Before anything is begun that would be cut off where this fails; and served after what was left has its turn.
         let control = socket::bind(&place)
             .map_err(|e| AppError::Failed(format!("The control socket in {} cannot be made: {e}.", place.display())))?;
@@ -342,9 +276,17 @@ impl Reader {
         let no_place = |e| AppError::Failed(format!("There is no place for temporary files: {e}."));
         let scratch = Scratch::new().map_err(no_place)?;
         let stop = stopping.clone();
-        let tools = Workshop { docker_host, data, elsewhere: Some(scratch.0.clone()), history, stopping: stop, vitals: Vitals::default() }
-            .tools()
-            .await?;
+        let tools = Workshop {
+            docker_host,
+            told: data.clone(),
+            data,
+            elsewhere: Some(scratch.0.clone()),
+            history,
+            stopping: stop,
+            vitals: Vitals::default(),
+        }
+        .tools()
+        .await?;
         let (_, receiver) = watch::channel(Arc::new(configuration));
         let control = socket::bind(&scratch.0).map_err(no_place)?.serve(Arc::new(Desk::new(receiver, tools)));
         Ok(Self { control, stopping, scratch })

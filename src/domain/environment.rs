@@ -156,6 +156,9 @@ pub struct Environment {
     pub configuration: Option<Place>,
     /// What does not last.
     pub concerns: Vec<Concern>,
+    /// The directory that dockmaster was told to keep its data in, where that was moved away from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<PathBuf>,
 }
 
 impl Environment {

@@ -111,7 +111,7 @@ pub fn look(root: &Path, variable: impl Fn(&str) -> Option<String>, data: &Path,
     });
     let concerns = concerns.collect();
     let limits = limits(&seen.mounts, &seen.cgroup, &|path| std::fs::read_to_string(below(root, path)).ok());
-    Environment { runtime, signs, limits, mounts, data, configuration, concerns }
+    Environment { runtime, signs, limits, mounts, data, configuration, concerns, moved_from: None }
 }
 
 /// Of what is mounted, the directories that last and may be written to. Blocks.

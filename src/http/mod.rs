@@ -2,6 +2,7 @@
 
 mod configuration;
 pub mod dto;
+mod moving;
 mod operations;
 pub mod problem;
 mod reads;
@@ -30,6 +31,7 @@ pub fn router(desk: Arc<Desk>, actor: Actor) -> Router {
         .route("/config/snapshots/create", post(configuration::keep))
         .route("/config/snapshots/{id}/difference", get(configuration::difference))
         .route("/config/reload", post(configuration::reload))
+        .route("/data/step-aside", post(moving::step_aside))
         .route("/projects", get(reads::projects))
         .route("/projects/{project}/status", get(reads::status))
         .route("/projects/{project}/logs", get(reads::logs))

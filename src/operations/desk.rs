@@ -1,7 +1,7 @@
 //! The desk: authorisation, digest check and the project's lock in one place, never in front ends.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ use super::deploy::{self, Coming};
 use super::insight::Insights;
 use super::keeper::Keeper;
 use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
-use super::registry::Hold;
+use super::registry::{Closed, Hold};
 use super::relay;
 use super::runner::{self, Job};
 use super::tools::{Tools, random_name};
@@ -100,6 +100,8 @@ pub struct Desk {
     closing: CancellationToken,
     /// Whoever keeps the configuration; none where it is only looked at.
     keeper: Option<Keeper>,
+    /// Set where it has let go of the data directory for a move.
+    pub(super) aside: OnceLock<Closed>,
 }
 
 impl Desk {
@@ -107,7 +109,7 @@ impl Desk {
     pub fn new(configuration: watch::Receiver<Arc<Configuration>>, tools: Tools) -> Self {
         let (insights, views) = (Insights::new(), Arc::default());
         let closing = tools.stopping.child_token();
-        Self { configuration, tools, insights, views, running: TaskTracker::new(), closing, keeper: None }
+        Self { configuration, tools, insights, views, running: TaskTracker::new(), closing, keeper: None, aside: OnceLock::new() }
     }
 
     /// With somebody who keeps the configuration.

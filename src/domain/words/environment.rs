@@ -28,10 +28,16 @@ pub fn environment(environment: &Environment) -> Text {
     if environment.configuration.as_ref().is_some_and(|place| !place.writable) {
         text = text.plain("I may not write where the configuration is: a version that is gone back to is not written into its files\n");
     }
-    for said in &environment.concerns {
-        text = text.plain(format!("⚠️ {}\n", concern(said)));
+    for said in moved(environment).into_iter().chain(environment.concerns.iter().map(concern)) {
+        text = text.plain(format!("⚠️ {said}\n"));
     }
     text
+}
+
+/// The data is elsewhere than where dockmaster was told to keep it; nothing where it is not.
+pub fn moved(environment: &Environment) -> Option<String> {
+    let (from, to) = (environment.moved_from.as_ref()?.display(), environment.data.as_ref()?.path.display());
+    Some(format!("My data was moved from {from} to {to}, and I was started with the old place: set DOCKMASTER_DATA (or --data) to {to}."))
 }
 
 /// What does not last, why, and what to do about it.

@@ -26,7 +26,7 @@ pub use confirm::{
     Late, ask, asked_again, cancelled, changed_since, confirmed, expired, late_press, not_yours, nothing_waits, replaced, superseded,
     toast, waits_elsewhere, withdrawn,
 };
-pub use environment::{concern, concerns, environment, serves_instead};
+pub use environment::{concern, concerns, environment, moved, serves_instead};
 pub use files::{files_caption, files_list, leaves_paths_out};
 pub use help::{HelpRow, help, welcome, whoami};
 pub use history::{HistoryRow, history};

@@ -1,9 +1,11 @@
 //! What dockmaster keeps does not last where it is: told at the start.
 
+use std::collections::BTreeSet;
+
 use super::Surroundings;
 use super::take::admins;
 use crate::domain::Millis;
-use crate::domain::environment::Environment;
+use crate::domain::environment::{Concern, Environment};
 use crate::domain::notice::{Notice, Origin};
 use crate::domain::project::Configuration;
 use crate::domain::words;
@@ -14,14 +16,14 @@ pub(super) async fn told(around: &Surroundings, configuration: &Configuration, n
     let directories =
         configuration.projects.values().flat_map(|p| p.workspace.iter().chain(&p.production)).map(std::path::PathBuf::as_path);
     let environment = around.environment.clone().sparing(directories);
-    for concern in &environment.concerns {
-        tracing::warn!("{}", words::concern(concern));
+    for said in words::moved(&environment).into_iter().chain(environment.concerns.iter().map(words::concern)) {
+        tracing::warn!("{said}");
     }
-    if environment.concerns.is_empty() {
-        return environment;
-    }
-    for chat in admins(&[configuration]) {
-        let (origin, notice) = (Origin { chat, thread: None, message: None }, Notice::Concerns { concerns: environment.concerns.clone() });
+    // On a machine somebody has chosen the place; in a container it is easily nobody's choice.
+    let concerns: Vec<Concern> = environment.concerns.iter().filter(|concern| concern.boxed).cloned().collect();
+    let chats = if concerns.is_empty() { BTreeSet::new() } else { admins(&[configuration]) };
+    for chat in chats {
+        let (origin, notice) = (Origin { chat, thread: None, message: None }, Notice::Concerns { concerns: concerns.clone() });
         if let Err(error) = around.history.notice_post_once(origin, notice, now).await {
             tracing::error!(%error, chat, "an admin could not be told that what is kept does not last");
         }
@@ -32,7 +34,7 @@ pub(super) async fn told(around: &Surroundings, configuration: &Configuration, n
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::environment::{Concern, LiesOn, Which};
+    use crate::domain::environment::{LiesOn, Which};
     use crate::history::History;
     use crate::operations::Vitals;
 
