@@ -141,7 +141,9 @@ enum Ended {
 }
 
 async fn live(parts: &Parts, life: CancellationToken) -> Result<Ended, AppError> {
-    let Some(held) = hold_patiently(&parts.data, &life, || parts.activity.pulse().begins()).await? else { return Ok(Ended::Over) };
+    let Some(held) = hold_patiently(&parts.data, &parts.given, &life, || parts.activity.pulse().begins()).await? else {
+        return Ok(Ended::Over);
+    };
     let data = held.data.clone();
     let house = House::open(held, parts.given.clone(), parts.docker_host.clone(), life.clone()).await?;
     if !house.composes {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
-use super::house::environment;
+use super::house::{Given, environment};
+use crate::domain::environment::spare;
 use crate::domain::words;
 use crate::engine::environment;
 use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
@@ -30,14 +31,21 @@ pub(super) fn taken(error: &LockError) -> AppError {
     let next = match error {
         LockError::Gone { .. } => "mount it there again, or name it with --data".to_owned(),
         LockError::Unfinished { from, .. } => format!("until then {} is the one to name with --data", from.display()),
-        LockError::Io { dir, source } if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-            let fit = environment::fit(Path::new("/"), &environment(dir, dir).mounts);
-            let more = if fit.is_empty() { String::new() } else { format!("; {}", words::serves_instead(&fit)) };
-            format!("name another with --data, or see to this one{more}")
-        }
         _ => "name another with --data, or see to this one".to_owned(),
     };
     AppError::Setting(format!("{error}; {next}."))
+}
+
+/// As [`taken`], of one that dockmaster was started with: where it may not write there, it says where else it could.
+async fn not_ours(error: &LockError, given: &Given) -> AppError {
+    let refused = |kind| matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem);
+    let (AppError::Setting(said), LockError::Io { dir, source }) = (taken(error), error) else { return taken(error) };
+    let mut fit = environment::fit(Path::new("/"), &environment(dir, &given.path).mounts);
+    if let Ok(configuration) = given.look(dir).await {
+        spare(&mut fit, &configuration);
+    }
+    let more = if fit.is_empty() || !refused(source.kind()) { String::new() } else { format!(" {}", words::serves_instead(&fit)) };
+    AppError::Setting(said + &more)
 }
 
 /// Where the data of a directory is now.
@@ -58,7 +66,12 @@ pub fn hold(data: &Path) -> Result<DataLock, AppError> {
 
 /// As [`hold`], and waits for a command on a terminal to be done with it. None where `shutdown` comes first. `waiting` is
 /// called again and again meanwhile.
-pub(super) async fn hold_patiently(told: &Path, shutdown: &CancellationToken, waiting: impl Fn()) -> Result<Option<Held>, AppError> {
+pub(super) async fn hold_patiently(
+    told: &Path,
+    given: &Given,
+    shutdown: &CancellationToken,
+    waiting: impl Fn(),
+) -> Result<Option<Held>, AppError> {
     let mut announced = false;
     loop {
         waiting();
@@ -72,7 +85,7 @@ pub(super) async fn hold_patiently(told: &Path, shutdown: &CancellationToken, wa
             }
             // Just now.
             Err(LockError::Moved { .. }) => {}
-            Err(error) => return Err(taken(&error)),
+            Err(error) => return Err(not_ours(&error, given).await),
         }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(None),

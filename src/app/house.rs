@@ -166,7 +166,10 @@ impl House {
         let Held { lock, data, told } = held;
         let history = History::open(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
         let vitals = Vitals::default();
-        let environment = Environment { moved_from: (told != data).then(|| told.clone()), ..environment(&data, &given.path) };
+        let environment = Environment {
+            moved_from: (told != data).then(|| told.to_string_lossy().into_owned().into()),
+            ..environment(&data, &given.path)
+        };
         let around = keeper::Surroundings { history: history.clone(), clock: now, vitals: vitals.clone(), hot: given.hot, environment };
         let Beginning { configuration, keeper, keeping } = keeper::begin(given.path, around).await.map_err(AppError::Setting)?;
         let (place, copy, stop) = (data.clone(), history.clone(), stopping.clone());

@@ -4,9 +4,9 @@
 //! changes in one step (`history::whereabouts`). A move that was ended before that is begun anew, one that was ended after it is
 //! only tidied up.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -114,6 +114,8 @@ async fn tidy_up(from: PathBuf, to: PathBuf) -> Result<Done, AppError> {
     settled(&from)?;
     // Should its note not have reached the disk, what it says must not be lost with what is taken away now.
     File::open(&from).and_then(|dir| dir.sync_all()).map_err(|e| unusable(&from, e))?;
+    // Where nobody has started there yet, it must not wait for the old directory to say that it counts.
+    forget(&to, MOVING).map_err(|e| unusable(&to, e))?;
     let left = moving::leave(&from, SOCKETS).await.err();
     Ok(Done { from, to, runs: false, left })
 }
@@ -283,6 +285,8 @@ async fn begin(from: &Path, to: &Path, mark: &str) -> Result<(), AppError> {
     if let Some(earlier) = Moving::of(to).map_err(|e| unusable(to, e))? {
         moving::clear(to, &OF_THE_PLACE, &earlier.mark).await.map_err(|failure| AppError::Failed(told(&failure)))?;
     }
+    // Before anything is in it that is for our eyes only.
+    std::fs::set_permissions(to, Permissions::from_mode(0o700)).map_err(|e| unusable(to, e))?;
     Moving { from: from.to_owned(), mark: mark.to_owned(), whole: false }.set(to).map_err(|e| unusable(to, e))
 }
 

@@ -1,9 +1,11 @@
 //! Where dockmaster itself runs: in which kind of container, within which limits, with what mounted, and whether what it
 //! keeps lies where it lasts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use super::project::Configuration;
 
 /// What runs a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,33 +164,18 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The same, with the directories of projects kept out of what would serve: in one of them nothing else is to lie, and one
-    /// around them comes last.
+    /// The same, with the directories of projects kept out of what would serve.
     #[must_use]
-    pub fn sparing<'p>(mut self, projects: impl Iterator<Item = &'p Path> + Clone) -> Self {
-        for concern in &mut self.concerns {
-            concern.would_serve.retain(|point| !projects.clone().any(|project| point.starts_with(project)));
-            concern.would_serve.sort_by_key(|point| projects.clone().any(|project| project.starts_with(point)));
-        }
+    pub fn sparing(mut self, configuration: &Configuration) -> Self {
+        self.concerns.iter_mut().for_each(|concern| spare(&mut concern.would_serve, configuration));
         self
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn directories_of_projects_come_last_or_not_at_all() {
-        let concern = Concern {
-            which: Which::Data,
-            path: "/var/lib/dockmaster".into(),
-            on: LiesOn::Layer,
-            boxed: true,
-            would_serve: ["/srv", "/workspace/shop", "/srv2", "/opt/shop/uploads"].map(PathBuf::from).to_vec(),
-        };
-        let projects = ["/srv/shop", "/workspace/shop", "/opt/shop"].map(Path::new);
-        let spared = Environment { concerns: vec![concern], ..Environment::default() }.sparing(projects.into_iter());
-        assert_eq!(spared.concerns[0].would_serve, ["/srv2", "/srv"].map(PathBuf::from));
-    }
+/// Keeps the directories of projects out of what would serve: in one of them nothing else is to lie, and one around them comes
+/// last.
+pub fn spare(would_serve: &mut Vec<PathBuf>, configuration: &Configuration) {
+    let projects = || configuration.projects.values().flat_map(|p| p.workspace.iter().chain(&p.production));
+    would_serve.retain(|point| !projects().any(|project| point.starts_with(project)));
+    would_serve.sort_by_key(|point| projects().any(|project| project.starts_with(point)));
 }

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::Access;
 
 use super::mountinfo::{self, MOUNTINFO, Mounted};
-use super::own::{container_id, is_id};
+use super::own::{self, container_id, is_id};
 use crate::domain::environment::{Concern, Environment, LiesOn, Limits, MountKind, MountSeen, Place, Runtime, Which};
 
 /// The most mounts that are listed.
@@ -47,7 +47,7 @@ const REMOTE: [&str; 9] = ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "cep
 /// File systems that containers are laid over their images with.
 const LAYERED: [&str; 3] = ["overlay", "aufs", "fuse.fuse-overlayfs"];
 /// Places that runtimes fill in every container.
-const RUNTIME: [&str; 4] = ["/proc", "/sys", "/dev", "/run/.containerenv"];
+const RUNTIME: [&str; 5] = ["/proc", "/sys", "/dev", "/run/.containerenv", "/sbin/docker-init"];
 /// Places where nothing is kept that is to last.
 const SYSTEM: [&str; 3] = ["/run", "/var/run", "/etc"];
 
@@ -97,7 +97,8 @@ pub fn look(root: &Path, variable: impl Fn(&str) -> Option<String>, data: &Path,
     let is_directory = |path: &Path| below(root, path).is_dir();
     let data = place(&seen.mounts, runtime, data, data, &may_write);
     // A file is written by putting another one into its place.
-    let configuration = place(&seen.mounts, runtime, configuration, configuration.parent().unwrap_or(configuration), &may_write);
+    let file = configuration;
+    let configuration = place(&seen.mounts, runtime, file, file.parent().unwrap_or(file), &may_write);
     let mounts: Vec<MountSeen> = match runtime {
         Some(_) => seen.mounts.iter().filter_map(|m| shown(m, &is_directory)).take(MOUNTS_MAX).collect(),
         None => Vec::new(),
@@ -106,7 +107,7 @@ pub fn look(root: &Path, variable: impl Fn(&str) -> Option<String>, data: &Path,
     let concerns = [(Which::Data, &data), (Which::Configuration, &configuration)].into_iter().filter_map(|(which, place)| {
         let place = place.as_ref()?;
         // What nobody can change cannot be lost: it came with the image, or an orchestrator hands it in each time.
-        let fixed = which == Which::Configuration && mountinfo::of(&seen.mounts, &place.path).is_some_and(|m| !m.writable);
+        let fixed = which == Which::Configuration && mountinfo::of(&seen.mounts, file).is_some_and(|m| !m.writable);
         if fixed { None } else { concern(which, place, runtime, &fit) }
     });
     let concerns = concerns.collect();
@@ -123,6 +124,11 @@ pub fn fit(root: &Path, mounts: &[MountSeen]) -> Vec<PathBuf> {
 /// A path of the container's below another root.
 fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// A path as it can be sent and kept: as text.
+fn in_words(path: &Path) -> PathBuf {
+    path.to_string_lossy().into_owned().into()
 }
 
 /// Whether we may make files in a directory, or in the one that it would be made in.
@@ -187,7 +193,7 @@ impl Seen {
     fn of_an_engine(&self) -> Option<Runtime> {
         let id = container_id(&self.mounts)?;
         let named = |m: &Mounted| m.root.ancestors().find(|part| part.ends_with(id)).and_then(Path::parent).map(Path::to_owned);
-        let kept = self.mounts.iter().find_map(named)?;
+        let kept = own::files(&self.mounts).find_map(named)?;
         Some(match kept.file_name()?.to_str()? {
             "containers" => Runtime::Docker,
             name if name.ends_with("-containers") => Runtime::Podman,
@@ -260,7 +266,7 @@ fn shown(mount: &Mounted, is_directory: &impl Fn(&Path) -> bool) -> Option<Mount
         None if is_in_memory(&mount.file_system) => MountKind::Memory,
         None => MountKind::Bind,
     };
-    let (point, directory) = (mount.point.clone(), is_directory(&mount.point));
+    let (point, directory) = (in_words(&mount.point), is_directory(&mount.point));
     Some(MountSeen { point, kind, volume, file_system: mount.file_system.clone(), directory, writable: mount.writable })
 }
 
@@ -291,9 +297,9 @@ fn place(mounts: &[Mounted], runtime: Option<Runtime>, path: &Path, directory: &
         () => LiesOn::Disk,
     };
     Some(Place {
-        path: path.to_owned(),
+        path: in_words(path),
         on,
-        mounted_at: mount.point.clone(),
+        mounted_at: in_words(&mount.point),
         file_system: file_system.to_owned(),
         writable: mount.writable && directory.starts_with(&mount.point) && may_write(directory),
     })

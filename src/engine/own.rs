@@ -29,8 +29,12 @@ pub(super) fn is_id(part: &str) -> bool {
 /// A file like `/.dockerenv` would say no more than that some engine was here once, and the host's name is the host's own
 /// in the host's network.
 pub fn container_id(mounts: &[Mounted]) -> Option<&str> {
-    let files = mounts.iter().filter(|mount| FILES.iter().any(|file| mount.point == Path::new(file)));
-    files.flat_map(|mount| &mount.root).filter_map(|part| part.to_str()).find(|part| is_id(part))
+    files(mounts).flat_map(|mount| &mount.root).filter_map(|part| part.to_str()).find(|part| is_id(part))
+}
+
+/// The files that engines mount into every container, as far as they are mounted.
+pub(super) fn files(mounts: &[Mounted]) -> impl Iterator<Item = &Mounted> {
+    mounts.iter().filter(|mount| FILES.iter().any(|file| mount.point == Path::new(file)))
 }
 
 /// A directory of the host, or a volume, as a container sees it.

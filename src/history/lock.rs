@@ -164,7 +164,7 @@ impl DataLock {
 }
 
 /// Held by a helper for as long as it is there, beside the data directory's own lock: whoever handed over to it sees so that
-/// it still is.
+/// it still is. So does whoever moves the data directory, while the dockmaster that runs waits.
 #[derive(Debug)]
 pub struct HelperLock {
     _file: File,

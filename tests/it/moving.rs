@@ -100,7 +100,7 @@ async fn history_and_releases_go_along_and_a_rollback_works_from_there() {
     assert_eq!(terminal.world.fixtures[0].production_file("page").as_deref(), Some("page two\n"));
     let program = terminal.start();
     assert!(terminal.world.ask("/docker_history").await.text.contains("rollback shop"));
-    assert!(!terminal.world.ask("/config").await.text.contains("moved"));
+    assert!(!terminal.world.ask("/config").await.text.contains("was moved from"));
     terminal.idle().await;
     program.stop().await;
 
@@ -136,6 +136,9 @@ async fn the_one_that_runs_makes_way_and_goes_on_there() {
     let config = terminal.world.ask("/config").await.text;
     let told = format!("My data was moved from {} to {}, and I was started with the old place", old.display(), new.display());
     assert!(config.contains(&told), "{config}");
+    let client = dockmaster::console::Client::of(&new).unwrap();
+    let seen: serde_json::Value = client.get("/config/docker/environment").await.unwrap();
+    assert_eq!((&seen["moved_from"], &seen["data"]["path"]), (&json!(old), &json!(new)));
     assert!(terminal.print("health").await.contains("🟢 Telegram"));
     assert!(terminal.print("rollback --yes").await.contains("shop runs release 1"));
     assert!(new.join("control.sock").exists() && !old.join("control.sock").exists());

@@ -76,10 +76,10 @@ fn move_to(point: &std::path::Path) -> String {
     format!("dockmaster move-data {}", directory.display())
 }
 
-/// The directory that dockmaster may not write to, and what in its container would serve instead.
+/// What would serve in a container instead of a directory that dockmaster may not write to.
 pub fn serves_instead(would_serve: &[PathBuf]) -> String {
     let all = listing(would_serve.iter().map(|p| p.display()), would_serve.len());
-    format!("mounted here, and fit for it: {all}")
+    format!("Mounted here, and fit for it: {all}.")
 }
 
 fn mount(mount: &MountSeen) -> String {
@@ -132,7 +132,7 @@ mod tests {
             My data directory /var/lib/dockmaster lies in memory: history and releases are gone at the machine's next start. Move it to a disk: dockmaster move-data DIR
             My configuration /var/lib/dockmaster lies in the container's own layer: what is changed there is gone when the container is made anew. Mount its directory, and start me again."#]],
         );
-        assert_eq!(serves_instead(&["/a".into(), "/b".into()]), "mounted here, and fit for it: /a, /b");
+        assert_eq!(serves_instead(&["/a".into(), "/b".into()]), "Mounted here, and fit for it: /a, /b.");
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl Machine {
 #[test]
 fn docker_with_the_first_control_groups() {
     let limited = machine(&format!(
-        "{DOCKER}{GROUPS}90 73 0:48 / /tmp rw,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw,size=8192k\n\
+        "{GROUPS}{DOCKER}90 73 0:48 / /tmp rw,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw,size=8192k\n\
          91 73 254:0 /home/ann/shop /workspace/shop ro,relatime - ext4 /dev/vda rw,discard\n\
          92 73 254:0 /var/lib/docker/volumes/shop_kept/_data /kept rw,relatime master:1 - ext4 /dev/vda rw,discard\n\
          93 73 254:0 /home/ann/token /token rw,relatime - ext4 /dev/vda rw,discard\n\

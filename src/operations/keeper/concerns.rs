@@ -13,9 +13,7 @@ use crate::domain::words;
 /// Says in the log what does not last, and tells the admins, unless they were told the same lately: whatever is started again
 /// and again says it once. Returns where we run, with what it names fit for this configuration.
 pub(super) async fn told(around: &Surroundings, configuration: &Configuration, now: Millis) -> Environment {
-    let directories =
-        configuration.projects.values().flat_map(|p| p.workspace.iter().chain(&p.production)).map(std::path::PathBuf::as_path);
-    let environment = around.environment.clone().sparing(directories);
+    let environment = around.environment.clone().sparing(configuration);
     for said in words::moved(&environment).into_iter().chain(environment.concerns.iter().map(words::concern)) {
         tracing::warn!("{said}");
     }
@@ -42,7 +40,7 @@ mod tests {
     async fn admins_are_told_once_while_that_is_remembered() {
         let place = tempfile::tempdir().unwrap();
         let history = History::open(&place.path().join("history.db")).unwrap();
-        let would_serve = ["/srv", "/srv/shop", "/kept"].map(Into::into).to_vec();
+        let would_serve = ["/srv", "/srv/shop", "/srv/shop/uploads", "/kept", "/work"].map(Into::into).to_vec();
         let concern = Concern { which: Which::Data, path: "/data".into(), on: LiesOn::Layer, boxed: true, would_serve };
         let environment = Environment { concerns: vec![concern], ..Environment::default() };
         let around = Surroundings { history: history.clone(), clock: || 0, vitals: Vitals::default(), hot: true, environment };
