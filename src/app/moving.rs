@@ -4,7 +4,7 @@
 //! changes in one step (`history::whereabouts`). A move that was ended before that is begun anew, one that was ended after it is
 //! only tidied up.
 
-use std::fs::{File, Permissions};
+use std::fs::{DirEntry, File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -70,7 +70,8 @@ fn told(failure: &Failure) -> String {
     format!("{failure} {}{lines}", failure.next)
 }
 
-/// Moves what is in a data directory. `ask` asks the dockmaster that runs in a directory to let go of it; `say` hears what is being done.
+/// Moves what is in a data directory. `ask` asks the dockmaster that runs in a directory to let go of it; `say` hears what is
+/// being done.
 ///
 /// # Errors
 /// It cannot be moved there, or somebody is at work. All is where it was then.
@@ -84,13 +85,17 @@ pub async fn move_data<F: Future<Output = Result<(), AppError>>>(
         return tidy_up(told_from, to).await;
     }
     let from = resolved(&settled(&told_from)?);
-    if !from.join(DATABASE).exists() {
+    let is_there = || Ok(Moved::of(&from).map_err(|e| unusable(&from, e))?.is_none() && from.join(DATABASE).exists());
+    if !is_there()? {
         return Err(wrong(format!("{} holds no data of dockmaster's: name the right directory with --data.", from.display())));
     }
     fits(&from, &to)?;
     is_free(&from, &to)?;
     let new = NewPlace::take(&to)?;
     let old = OldPlace::take(&from, &to, ask, &asked.interrupted).await?;
+    if !is_there()? {
+        return Err(failed(format!("Somebody has just moved what was in {}.", from.display())));
+    }
     let mark = random_name().map_err(|e| failed(format!("There is no randomness to be had: {e}.")))?;
     begin(&from, &to, &mark).await?;
     say(&format!("Copying {} to {}, and comparing", from.display(), to.display()));
@@ -152,9 +157,9 @@ fn fits(from: &Path, to: &Path) -> Result<(), AppError> {
 /// Refuses a directory that holds something, but for what an earlier move has left there.
 fn is_free(from: &Path, to: &Path) -> Result<(), AppError> {
     let unusable = |e: io::Error| wrong(format!("{} cannot be used: {e}.", to.display()));
-    let held = match std::fs::read_dir(to) {
+    let held: Vec<_> = match std::fs::read_dir(to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(unusable)?,
+        other => other.and_then(Iterator::collect).map_err(unusable)?,
     };
     let me = rustix::process::geteuid().as_raw();
     if to.metadata().map_err(unusable)?.uid() != me {
@@ -170,7 +175,7 @@ fn is_free(from: &Path, to: &Path) -> Result<(), AppError> {
     // Where the data was once, and comes back to.
     let was_here = Moved::of(to).map_err(unusable)?.is_some_and(|moved| moved.to == from);
     let ours = |name: &str| OF_THE_PLACE.contains(&name) && (name != MOVED || was_here);
-    let strange = held.filter_map(Result::ok).map(|entry| entry.file_name()).find(|name| !ours(&name.to_string_lossy()));
+    let strange = held.iter().map(DirEntry::file_name).find(|name| !ours(&name.to_string_lossy()));
     match strange {
         Some(name) => {
             let name = Path::new(&name).display().to_string();

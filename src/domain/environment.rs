@@ -135,7 +135,7 @@ pub struct Concern {
     pub path: PathBuf,
     /// What it lies on.
     pub on: LiesOn,
-    /// Whether dockmaster is in a container.
+    /// Whether dockmaster is in a container that is made from an image.
     pub boxed: bool,
     /// What is mounted, lasts and can be written to, best first.
     pub would_serve: Vec<PathBuf>,

@@ -310,7 +310,7 @@ fn concern(which: Which, place: &Place, runtime: Option<Runtime>, fit: &[PathBuf
         return None;
     }
     let would_serve = fit.iter().filter(|point| **point != place.mounted_at).cloned().collect();
-    Some(Concern { which, path: place.path.clone(), on: place.on, boxed: runtime.is_some(), would_serve })
+    Some(Concern { which, path: place.path.clone(), on: place.on, boxed: runtime.is_some_and(Runtime::forgets), would_serve })
 }
 
 /// The tightest limits of our control groups and of those around them.

@@ -144,9 +144,9 @@ pub struct Begun {
 pub struct StepAside {
     /// Where to.
     pub to: PathBuf,
-    /// The number of its device,
+    /// The number of the device that this directory is on: to somebody else the path may be another one.
     pub device: u64,
-    /// and its own there: paths may mean something else to somebody else.
+    /// The number that it has there.
     pub inode: u64,
 }
 
