@@ -1,15 +1,20 @@
 //! Everything assembled once.
 
 mod finish;
+mod held;
 mod house;
+mod moving;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use finish::wait_for_helper;
 pub use finish::{Finish, finish};
-use house::hold_patiently;
-pub use house::{Given, House, Reader, hold, hold_for_command};
+use held::hold_patiently;
+pub use held::{hold, hold_for_command, settled};
+pub use house::{Given, House, Reader};
+use moving::wait_for_move;
+pub use moving::{Done, Move, move_data};
 use secrecy::ExposeSecret;
 use teloxide::Bot;
 use tokio::sync::Notify;
@@ -90,16 +95,26 @@ fn at_once() -> CancellationToken {
 /// # Errors
 /// It cannot start, or Telegram refuses the token.
 pub async fn run(parts: Parts) -> Result<(), AppError> {
-    parts.given.is_enough(&parts.data).await?;
+    parts.given.is_enough(&settled(&parts.data)?).await?;
     loop {
-        // Ended with the program, or earlier by an operation that replaces dockmaster itself.
+        // Ended with the program, or earlier by an operation that replaces dockmaster itself, or by a move of its data.
         let life = parts.shutdown.child_token();
-        live(&parts, life).await?;
+        let ended = live(&parts, life).await?;
         if parts.shutdown.is_cancelled() {
             return Ok(());
         }
-        tracing::info!("waiting to be replaced by a helper");
-        wait_for_helper(&parts.data, &parts.shutdown, || parts.activity.pulse().begins()).await;
+        let waiting = || parts.activity.pulse().begins();
+        match ended {
+            Ended::Over => {}
+            Ended::HandedOver(data) => {
+                tracing::info!("waiting to be replaced by a helper");
+                wait_for_helper(&data, &parts.shutdown, waiting).await;
+            }
+            Ended::Aside(data) => {
+                tracing::info!("waiting until the data is moved");
+                wait_for_move(&data, &parts.shutdown, waiting).await;
+            }
+        }
         if parts.shutdown.is_cancelled() {
             return Ok(());
         }
@@ -115,10 +130,22 @@ async fn reload(keeper: Keeper, asked: Arc<Notify>) {
     }
 }
 
-async fn live(parts: &Parts, life: CancellationToken) -> Result<(), AppError> {
-    let Some(lock) = hold_patiently(&parts.data, &life, || parts.activity.pulse().begins()).await? else { return Ok(()) };
-    let (given, data) = (parts.given.clone(), parts.data.clone());
-    let house = House::open(lock, given, parts.docker_host.clone(), data, life.clone()).await?;
+/// How a life ended.
+enum Ended {
+    /// With the program.
+    Over,
+    /// A helper goes on in the data directory.
+    HandedOver(PathBuf),
+    /// The data directory is moved.
+    Aside(PathBuf),
+}
+
+async fn live(parts: &Parts, life: CancellationToken) -> Result<Ended, AppError> {
+    let Some(held) = hold_patiently(&parts.data, &parts.given, &life, || parts.activity.pulse().begins()).await? else {
+        return Ok(Ended::Over);
+    };
+    let data = held.data.clone();
+    let house = House::open(held, parts.given.clone(), parts.docker_host.clone(), life.clone()).await?;
     if !house.composes {
         tracing::warn!("Docker Compose v2 is not installed: projects can be watched and restarted, not deployed");
     }
@@ -133,9 +160,12 @@ async fn live(parts: &Parts, life: CancellationToken) -> Result<(), AppError> {
     let _reloading = house.desk.keeper().cloned().map(|keeper| AbortOnDropHandle::new(tokio::spawn(reload(keeper, parts.reload.clone()))));
     // The same token stops the desk and the chats: at its end the front end waits for what it began, and tells the outcomes.
     let ran = telegram::run(bot, token, desk, history, now, life, parts.activity.clone()).await;
+    let aside = house.desk.is_aside();
     house.close(&at_once()).await;
-    ran.map_err(|error| match error {
-        TelegramError::WrongToken(_) => AppError::Setting(error.to_string()),
-        TelegramError::History(_) => AppError::Failed(error.to_string()),
-    })
+    match ran {
+        Ok(()) if aside => Ok(Ended::Aside(data)),
+        Ok(()) => Ok(Ended::HandedOver(data)),
+        Err(error @ TelegramError::WrongToken(_)) => Err(AppError::Setting(error.to_string())),
+        Err(error @ TelegramError::History(_)) => Err(AppError::Failed(error.to_string())),
+    }
 }

@@ -1,12 +1,13 @@
 //! The program: arguments, logging, wiring; nothing else.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 use dockmaster::app::{self, AppError, Finish, Given, Parts};
-use dockmaster::settings::{Arguments, Command, ConfigCommand, RunArguments, TerminalCommand, TryArguments};
+use dockmaster::settings::{Arguments, Command, ConfigCommand, MoveArguments, RunArguments, TerminalCommand, TryArguments};
 use dockmaster::telegram::BotToken;
 use dockmaster::trial::{self, Trial};
 use dockmaster::{config, console, sandbox, supervisor, telegram, terminal};
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
                     async { terminal::selftest(&Given { path: config, hot: hot() }, json, shutdown_on_signals(LEFT, Hangup::Ends)?).await };
                 tested.await.map_or_else(|error| ended(Err(error)), |exit| ExitCode::from(exit.code()))
             }
+            Command::MoveData(arguments) => ended(move_data(arguments).await),
             Command::Check(arguments) => {
                 match console::check::check(&arguments.config, arguments.against.as_deref(), arguments.json, &mut std::io::stdout()) {
                     Ok(code) => ExitCode::from(code),
@@ -86,6 +88,8 @@ fn start_logging(default: &str) {
 /// What is said to whoever asks twice.
 const CUT_OFF: &str = "asked twice: what runs is cut off; the next start ends what is left of it and tells the chat";
 const LEFT: &str = "asked twice: where a dockmaster runs, the operation goes on there; what this one did itself is cut off, and the next start puts it right";
+
+const MOVE_LEFT: &str = "asked twice: the move is cut off; all is where it was, and what was copied is taken away by the next one";
 
 /// What SIGHUP means: that a terminal is closed, or for a dockmaster that runs, as for other daemons, to read its configuration.
 enum Hangup {
@@ -185,6 +189,13 @@ async fn terminal(command: TerminalCommand) -> Result<ExitCode, AppError> {
     start_logging("warn");
     let interrupted = shutdown_on_signals(LEFT, Hangup::Ends)?;
     terminal::run(command, variable("DOCKER_HOST"), interrupted).await.map(|exit| ExitCode::from(exit.code()))
+}
+
+async fn move_data(arguments: MoveArguments) -> Result<(), AppError> {
+    start_logging("warn");
+    let interrupted = shutdown_on_signals(MOVE_LEFT, Hangup::Ends)?;
+    let docker_config = variable("DOCKER_CONFIG").map(PathBuf::from);
+    terminal::moving::move_data(arguments, docker_config.as_deref(), interrupted).await
 }
 
 fn print(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<(), AppError> {

@@ -26,6 +26,8 @@ pub enum Command {
     /// The configuration in force: how it stands, its versions, a reload, a way back
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Move what dockmaster keeps to another directory, with its history and all releases; one that runs makes way, and goes on there
+    MoveData(MoveArguments),
     /// Check projects.json: exit code 0 valid, 1 problems, 2 unreadable
     Check(CheckArguments),
     /// Print the JSON Schema of projects.json
@@ -327,6 +329,17 @@ pub struct TryArguments {
     /// Send this text as the user, print the conversation, and exit; can be given several times
     #[arg(long)]
     pub send: Vec<String>,
+}
+
+/// What `move-data` can be told.
+#[derive(Debug, Args)]
+pub struct MoveArguments {
+    /// Where to: a directory that is empty or is not there yet
+    #[arg(value_name = "DIR")]
+    pub to: PathBuf,
+    /// Where dockmaster keeps its data now
+    #[arg(long, env = "DOCKMASTER_DATA", default_value = "dockmaster-data")]
+    pub data: PathBuf,
 }
 
 /// What `check` can be told.

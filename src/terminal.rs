@@ -1,6 +1,8 @@
 //! The commands of a terminal, put together with whoever does the work: the dockmaster that runs on the data directory,
 //! or, where none does, this process alone.
 
+pub mod moving;
+
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -52,7 +54,8 @@ pub async fn run(command: TerminalCommand, docker_host: Option<String>, interrup
         TerminalCommand::Config(ConfigAsk::Watch { .. }) => true,
         _ => false,
     };
-    let (worker, client) = reach(&place, needs, docker_host, &interrupted).await?;
+    let data = app::settled(&place.data)?;
+    let (worker, client) = reach(&place, &data, needs, docker_host, &interrupted).await?;
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let console = Console { client, out: &mut out, err: &mut err, clock: app::now, json: place.json, size: size() };
     let ended = tokio::select! {
@@ -121,31 +124,37 @@ fn place(command: &TerminalCommand) -> (Place, Needs) {
 /// Finds who does the work.
 async fn reach(
     place: &Place,
+    data: &Path,
     needs: Needs,
     docker_host: Option<String>,
     interrupted: &CancellationToken,
 ) -> Result<(Worker, Client), AppError> {
-    if answers(&place.data).await? {
-        return Ok((Worker::Running, client(&place.data)?));
+    if answers(data).await? {
+        return Ok((Worker::Running, client(data)?));
     }
     match needs {
-        Needs::Company => Err(AppError::Failed(format!("No dockmaster runs on {}.", place.data.display()))),
+        Needs::Company => Err(AppError::Failed(format!("No dockmaster runs on {}.", data.display()))),
         Needs::Eyes => {
-            let reader = Reader::open(&Given::once(&place.config), docker_host, place.data.clone(), interrupted.clone()).await?;
+            let reader = Reader::open(&Given::once(&place.config), docker_host, data.to_owned(), interrupted.clone()).await?;
             let client = client(reader.directory())?;
             Ok((Worker::Reader(reader), client))
         }
-        Needs::Hands => alone(place, docker_host, interrupted).await,
+        Needs::Hands => alone(place, data, docker_host, interrupted).await,
     }
 }
 
 /// Works alone, unless somebody who has the data directory comes to answer meanwhile.
-async fn alone(place: &Place, docker_host: Option<String>, interrupted: &CancellationToken) -> Result<(Worker, Client), AppError> {
+async fn alone(
+    place: &Place,
+    data: &Path,
+    docker_host: Option<String>,
+    interrupted: &CancellationToken,
+) -> Result<(Worker, Client), AppError> {
     let until = Instant::now() + ANSWER_PATIENCE;
     loop {
-        if let Some(lock) = app::hold_for_command(&place.data)? {
+        if let Some(held) = app::hold_for_command(&place.data)? {
             // Not ended by Ctrl-C: that asks for a cancel, which leaves something whole.
-            let house = House::open(lock, Given::once(&place.config), docker_host, place.data.clone(), CancellationToken::new()).await?;
+            let house = House::open(held, Given::once(&place.config), docker_host, CancellationToken::new()).await?;
             if house.desk.is_busy() {
                 tracing::warn!("what an earlier run left is put right first");
                 tokio::select! {
@@ -153,13 +162,13 @@ async fn alone(place: &Place, docker_host: Option<String>, interrupted: &Cancell
                     () = interrupted.cancelled() => {}
                 }
             }
-            return Ok((Worker::House(Box::new(house)), client(&place.data)?));
+            return Ok((Worker::House(Box::new(house)), client(data)?));
         }
-        if answers(&place.data).await? {
-            return Ok((Worker::Running, client(&place.data)?));
+        if answers(data).await? {
+            return Ok((Worker::Running, client(data)?));
         }
         if interrupted.is_cancelled() || Instant::now() >= until {
-            return Err(AppError::Failed(format!("Another dockmaster has {} and does not answer.", place.data.display())));
+            return Err(AppError::Failed(format!("Another dockmaster has {} and does not answer.", data.display())));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

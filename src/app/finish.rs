@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::house::{DATABASE, Given, House, LOOK_EVERY, unusable};
+use super::held::{Held, LOOK_EVERY, settled};
+use super::house::{Given, House, unusable};
 use super::{AppError, at_once, engine, now};
 use crate::domain::outcome::Outcome;
+use crate::history::DATABASE;
 use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
 use crate::history::relay::{self, Spare};
 use crate::operations::{NextOne, Successor};
@@ -43,6 +45,7 @@ pub struct Finish {
 /// # Errors
 /// It cannot begin, was ended, or no dockmaster runs at its end: the engine starts it again then.
 pub async fn finish(finish: Finish) -> Result<(), AppError> {
+    let finish = Finish { data: settled(&finish.data)?, ..finish };
     let _helper = finish.only_one().await?;
     let docker = engine(finish.docker_host.as_deref()).await?;
     let database = finish.data.join(DATABASE);
@@ -119,7 +122,8 @@ impl Finish {
         // Not ended by `shutdown`: a step that has begun is finished, and what is left then is the next dockmaster's.
         let stopping = CancellationToken::new();
         let (given, docker_host) = (Given::once(&self.given.path), self.docker_host.clone());
-        let house = House::open_as(lock, given, docker_host, self.data.clone(), stopping, &successor).await?;
+        let held = Held { lock, data: self.data.clone(), told: self.data.clone() };
+        let house = House::open_as(held, given, docker_host, stopping, &successor).await?;
         house.desk.refuse_new();
         house.desk.at_rest().await;
         Ok(house)

@@ -8,15 +8,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::held::Held;
 use super::{AppError, engine, now};
+use crate::domain::environment::Environment;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
 use crate::domain::selftest::SelfTest;
 use crate::engine::compose::Compose;
-use crate::engine::docker;
 use crate::engine::own::{self, Ourselves};
-use crate::history::History;
-use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
+use crate::engine::{docker, environment, mountinfo};
+use crate::history::lock::DataLock;
+use crate::history::{DATABASE, History};
 use crate::http::socket;
 use crate::operations::keeper::{self, Beginning};
 use crate::operations::{Asked, Desk, Registry, Scratch, Successor, Tools, Vitals, recover, remove_helpers, selftest};
@@ -24,67 +26,13 @@ use crate::operations::{Asked, Desk, Registry, Scratch, Successor, Tools, Vitals
 /// How long operations may take to end when dockmaster is asked to stop: the desk ends them after the running step, which
 /// has a limit of its own. Whoever has no time for that asks twice.
 const FINISH_LIMIT: Duration = Duration::from_secs(3_600);
-/// The history, below the data directory.
-pub(super) const DATABASE: &str = "dockmaster.db";
 /// How often old rows of the history are taken away.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How often the engine is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(10);
-/// How often it is looked whether a data directory has become free.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-fn taken(error: &LockError) -> AppError {
-    AppError::Setting(format!("{error}; name another with --data, or see to this one."))
-}
-
-/// Takes a data directory, so that no other dockmaster works in it.
-///
-/// # Errors
-/// Another one does, or it cannot be made.
-pub fn hold(data: &Path) -> Result<DataLock, AppError> {
-    DataLock::take(data, Holder::Bot).map_err(|e| taken(&e))
-}
-
-/// As [`hold`], and waits for a command on a terminal to be done with it. None where `shutdown` comes first. `waiting` is
-/// called again and again meanwhile.
-pub(super) async fn hold_patiently(data: &Path, shutdown: &CancellationToken, waiting: impl Fn()) -> Result<Option<DataLock>, AppError> {
-    let mut told = false;
-    loop {
-        waiting();
-        match DataLock::take(data, Holder::Bot) {
-            Ok(lock) => return Ok(Some(lock)),
-            Err(error @ LockError::Taken { soon_done: true, .. }) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::info!("{error}; waiting until it is done");
-                }
-            }
-            Err(error) => return Err(taken(&error)),
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(None),
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-        }
-    }
-}
-
-/// Takes a data directory for a command on a terminal. None where another dockmaster has it.
-///
-/// # Errors
-/// It cannot be made or locked.
-pub fn hold_for_command(data: &Path) -> Result<Option<DataLock>, AppError> {
-    // It is about to be another dockmaster's, which is just coming up.
-    if HelperLock::is_held(data) {
-        return Ok(None);
-    }
-    match DataLock::take(data, Holder::Command) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(LockError::Taken { .. }) => Ok(None),
-        Err(error) => Err(taken(&error)),
-    }
-}
 
 /// A path without links, as far as it is there.
-fn resolved(path: &Path) -> PathBuf {
+pub(super) fn resolved(path: &Path) -> PathBuf {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let there = whole.ancestors().find_map(|above| Some((above.canonicalize().ok()?, whole.strip_prefix(above).ok()?)));
     there.map_or_else(|| whole.clone(), |(real, rest)| real.join(rest).components().collect())
@@ -117,7 +65,7 @@ impl Given {
             vitals: Vitals::default(),
             hot: self.hot,
             stopping: CancellationToken::new(),
-            container: container(),
+            environment: environment(&self.path, &self.path),
         };
         selftest(&self.path, around).await.map_err(AppError::Failed)
     }
@@ -146,6 +94,7 @@ impl Given {
 struct Workshop {
     docker_host: Option<String>,
     data: PathBuf,
+    told: PathBuf,
     elsewhere: Option<PathBuf>,
     history: History,
     stopping: CancellationToken,
@@ -168,6 +117,7 @@ impl Workshop {
             history,
             clock: now,
             data,
+            told: resolved(&self.told),
             elsewhere,
             instance,
             stopping,
@@ -181,7 +131,7 @@ impl Workshop {
 
 /// The container that we are in. Where the kernel does not say, there are no containers either.
 fn own() -> Option<Ourselves> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = mountinfo::now();
     let container = own::container_id(&mounts)?.to_owned();
     let program = std::env::current_exe().ok()?.to_str()?.to_owned();
     // A helper is told all that we were told but what to do.
@@ -189,13 +139,9 @@ fn own() -> Option<Ourselves> {
     Some(Ourselves { container, program: std::iter::once(program).chain(words).collect() })
 }
 
-/// What kind of container we are in, where we are in one.
-fn container() -> Option<String> {
-    let marks = [("/.dockerenv", "Docker"), ("/run/.containerenv", "Podman")];
-    let marked = marks.iter().find(|(mark, _)| Path::new(mark).exists()).map(|(_, name)| (*name).to_owned());
-    let told = || std::env::var("container").ok().filter(|name| !name.is_empty());
-    let orchestrated = || std::env::var_os("KUBERNETES_SERVICE_HOST").map(|_| "Kubernetes".to_owned());
-    marked.or_else(orchestrated).or_else(told).or_else(|| own().map(|_| "Docker".to_owned()))
+/// Where we run.
+pub(super) fn environment(data: &Path, configuration: &Path) -> Environment {
+    environment::look(Path::new("/"), |name| std::env::var(name).ok(), &resolved(data), &resolved(configuration))
 }
 
 pub(super) fn unusable(data: &Path, why: impl std::fmt::Display) -> AppError {
@@ -221,38 +167,36 @@ impl House {
     ///
     /// # Errors
     /// There is no engine, the history cannot be used, or the control socket cannot be made.
-    pub async fn open(
-        lock: DataLock,
-        given: Given,
-        docker_host: Option<String>,
-        data: PathBuf,
-        stopping: CancellationToken,
-    ) -> Result<Self, AppError> {
-        Self::open_as(lock, given, docker_host, data, stopping, &Successor::Dockmaster).await
+    pub async fn open(held: Held, given: Given, docker_host: Option<String>, stopping: CancellationToken) -> Result<Self, AppError> {
+        Self::open_as(held, given, docker_host, stopping, &Successor::Dockmaster).await
     }
 
     /// As [`House::open`]; of what is left only what is the `successor`'s is put right.
     pub(super) async fn open_as(
-        lock: DataLock,
+        held: Held,
         given: Given,
         docker_host: Option<String>,
-        data: PathBuf,
         stopping: CancellationToken,
         successor: &Successor,
     ) -> Result<Self, AppError> {
+        let Held { lock, data, told } = held;
         let history = History::open(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
         let vitals = Vitals::default();
+        let environment = Environment {
+            moved_from: (told != data).then(|| told.to_string_lossy().into_owned().into()),
+            ..environment(&data, &given.path)
+        };
         let around = keeper::Surroundings {
             history: history.clone(),
             clock: now,
             vitals: vitals.clone(),
             hot: given.hot,
             stopping: stopping.clone(),
-            container: container(),
+            environment,
         };
         let Beginning { configuration, keeper, keeping } = keeper::begin(given.path, around).await.map_err(AppError::Setting)?;
         let (place, copy, stop) = (data.clone(), history.clone(), stopping.clone());
-        let tools = Workshop { docker_host, data, elsewhere: None, history: copy, stopping: stop, vitals }.tools().await?;
+        let tools = Workshop { docker_host, data, told, elsewhere: None, history: copy, stopping: stop, vitals }.tools().await?;
         // Before anything is begun that would be cut off where this fails; and served after what was left has its turn.
         let control = socket::bind(&place)
             .map_err(|e| AppError::Failed(format!("The control socket in {} cannot be made: {e}.", place.display())))?;
@@ -340,10 +284,17 @@ impl Reader {
         let no_place = |e| AppError::Failed(format!("There is no place for temporary files: {e}."));
         let scratch = Scratch::new().map_err(no_place)?;
         let stop = stopping.clone();
-        let tools =
-            Workshop { docker_host, data, elsewhere: Some(scratch.path().to_owned()), history, stopping: stop, vitals: Vitals::default() }
-                .tools()
-                .await?;
+        let tools = Workshop {
+            docker_host,
+            told: data.clone(),
+            data,
+            elsewhere: Some(scratch.path().to_owned()),
+            history,
+            stopping: stop,
+            vitals: Vitals::default(),
+        }
+        .tools()
+        .await?;
         let (_, receiver) = watch::channel(Arc::new(configuration));
         let control =
             socket::bind(scratch.path()).map_err(no_place)?.serve(Arc::new(Desk::new(receiver, tools).with_file(given.path.clone())));

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod confirm;
 pub mod container;
+pub mod environment;
 pub mod event;
 pub mod failure;
 pub mod health;

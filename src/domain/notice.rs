@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::access::ChatId;
+use super::environment::Concern;
 use super::reload::{Applied, Rejected};
 
 /// Where an answer belongs: the chat, and the message that asked.
@@ -49,6 +50,11 @@ pub enum Notice {
         /// Why it is not used, where it is not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refused: Option<String>,
+    },
+    /// What dockmaster keeps does not last where it is.
+    Concerns {
+        /// Why.
+        concerns: Vec<Concern>,
     },
     /// dockmaster ended while it answered a message.
     Unanswered {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Millis;
+use super::environment::Environment;
 use super::impact::Impact;
 use super::project::Configuration;
 use super::snapshot::Cause;
@@ -201,4 +202,7 @@ pub struct Standing {
     /// Why changes cannot be noticed, where that was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Where dockmaster runs, as it was at its start.
+    #[serde(default)]
+    pub environment: Environment,
 }

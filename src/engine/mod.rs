@@ -2,8 +2,10 @@
 
 pub mod compose;
 pub mod docker;
+pub mod environment;
 mod inspect;
 mod loglines;
+pub mod mountinfo;
 pub mod own;
 mod shared;
 mod transport;

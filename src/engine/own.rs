@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::mountinfo::Mounted;
+
 /// The container that we are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ourselves {
@@ -17,21 +19,22 @@ const FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
 /// How long an id is.
 const ID_LENGTH: usize = 64;
 
-/// The id of the container that we are in, by our own `/proc/self/mountinfo`; none where we are in none.
+/// Whether this can be an id.
+pub(super) fn is_id(part: &str) -> bool {
+    part.len() == ID_LENGTH && part.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// The id of the container that we are in, by what is mounted; none where we are in none.
 ///
 /// A file like `/.dockerenv` would say no more than that some engine was here once, and the host's name is the host's own
 /// in the host's network.
-pub fn container_id(mountinfo: &str) -> Option<&str> {
-    let of_line = |line| {
-        // Fields: id, parent, device, root within its file system, mount point, and more.
-        let mut fields = str::split_ascii_whitespace(line).skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        if !FILES.contains(&point) {
-            return None;
-        }
-        root.split('/').find(|part| part.len() == ID_LENGTH && part.bytes().all(|b| b.is_ascii_hexdigit()))
-    };
-    mountinfo.lines().find_map(of_line)
+pub fn container_id(mounts: &[Mounted]) -> Option<&str> {
+    files(mounts).flat_map(|mount| &mount.root).filter_map(|part| part.to_str()).find(|part| is_id(part))
+}
+
+/// The files that engines mount into every container, as far as they are mounted.
+pub(super) fn files(mounts: &[Mounted]) -> impl Iterator<Item = &Mounted> {
+    mounts.iter().filter(|mount| FILES.iter().any(|file| mount.point == Path::new(file)))
 }
 
 /// A directory of the host, or a volume, as a container sees it.
@@ -56,6 +59,7 @@ pub fn on_host(mounts: &[Mount], path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::mountinfo::parse;
 
     const ID: &str = "4e57459c3d934ed65bce487c56c7096bb451922b2dbbe1336c87a0dbea3562db";
 
@@ -67,7 +71,7 @@ mod tests {
             format!("/run/containers/storage/overlay-containers/{ID}/userdata/hosts"),
         ] {
             let text = format!("74 73 0:42 / / ro - overlay overlay ro\n94 74 254:0 {root} /etc/hosts ro - ext4 /dev/vda rw\n");
-            assert_eq!(container_id(&text), Some(ID), "{text}");
+            assert_eq!(container_id(&parse(text.as_bytes())), Some(ID), "{text}");
         }
     }
 
@@ -80,8 +84,8 @@ mod tests {
              62 27 254:0 /{ID} /srv rw - ext4 /dev/vda rw\n\
              a line that is none\n"
         );
-        assert_eq!(container_id(&text), None);
-        assert_eq!(container_id(""), None);
+        assert_eq!(container_id(&parse(text.as_bytes())), None);
+        assert_eq!(container_id(&[]), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod scan;
 pub mod store;
 pub mod transfer;
 mod tree;
+pub mod whole;
 
 #[cfg(test)]
 mod tests;

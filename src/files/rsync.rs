@@ -55,6 +55,28 @@ pub fn promotion(from: &Path, to: &Path, scratch: &Path) -> Vec<OsString> {
     args
 }
 
+/// The arguments that copy all that is in one directory of ours into another, as it is: what is one file under several names
+/// stays one. Names at the top that are `but` for those stay behind. Both are absolute.
+pub fn whole(from: &Path, to: &Path, but: &[&str]) -> Vec<OsString> {
+    let mut args: Vec<OsString> = WHOLE.iter().map(OsString::from).collect();
+    args.extend(but.iter().map(|name| format!("--exclude=/{name}").into()));
+    args.extend(ends(from, to));
+    args
+}
+
+/// The arguments that say what of that is not the same, by content, and change nothing.
+pub fn differences(from: &Path, to: &Path, but: &[&str]) -> Vec<OsString> {
+    let look = ["--dry-run", "--checksum", "--delete", "--out-format"];
+    let mut args: Vec<OsString> = look.iter().map(OsString::from).collect();
+    args.push(format!("{MARK}%i %n").into());
+    args.extend(whole(from, to, but));
+    args
+}
+
+/// What [`whole`] copies and how. Times of directories are those of the copying.
+const WHOLE: [&str; 9] =
+    ["--recursive", "--links", "--hard-links", "--perms", "--times", "--omit-dir-times", "--owner", "--group", "--numeric-ids"];
+
 /// The two ends. The slashes mean "what is in it"; an absolute path is never taken for a remote one or for an option.
 fn ends(from: &Path, to: &Path) -> [OsString; 3] {
     let within = |path: &Path| {
@@ -85,6 +107,11 @@ pub fn parse_line(line: &str) -> Option<&str> {
     let mut letters = what.chars();
     let (update, thing) = (letters.next()?, letters.next()?);
     (matches!(update, '>' | '<' | 'c' | '.' | 'h') && thing != 'd').then_some(name)
+}
+
+/// What a line of [`differences`] is about, of whatever kind.
+pub fn parse_difference(line: &str) -> Option<&str> {
+    Some(line.strip_prefix(MARK)?.split_once(' ')?.1.trim_start())
 }
 
 /// Whether a line is about a file and not what rsync has to say.

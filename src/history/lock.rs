@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
+use super::whereabouts::{self, MOVING};
+
 /// The most that is read of a lock file.
 const PID_MAX: u64 = 32;
 
@@ -60,6 +62,37 @@ pub enum LockError {
         /// Whose it is.
         owner: u32,
     },
+    /// What it held is elsewhere.
+    #[error("the data of {} was moved to {}", dir.display(), to.display())]
+    Moved {
+        /// The directory.
+        dir: PathBuf,
+        /// Where to.
+        to: PathBuf,
+    },
+    /// What it held is not where it was moved to.
+    #[error("the data of {} was moved to {}, and is not there", dir.display(), to.display())]
+    Gone {
+        /// The directory.
+        dir: PathBuf,
+        /// Where to.
+        to: PathBuf,
+    },
+    /// A move into it was not finished.
+    #[error(
+        "{} is {}: move it again",
+        dir.display(),
+        if *whole { format!("a copy of {}, which was not given up for it", from.display()) }
+        else { format!("being filled from {} (dockmaster move-data), and not whole", from.display()) }
+    )]
+    Unfinished {
+        /// The directory.
+        dir: PathBuf,
+        /// Where from.
+        from: PathBuf,
+        /// Whether all of it is there.
+        whole: bool,
+    },
     /// It could not be made or locked.
     #[error("the data directory {} cannot be used: {source}", dir.display())]
     Io {
@@ -71,11 +104,26 @@ pub enum LockError {
 }
 
 impl DataLock {
+    /// Its name below the data directory.
+    pub const NAME: &str = "lock";
+
     /// Takes a data directory, and makes it (for our eyes only) where there is none.
     ///
     /// # Errors
-    /// Another dockmaster has it, or it cannot be made or written.
+    /// Another dockmaster has it, it cannot be made or written, or its data is elsewhere or not whole.
     pub fn take(dir: &Path, holder: Holder) -> Result<Self, LockError> {
+        let lock = Self::take_as_it_is(dir, holder)?;
+        whereabouts::ready(dir)?;
+        // Of a move that was finished, and ended before it had tidied up.
+        whereabouts::forget(dir, MOVING).map_err(|source| LockError::Io { dir: dir.to_owned(), source })?;
+        Ok(lock)
+    }
+
+    /// As [`DataLock::take`], wherever its data is: for whoever moves it.
+    ///
+    /// # Errors
+    /// Another dockmaster has it, or it cannot be made or written.
+    pub fn take_as_it_is(dir: &Path, holder: Holder) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { dir: dir.to_owned(), source };
         if let Some(parent) = dir.parent() {
             std::fs::create_dir_all(parent).map_err(failed)?;
@@ -93,7 +141,7 @@ impl DataLock {
         let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_link);
-        let mut file = options.open(dir.join("lock")).map_err(failed)?;
+        let mut file = options.open(dir.join(Self::NAME)).map_err(failed)?;
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
@@ -116,14 +164,15 @@ impl DataLock {
 }
 
 /// Held by a helper for as long as it is there, beside the data directory's own lock: whoever handed over to it sees so that
-/// it still is.
+/// it still is. So does whoever moves the data directory, while the dockmaster that runs waits.
 #[derive(Debug)]
 pub struct HelperLock {
     _file: File,
 }
 
 impl HelperLock {
-    const NAME: &str = "helper.lock";
+    /// Its name below the data directory.
+    pub const NAME: &str = "helper.lock";
 
     /// Takes it; none where another helper has it.
     ///

@@ -13,6 +13,7 @@ mod prune;
 pub mod relay;
 pub mod releases;
 pub mod snapshots;
+pub mod whereabouts;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// The history's file, below a data directory.
+pub const DATABASE: &str = "dockmaster.db";
 /// How long is waited while another process (a backup, somebody's `sqlite3`) holds the database.
 const BUSY: Duration = Duration::from_secs(5);
 /// How many prepared statements are kept: there are about twenty.

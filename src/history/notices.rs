@@ -31,6 +31,22 @@ impl History {
         self.with(move |db| post(db, &to_json(&origin)?, &notice, now)).await
     }
 
+    /// Keeps a notice, unless the same is kept for that place already: for as long as that one is, it was told.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn notice_post_once(&self, origin: Origin, notice: Notice, now: Millis) -> Result<(), HistoryError> {
+        self.with(move |db| {
+            let (place, said) = (to_json(&origin)?, to_json(&notice)?);
+            let mut known = db.prepare_cached("SELECT EXISTS (SELECT 1 FROM notices WHERE origin = ?1 AND notice = ?2)")?;
+            if !known.query_row((&place, said), |row| row.get(0))? {
+                post(db, &place, &notice, now)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// The notices that wait, oldest first, at most 100.
     ///
     /// # Errors

@@ -12,12 +12,18 @@ use super::dto::{Difference, GoBack, Keep, Kept, Versions};
 use super::problem::Problem;
 use super::reads::{Answer, problem};
 use crate::domain::access::Actor;
+use crate::domain::environment::Environment;
 use crate::domain::reload::{Reloaded, Standing};
 use crate::operations::Desk;
 
 /// How the configuration stands.
 pub(super) async fn standing(State(desk): State<Arc<Desk>>, Extension(actor): Extension<Actor>) -> Answer<Json<Standing>> {
     desk.configuration_standing(&actor).map(Json).map_err(problem(&desk))
+}
+
+/// Where dockmaster itself runs.
+pub(super) async fn environment(State(desk): State<Arc<Desk>>, Extension(actor): Extension<Actor>) -> Answer<Json<Environment>> {
+    desk.configuration_standing(&actor).map(|standing| Json(standing.environment)).map_err(problem(&desk))
 }
 
 /// The kept versions.

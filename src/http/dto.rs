@@ -1,6 +1,7 @@
 //! What goes over the wire besides the domain's own types.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,18 @@ impl Ask {
 pub struct Begun {
     /// Its number.
     pub id: i64,
+}
+
+/// Asks dockmaster to let go of its data directory, which is moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepAside {
+    /// Where to.
+    pub to: PathBuf,
+    /// The number of the device that this directory is on: to somebody else the path may be another one.
+    pub device: u64,
+    /// The number that it has there.
+    pub inode: u64,
 }
 
 /// The kept versions of the configuration.

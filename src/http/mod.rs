@@ -2,6 +2,7 @@
 
 mod configuration;
 pub mod dto;
+mod moving;
 mod operations;
 pub mod problem;
 mod reads;
@@ -25,11 +26,13 @@ pub fn router(desk: Arc<Desk>, actor: Actor) -> Router {
     Router::new()
         .route("/health", get(reads::health))
         .route("/health/hot-reload", get(configuration::standing))
+        .route("/config/docker/environment", get(configuration::environment))
         .route("/config/snapshots", get(configuration::versions))
         .route("/config/snapshots/create", post(configuration::keep))
         .route("/config/snapshots/{id}/difference", get(configuration::difference))
         .route("/config/snapshots/{id}/rollback", post(configuration::rollback))
         .route("/config/reload", post(configuration::reload))
+        .route("/data/step-aside", post(moving::step_aside))
         .route("/projects", get(reads::projects))
         .route("/projects/{project}/status", get(reads::status))
         .route("/projects/{project}/logs", get(reads::logs))

@@ -19,7 +19,7 @@ use crate::operations::Desk;
 /// Its name below the data directory.
 pub const NAME: &str = "control.sock";
 /// Where it is made: nobody else may get at it before its mode is right.
-const NEW: &str = "control.new";
+pub const NEW: &str = "control.new";
 /// How long answers that were begun may take at the end.
 const END: Duration = Duration::from_secs(5);
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use super::deploy::{self, Coming};
 use super::insight::Insights;
 use super::keeper::Keeper;
 use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
-use super::registry::Hold;
+use super::registry::{Closed, Hold};
 use super::relay;
 use super::runner::{self, Job};
 use super::tools::{Tools, random_name};
@@ -104,6 +104,8 @@ pub struct Desk {
     keeper: Option<Keeper>,
     /// Where the configuration is that is only looked at.
     pub(super) file: Option<PathBuf>,
+    /// Set where it has let go of the data directory for a move.
+    pub(super) aside: OnceLock<Closed>,
 }
 
 impl Desk {
@@ -111,7 +113,8 @@ impl Desk {
     pub fn new(configuration: watch::Receiver<Arc<Configuration>>, tools: Tools) -> Self {
         let (insights, views) = (Insights::new(), Arc::default());
         let closing = tools.stopping.child_token();
-        Self { configuration, tools, insights, views, running: TaskTracker::new(), closing, keeper: None, file: None }
+        let aside = OnceLock::new();
+        Self { configuration, tools, insights, views, running: TaskTracker::new(), closing, keeper: None, file: None, aside }
     }
 
     /// With somebody who keeps the configuration.

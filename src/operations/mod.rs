@@ -7,6 +7,7 @@ mod insight;
 pub mod keeper;
 mod lifecycle;
 pub mod logs;
+pub mod moving;
 mod probe;
 mod readable;
 mod reads;

@@ -94,6 +94,11 @@ impl Registry {
         self.held.iter().find(|held| held.key() != project).map(|held| (held.key().clone(), held.busy.clone()))
     }
 
+    /// A project that is held, where one is.
+    pub(super) fn held(&self) -> Option<(ProjectName, Busy)> {
+        self.held.iter().next().map(|held| (held.key().clone(), held.busy.clone()))
+    }
+
     /// Whether anything is held.
     pub(super) fn is_held(&self) -> bool {
         !self.held.is_empty()

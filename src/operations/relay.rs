@@ -59,8 +59,9 @@ pub(super) async fn consider(tools: &Tools, plan: &mut Plan, containers: &[Conta
         return Err(Failure::new(what, why, "Do it from a shell, with docker-compose in its own directory."));
     }
     let mounts = tools.docker.mounts(&own.container).await.map_err(|e| e.failure(&*what))?.unwrap_or_default();
-    if own::on_host(&mounts, &tools.data).is_none() {
-        let why = format!("{itself}, and {} is not mounted into it: it would be gone, and nobody could go on.", tools.data.display());
+    // The helper looks where we were told to look, and goes on from there to where the data was moved.
+    if let Some(gone) = [&tools.data, &tools.told].into_iter().find(|path| own::on_host(&mounts, path).is_none()) {
+        let why = format!("{itself}, and {} is not mounted into it: it would be gone, and nobody could go on.", gone.display());
         return Err(Failure::new(what, why, "Mount a directory of the host, or a volume, there (docs/INSTALL.md), and ask again."));
     }
     plan.warnings.push(format!("{itself}: a helper takes its place meanwhile, and the dockmaster that comes up reports here."));

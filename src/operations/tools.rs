@@ -53,6 +53,8 @@ pub struct Tools {
     pub clock: Clock,
     /// The data directory.
     pub data: PathBuf,
+    /// The directory that it was named by, where its data was moved away from there.
+    pub told: PathBuf,
     /// Where the data directory is another dockmaster's to write to: where planning puts what it needs for a moment.
     pub elsewhere: Option<PathBuf>,
     /// The name of the data directory among those that work on one engine.

@@ -155,6 +155,7 @@ impl Front {
             Notice::Rejected { rejected, starting } => Some((words::rejected(rejected, *starting), Keyboard::new())),
             Notice::Token { refused } => Some((words::token(refused.as_deref()), Keyboard::new())),
             Notice::Unseen { trouble } => Some((words::unseen(trouble), Keyboard::new())),
+            Notice::Concerns { concerns } => Some((words::concerns(concerns), Keyboard::new())),
             Notice::Outcome { operation } => self.history.operation(*operation).await?.and_then(|record| {
                 let (at, outcome) = record.ended.as_ref()?;
                 let took = at.saturating_sub(record.started);

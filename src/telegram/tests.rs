@@ -109,6 +109,7 @@ impl Chat {
             history: self.history.clone(),
             clock: now,
             data: self.directory.path().to_owned(),
+            told: self.directory.path().to_owned(),
             elsewhere: None,
             stopping: shutdown.clone(),
             vitals: Vitals::default(),

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::support::boxed::Boxed;
 use crate::support::fixture::{engine_get, healthy_service, sh};
-use crate::support::shop::{SERVES, dockerfile, running_image, shop_of, web};
-use crate::support::{Fixture, World, eventually};
+use crate::support::shop::{SERVES, deployed, dockerfile, running_image, shop_of, web};
+use crate::support::{ADMIN, Fixture, World, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_its_own_container_it_deploys_and_refuses_what_the_engine_would_mount_from_elsewhere() {
@@ -61,6 +61,81 @@ async fn from_its_own_container_it_deploys_and_refuses_what_the_engine_would_mou
     boxed.up();
     let is = format!("production {} is {} of the host", shop.production.display(), elsewhere.display());
     refused(&world, &["shop cannot be deployed.", "dockmaster runs in a container", &is]).await;
+    drop(boxed);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_in_its_container_is_told_and_can_be_saved_while_that_lives() {
+    let itself =
+        json!({ "compose": null, "workspace": null, "production": null, "deploy": null, "containers": [Boxed::name("forgetful")] });
+    let fixtures = vec![published(), Fixture::new(&[]).with(itself)];
+    let world = World::prepare(fixtures, json!({ "default_project": "shop" })).await;
+    let boxed = Boxed::build("forgetful", &world);
+    let limits = json!({ "read_only": false, "mem_limit": "512m", "cpus": 0.75, "pids_limit": 300 });
+    let with = |data: &str| {
+        let mut more = limits.clone();
+        more["environment"] = json!({ "DOCKMASTER_DATA": data, "DOCKER_CONFIG": format!("{data}/docker") });
+        more
+    };
+    // Where it may not write it does not start, and says where it could.
+    boxed.also(&with("/usr/data"));
+    boxed.up();
+    let said = "the data directory /usr/data cannot be used: Permission denied (os error 13); name another with --data, or see to this one. \
+                Mounted here, and fit for it: /var/lib/dockmaster.";
+    eventually("it says so", async || boxed.compose(&["logs", "--no-log-prefix"]).contains(said)).await;
+    boxed.also(&with("/var/own/data"));
+    boxed.up();
+    let told = world.next_of_all(ADMIN).await.text;
+    let lies = "My data directory /var/own/data lies in the container's own layer: history and releases are gone when the container is made \
+                anew. Mounted here, and fit for it: /var/lib/dockmaster. Moved there with: dockmaster move-data /var/lib/dockmaster/dockmaster";
+    assert_eq!(told, format!("⚠️ What I keep does not last\n{lies}"));
+    let config = world.ask("/config").await.text;
+    for part in [
+        "In a container: Docker, with 512 MB of memory, 0.75 processors, 300 processes at most\n",
+        "Changes are noticed by looking: in a container (Docker)",
+        "/etc/dockmaster (read-only)",
+        &format!("⚠️ {lies}"),
+    ] {
+        assert!(config.contains(part), "{part:?} is not told: {config}");
+    }
+    let inside = |typed: &[&str]| boxed.compose(&[&["exec", "-T", "dockmaster", "dockmaster"], typed].concat());
+    let seen: serde_json::Value = serde_json::from_str(&inside(&["config", "status", "--json"])).unwrap();
+    let seen = &seen["environment"];
+    assert_eq!((&seen["runtime"], &seen["data"]["on"]), (&json!("docker"), &json!("layer")));
+    assert_eq!(seen["limits"], json!({ "memory": 536_870_912, "millicpus": 750, "pids": 300 }));
+    let production = world.fixtures[0].production.to_str().unwrap();
+    let mount = seen["mounts"].as_array().unwrap().iter().find(|m| m["point"] == production).unwrap();
+    assert_eq!((&mount["kind"], &mount["directory"], &mount["writable"]), (&json!("bind"), &json!(true), &json!(true)));
+
+    // Started again as it is, it does not say so again.
+    boxed.compose(&["restart"]);
+    deployed(&world, 1).await;
+    world.fixtures[0].write("page", "page three\n");
+    deployed(&world, 2).await;
+    let refused = boxed.composing(&["exec", "-T", "dockmaster", "dockmaster", "move-data", "/var/own/elsewhere"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("lies in the container's own layer, and would not last there either"), "{why}");
+    let new = "/var/lib/dockmaster/dockmaster";
+    let said = inside(&["move-data", new]);
+    assert!(
+        said.contains(&format!("The dockmaster that runs goes on there. From now on start dockmaster with DOCKMASTER_DATA={new}")),
+        "{said}"
+    );
+    assert!(said.contains(&format!("and DOCKER_CONFIG={new}/docker.")), "{said}");
+    assert!(world.ask("/docker_history").await.text.contains("deploy shop · #2"));
+    is_well(&boxed, 0).await;
+    // A helper would look where it was told to, which is gone then.
+    let refused = world.ask("/docker_restart edge").await.text;
+    assert!(refused.contains("would end dockmaster itself") && refused.contains("/var/own/data is not mounted into it"), "{refused}");
+    // Made anew, with the new place named.
+    boxed.also(&with(new));
+    boxed.up();
+    world.ask("/docker_rollback").await;
+    let back = world.confirm().await.text;
+    assert!(back.contains("shop runs release 1"), "{back}");
+    assert_eq!(world.fixtures[0].production_file("page").as_deref(), Some("page two\n"));
+    assert!(!world.ask("/config").await.text.contains("⚠️"));
     drop(boxed);
     world.finish().await;
 }

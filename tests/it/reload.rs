@@ -8,7 +8,7 @@ use dockmaster::console::Client;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::support::disk::MountedFile;
+use super::support::disk::Mounted;
 use super::support::program::{Launch, Tools};
 use super::support::terminal::Terminal;
 use super::support::world::{ADMIN, OPERATOR, TOKEN, VIEWER};
@@ -263,7 +263,7 @@ async fn a_file_that_is_mounted_by_itself_and_replaced_is_told_with_the_remedy()
     let mut world = World::prepare(vec![shop()], quick()).await;
     let host = world.config.with_file_name("on-the-host.json");
     std::fs::write(&host, world.projects_json()).unwrap();
-    let _mounted = MountedFile::mount(&host, &world.config);
+    let _mounted = Mounted::file(&host, &world.config);
     let config = world.config.clone();
     world.boot_with(&config);
     world.ask("/whoami").await;

@@ -1,7 +1,7 @@
 //! The configuration: how it stands, what a change of it means, what is wrong with it.
 
 use super::versions::in_words;
-use super::{clock, trimmed, with_block};
+use super::{clock, environment, trimmed, with_block};
 use crate::domain::Millis;
 use crate::domain::access::Role;
 use crate::domain::impact::{Effect, Fate, Impact, ProjectChange, RightChange, SettingChange};
@@ -112,6 +112,7 @@ pub fn configuration(standing: &Standing, now: Millis) -> Text {
     if let Some(trouble) = &standing.trouble {
         text = text.plain(format!("⚠️ {trouble}\n"));
     }
+    text = text.then(environment(&standing.environment));
     if let Some(rejected) = &standing.rejected {
         let since = clock(rejected.at);
         text = with_block(text.plain(format!("\n⚠️ The files are not in force, since {since} UTC:\n")), problems(rejected));
@@ -191,6 +192,7 @@ fn right(change: &RightChange) -> String {
 pub(super) mod tests {
     use super::super::testing::check;
     use super::*;
+    use crate::domain::environment::{Environment, Runtime};
     use crate::domain::project::ProjectName;
     use crate::domain::reload::FailedPart;
     use expect_test::expect;
@@ -362,6 +364,7 @@ pub(super) mod tests {
             watching: Watching::Poll,
             because: "“reload.watch” says poll".into(),
             trouble: Some("It is mounted by itself.".into()),
+            environment: Environment { runtime: Some(Runtime::Docker), ..Environment::default() },
         };
         check(
             &unseen("It is mounted by itself."),
@@ -378,6 +381,7 @@ pub(super) mod tests {
                 Includes projects.d/a.json
                 Changes are noticed by looking: “reload.watch” says poll
                 ⚠️ It is mounted by itself.
+                In a container: Docker, without limits
 
                 ⚠️ The files are not in force, since 14:03:22 UTC:
                 ```
@@ -392,6 +396,7 @@ pub(super) mod tests {
             snapshot: None,
             watching: Watching::Off,
             because: "DOCKMASTER_HOT_RELOAD is 0".into(),
+            environment: Environment::default(),
             ..standing
         };
         check(

@@ -5,6 +5,7 @@
 mod answers;
 mod configuration;
 mod confirm;
+mod environment;
 mod files;
 mod help;
 mod history;
@@ -25,6 +26,7 @@ pub use confirm::{
     Late, ask, asked_again, cancelled, changed_since, confirmed, expired, late_press, not_yours, nothing_to_ask, nothing_waits, question,
     question_heading, replaced, superseded, toast, version_changed_since, waits_elsewhere, withdrawn,
 };
+pub use environment::{concern, concerns, environment, moved, serves_instead};
 pub use files::{files_caption, files_list, leaves_paths_out};
 pub use help::{HelpRow, help, welcome, whoami};
 pub use history::{HistoryRow, history};

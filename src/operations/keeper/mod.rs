@@ -5,6 +5,7 @@
 
 mod apply;
 mod back;
+mod concerns;
 mod parts;
 mod start;
 mod take;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Sources;
 use crate::domain::Millis;
 use crate::domain::access::ChatId;
+use crate::domain::environment::Environment;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
 use crate::domain::reload::{Applied, Reloaded, Standing};
@@ -144,8 +146,8 @@ pub struct Surroundings {
     pub hot: bool,
     /// Cancelled when dockmaster stops.
     pub stopping: CancellationToken,
-    /// Whether we are in a container, as words say it.
-    pub container: Option<String>,
+    /// Where we run.
+    pub environment: Environment,
 }
 
 /// The keeper's own: what is in force, and what was seen last.

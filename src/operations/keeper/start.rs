@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch as latest};
 
 use super::apply::not_kept;
 use super::back::Here;
+use super::concerns;
 use super::parts::Parts;
 use super::take::{hash_of, is_whole, tell_admins, told, unpinned};
 use super::watch::{Look, Watcher};
@@ -84,6 +85,7 @@ pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, Str
             tell_admins(&around.history, &[&found.configuration], &notice, None, now).await;
         }
     }
+    let environment = concerns::told(&around, &found.configuration, now).await;
     let (way, because) = decide(&found.configuration.reload, &around, &path);
     let places = found.sources.places(&path);
     let look = Look::at(&places);
@@ -100,6 +102,7 @@ pub async fn begin(path: PathBuf, around: Surroundings) -> Result<Beginning, Str
         watching,
         because,
         trouble: None,
+        environment,
     };
     let (asks, asked) = mpsc::channel(REQUESTS_MAX);
     let (in_force, configuration) = latest::channel(Arc::new(found.configuration));
@@ -227,8 +230,8 @@ pub(super) fn decide(policy: &ReloadPolicy, around: &Surroundings, path: &Path) 
         Watching::Auto => {}
         way => return (way, said()),
     }
-    if let Some(container) = &around.container {
-        return (Watching::Poll, format!("in a container ({container}), where events of mounted directories may not arrive"));
+    if let Some(runtime) = around.environment.runtime {
+        return (Watching::Poll, format!("in a container ({}), where events of mounted directories may not arrive", runtime.word()));
     }
     match file_system(path) {
         Some(name) => (Watching::Poll, format!("the file system, {name}, does not report what others change")),

@@ -250,6 +250,12 @@ pub(super) fn told(files: blake3::Hash, problems: &[String]) -> blake3::Hash {
     blake3::hash(format!("{files} {problems:?}").as_bytes())
 }
 
+/// The chat of each admin.
+pub(super) fn admins(configurations: &[&Configuration]) -> BTreeSet<ChatId> {
+    let admins = configurations.iter().flat_map(|config| &config.users).filter(|(_, role)| **role == Role::Admin).map(|(user, _)| *user);
+    admins.filter_map(|user| i64::try_from(user).ok()).collect()
+}
+
 /// Tells each admin in their own chat, but for the one who is answered there.
 pub(in super::super) async fn tell_admins(
     history: &History,
@@ -258,9 +264,7 @@ pub(in super::super) async fn tell_admins(
     asker: Option<ChatId>,
     now: Millis,
 ) {
-    let admins = configurations.iter().flat_map(|config| &config.users).filter(|(_, role)| **role == Role::Admin).map(|(user, _)| *user);
-    let chats: BTreeSet<ChatId> = admins.filter_map(|user| i64::try_from(user).ok()).filter(|chat| Some(*chat) != asker).collect();
-    for chat in chats {
+    for chat in admins(configurations).into_iter().filter(|chat| Some(*chat) != asker) {
         let origin = Origin { chat, thread: None, message: None };
         if let Err(error) = history.notice_post(origin, notice.clone(), now).await {
             tracing::error!(%error, chat, "an admin could not be told about the configuration");

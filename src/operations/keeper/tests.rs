@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::*;
 use crate::app::now;
 use crate::domain::access::Role;
+use crate::domain::environment::Environment;
 use crate::domain::notice::Notice;
 use crate::domain::reload::{Change, Watching};
 
@@ -52,7 +53,8 @@ struct Kept {
 }
 
 fn around(history: History) -> Surroundings {
-    Surroundings { history, clock: now, vitals: Vitals::default(), hot: true, stopping: CancellationToken::new(), container: None }
+    let (stopping, environment) = (CancellationToken::new(), Environment::default());
+    Surroundings { history, clock: now, vitals: Vitals::default(), hot: true, stopping, environment }
 }
 
 impl Kept {

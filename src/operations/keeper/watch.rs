@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::config::Places;
 use crate::domain::Millis;
 use crate::domain::reload::Watching;
+use crate::engine::mountinfo::{self, Mounted};
 
 /// How often it is looked where events say that something was changed.
 const BESIDE_EVENTS: Duration = Duration::from_secs(5);
@@ -87,9 +88,8 @@ fn on_the_way(path: &Path, found: &mut BTreeSet<PathBuf>) {
 /// on showing what was there before. Blocks on the disk.
 pub(super) fn hidden_by_a_mount(path: &Path) -> Option<String> {
     let real = path.canonicalize().ok()?;
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     let gone = std::fs::metadata(&real).ok()?.nlink() == 0;
-    (is_mounted_and_gone(&mounts, &real, gone)).then(|| {
+    is_mounted_and_gone(&mountinfo::now(), &real, gone).then(|| {
         format!(
             "{} is mounted by itself and was replaced where it comes from, so that what is saved there cannot be seen: mount its directory \
              instead, and start this container again.",
@@ -99,14 +99,8 @@ pub(super) fn hidden_by_a_mount(path: &Path) -> Option<String> {
 }
 
 /// Whether a file is mounted by itself, and is no longer where it was mounted from.
-fn is_mounted_and_gone(mounts: &str, path: &Path, gone: bool) -> bool {
-    // Fields: id, parent, device, root within its file system, mount point, and more; spaces and the like in octal.
-    let wanted = path.to_string_lossy().replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011").replace('\n', "\\012");
-    let mut found = mounts.lines().filter_map(|line| {
-        let mut fields = line.split(' ').skip(3);
-        Some((fields.next()?, fields.next()?))
-    });
-    found.any(|(root, point)| point == wanted && (gone || root.ends_with("//deleted")))
+fn is_mounted_and_gone(mounts: &[Mounted], path: &Path, gone: bool) -> bool {
+    mounts.iter().any(|m| m.point == path && (gone || m.root.as_os_str().as_encoded_bytes().ends_with(b"//deleted")))
 }
 
 /// What was told by events, and not looked at yet.
@@ -288,7 +282,8 @@ mod tests {
         let mounts = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
                       40 22 8:1 /srv/a/projects.json /etc/my\\040own/projects.json ro - ext4 /dev/sda1 rw\n\
                       41 22 8:1 /srv/b.json//deleted /etc/b.json ro - ext4 /dev/sda1 rw\n";
-        let is = |path: &str, gone| is_mounted_and_gone(mounts, Path::new(path), gone);
+        let mounts = mountinfo::parse(mounts.as_bytes());
+        let is = |path: &str, gone| is_mounted_and_gone(&mounts, Path::new(path), gone);
         assert!(is("/etc/my own/projects.json", true) && !is("/etc/my own/projects.json", false));
         assert!(is("/etc/b.json", false));
         assert!(!is("/etc/c.json", true), "replaced, and looked at in between");

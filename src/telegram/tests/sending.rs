@@ -37,6 +37,7 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
         history: chat.history.clone(),
         clock: now,
         data: chat.directory.path().to_owned(),
+        told: chat.directory.path().to_owned(),
         elsewhere: None,
         stopping: shutdown.clone(),
         vitals: Vitals::default(),

@@ -27,6 +27,9 @@ fn make_base(base: &str) {
             std::fs::copy(&path, to).unwrap();
         }
     }
+    // A place in the image itself that anybody may write to.
+    std::fs::create_dir_all(root.join("var/own")).unwrap();
+    std::fs::set_permissions(root.join("var/own"), std::fs::Permissions::from_mode(0o777)).unwrap();
     std::fs::write(directory.path().join("Dockerfile"), "FROM scratch\nCOPY root/ /\n").unwrap();
     let compose = directory.path().join("docker-compose.yml");
     std::fs::write(&compose, format!("services: {{ base: {{ build: ., image: {base} }} }}\n")).unwrap();
@@ -170,7 +173,8 @@ impl Boxed {
         format!("{out}{err}")
     }
 
-    fn composing(&self, args: &[&str]) -> Output {
+    /// The same, however it ends.
+    pub(crate) fn composing(&self, args: &[&str]) -> Output {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docker-compose.yml");
         let mut compose = command("docker-compose");
         compose.envs(self.variables.iter().cloned()).args(["-p", &self.project, "-f", file, "-f"]).arg(&self.more);

@@ -34,18 +34,27 @@ impl Drop for SmallDisk {
     }
 }
 
-/// One file seen in the place of another, as engines mount single files. Unmounted at the end.
-pub(crate) struct MountedFile(PathBuf);
+/// One file or directory seen in the place of another, as engines mount them. Unmounted at the end.
+pub(crate) struct Mounted(PathBuf);
 
-impl MountedFile {
-    pub(crate) fn mount(file: &Path, at: &Path) -> Self {
+impl Mounted {
+    pub(crate) fn file(file: &Path, at: &Path) -> Self {
         std::fs::write(at, "").unwrap();
+        Self::mount(file, at)
+    }
+
+    pub(crate) fn directory(directory: &Path, at: &Path) -> Self {
+        std::fs::create_dir(at).unwrap();
+        Self::mount(directory, at)
+    }
+
+    fn mount(file: &Path, at: &Path) -> Self {
         sh("mount", &["--bind", file.to_str().unwrap(), at.to_str().unwrap()]);
         Self(at.to_owned())
     }
 }
 
-impl Drop for MountedFile {
+impl Drop for Mounted {
     fn drop(&mut self) {
         unmount(&self.0);
     }

@@ -23,6 +23,9 @@ pub(crate) const STRANGER: i64 = 999;
 pub(crate) const GROUP: i64 = -100_500;
 pub(crate) const TOKEN: &str = "123456789:AAE-test-token-of-the-embedded-server";
 
+/// What begins a message that says that what is kept does not last.
+pub(crate) const PASSING: &str = "⚠️ What I keep does not last";
+
 /// The running app.
 pub(crate) struct Bot {
     task: JoinHandle<Result<(), AppError>>,
@@ -142,6 +145,16 @@ impl World {
 
     /// The bot's next message in a chat.
     pub(crate) async fn next_in(&self, chat: i64) -> Message {
+        loop {
+            let next = self.next_of_all(chat).await;
+            if !next.text.starts_with(PASSING) {
+                return next;
+            }
+        }
+    }
+
+    /// The same, also where it says that what is kept does not last: true of all tests where they run in a container.
+    pub(crate) async fn next_of_all(&self, chat: i64) -> Message {
         let next = self.api.next_message(chat, PATIENCE).await;
         next.unwrap_or_else(|e| panic!("{e}; the chat so far: {:#?}", self.texts(chat)))
     }
@@ -186,6 +199,8 @@ impl World {
             self.idle().await;
             self.stop().await.unwrap();
         }
-        assert_eq!(self.api.leftovers(), Vec::<String>::new());
+        let mut left = self.api.leftovers();
+        left.retain(|left| !left.contains(PASSING));
+        assert_eq!(left, Vec::<String>::new());
     }
 }
