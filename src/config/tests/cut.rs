@@ -10,7 +10,8 @@ const ODD: &str = r#"{
 }"#;
 
 const INCLUDING: &str = "{ \"access\": { \"users\": { \"1\": \"admin\" } }, \"include\": [\"projects.d/*.json\"], \"projects\": {} }";
-const INCLUDED: &str = "{ \"projects\": { \"shop\": { \"containers\": [\"web\"], \"enabled\": true, \"description\": \"\\ud83d\\ude00 é\" } } }";
+const INCLUDED: &str =
+    "{ \"projects\": { \"shop\": { \"containers\": [\"web\"], \"enabled\": true, \"description\": \"\\ud83d\\ude00 é\" } } }";
 
 /// What a configuration comes to that ends too early, in this file or in the one that it includes.
 fn broken_off(sources: &Sources, cut: &[u8]) {
