@@ -17,6 +17,7 @@ mod direct;
 mod logs;
 mod memory;
 mod operations;
+mod reload;
 mod scene;
 #[path = "../shared/mod.rs"]
 mod shared;
@@ -58,6 +59,9 @@ fn main() -> ExitCode {
         }
         if wanted.has("busy") {
             busy::measure(rounds, &mut table).await;
+        }
+        if wanted.has("reload") {
+            reload::measure(rounds, &mut table).await;
         }
         if wanted.has("memory") {
             memory::measure(requests, &mut table).await;

@@ -121,6 +121,7 @@ impl Kept {
 
     /// Waits until there are so many notices, and fails where there are more.
     async fn told(&self, wanted: usize) {
+        let wanted = wanted.min(crate::history::notices::WAITING_MAX);
         let all = async {
             while self.notices().await.len() < wanted {
                 sleep(Duration::from_millis(5)).await;

@@ -25,12 +25,16 @@ async fn saved_as(save: kinds::Save, text: &str) -> Kept {
 async fn is_in_force_in_time((kind, save): kinds::Save, (watch, within): (Watching, Duration)) {
     let mut kept = saved_as((kind, save), &text(watch, 0)).await;
     assert_eq!(kept.keeper.standing().watching, watch);
+    let mut all = Vec::new();
     for n in 1..=saves() {
         save(&kept.path(""), &text(watch, n), n);
         let took = kept.in_force(n).await;
         assert!(took < within, "{kind}, save {n}, {}: {took:?}", watch.word());
+        all.push(took);
         pause(n).await;
     }
+    all.sort();
+    println!("{kind}, {}: {:?}, at worst {:?}", watch.word(), all[all.len() / 2], all[all.len() - 1]);
     assert_eq!(kept.keeper.standing().rejected, None, "{kind}");
     // One for each save, and no other.
     kept.versions(saves() + 1).await;
