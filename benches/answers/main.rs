@@ -23,7 +23,7 @@ mod scene;
 mod shared;
 mod start;
 mod status;
-#[expect(dead_code, unused_imports, reason = "it is the tests' own, and only a part of it is needed here")]
+#[expect(dead_code, reason = "it is the tests' own, and only a part of it is needed here")]
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 mod usage;
