@@ -17,12 +17,13 @@ mod direct;
 mod logs;
 mod memory;
 mod operations;
+mod reload;
 mod scene;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod start;
 mod status;
-#[expect(dead_code, unused_imports, reason = "it is the tests' own, and only a part of it is needed here")]
+#[expect(dead_code, reason = "it is the tests' own, and only a part of it is needed here")]
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 mod usage;
@@ -58,6 +59,9 @@ fn main() -> ExitCode {
         }
         if wanted.has("busy") {
             busy::measure(rounds, &mut table).await;
+        }
+        if wanted.has("reload") {
+            reload::measure(rounds, &mut table).await;
         }
         if wanted.has("memory") {
             memory::measure(requests, &mut table).await;

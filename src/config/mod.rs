@@ -142,7 +142,7 @@ fn document<'b>(report: &mut Report, bytes: &'b [u8], base: usize, unfinished: &
     match span::parse(text, base) {
         Ok(root) => (text, Some(root)),
         Err(wrong) => {
-            *unfinished |= wrong.at - base == text.len();
+            *unfinished |= span::breaks_off(text.get(wrong.at - base..).unwrap_or_default());
             refuse(wrong.at - base, &wrong.found, wrong.expected);
             (text, None)
         }

@@ -20,11 +20,6 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Whether one lies inside the other, or they are the same.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
-        self.real.starts_with(&other.real) || other.real.starts_with(&self.real)
-    }
-
     /// As a quotation.
     pub(super) fn shown(&self) -> String {
         quote(&self.written.to_string_lossy())

@@ -1,6 +1,8 @@
 //! What two projects may not share: an operation on one would change the other.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
 
 use crate::domain::project::ContainerSelector;
 
@@ -78,22 +80,68 @@ fn claim_label<'a>(owners: &mut BTreeMap<&'a str, &'a str>, label: &'a str, owne
 }
 
 fn directories(report: &mut Report, drafts: &[Draft]) {
+    let productions = drafts.iter().enumerate().filter_map(|(i, draft)| Some((i, draft.production.as_ref()?.real.as_path())));
+    let productions = Directories::of(productions);
     for (i, draft) in drafts.iter().enumerate() {
-        for other in &drafts[..i] {
-            if let (Some(later), Some(earlier)) = (&draft.production, &other.production)
-                && later.overlaps(earlier)
-            {
-                let found = format!("{}, which overlaps {} of project {}", later.shown(), earlier.shown(), quote(&other.written));
+        for other in draft.production.iter().flat_map(|production| productions.touching(&production.real)).filter(|other| *other < i) {
+            if let (Some(later), Some(Draft { written, production: Some(earlier), .. })) = (&draft.production, drafts.get(other)) {
+                let found = format!("{}, which overlaps {} of project {}", later.shown(), earlier.shown(), quote(written));
                 report.problem(&later.place, found, "a production directory of its own");
             }
         }
-        for other in drafts.iter().filter(|other| other.written != draft.written) {
-            if let (Some(workspace), Some(production)) = (&draft.workspace, &other.production)
-                && workspace.overlaps(production)
-            {
+        for other in draft.workspace.iter().flat_map(|workspace| productions.touching(&workspace.real)) {
+            if let (Some(workspace), Some(other)) = (&draft.workspace, drafts.get(other).filter(|other| other.written != draft.written)) {
                 let found = format!("{}, which overlaps the production directory of project {}", workspace.shown(), quote(&other.written));
                 report.warning(&workspace.place, found, "a workspace that no other project's deploys write into");
             }
+        }
+    }
+}
+
+/// The production directories in the order of their paths, in which all that lies below one follows it: comparing each with each
+/// would take a second for a thousand projects.
+struct Directories<'a>(BTreeMap<&'a Path, Vec<usize>>);
+
+impl<'a> Directories<'a> {
+    fn of(paths: impl Iterator<Item = (usize, &'a Path)>) -> Self {
+        let mut all: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
+        paths.for_each(|(i, path)| all.entry(path).or_default().push(i));
+        Self(all)
+    }
+
+    /// Whose lie in a directory, or hold it, or are it; in the order of the file.
+    fn touching(&self, path: &Path) -> Vec<usize> {
+        let below = self.0.range::<Path, _>((Bound::Excluded(path), Bound::Unbounded)).take_while(|(other, _)| other.starts_with(path));
+        let at_or_above = path.ancestors().filter_map(|ancestor| self.0.get(ancestor));
+        let mut found: Vec<usize> = at_or_above.chain(below.map(|(_, whose)| whose)).flatten().copied().collect();
+        found.sort_unstable();
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Paths of which many lie in one another, and some only begin alike.
+    fn path() -> impl Strategy<Value = PathBuf> {
+        let part = prop::sample::select(&["a", "b", "a b", "a-b", "a.b", "ab", "é"][..]);
+        prop::collection::vec(part, 0..4).prop_map(|parts| Path::new("/").join(parts.join("/")))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn directories_touch_as_if_each_was_compared_with_each(paths in prop::collection::vec(path(), 0..12), asked in path()) {
+            let directories = Directories::of(paths.iter().enumerate().map(|(i, path)| (i, path.as_path())));
+            let touches = |path: &Path| path.starts_with(&asked) || asked.starts_with(path);
+            let expected: Vec<usize> = (0..paths.len()).filter(|i| touches(&paths[*i])).collect();
+            prop_assert_eq!(directories.touching(&asked), expected);
         }
     }
 }

@@ -10,6 +10,8 @@ use super::report::quote;
 pub(super) const SIZE_MAX: usize = 1 << 20;
 /// The deepest nesting that is read; the file itself needs five.
 pub(super) const DEPTH_MAX: usize = 64;
+/// The values that are words.
+const WORDS: [(&str, Value); 3] = [("null", Value::Null), ("true", Value::Bool(true)), ("false", Value::Bool(false))];
 
 /// A value and the byte at which it starts.
 #[derive(Debug, PartialEq)]
@@ -57,6 +59,13 @@ pub(super) struct Syntax {
     pub(super) found: String,
     /// What may stand there.
     pub(super) expected: &'static str,
+}
+
+/// Whether a text that stops being JSON here was cut short: what is left of it is nothing, or only the beginning of a word or of
+/// two halves of a character.
+pub(super) fn breaks_off(rest: &str) -> bool {
+    let half = || rest.len() <= r"\ud83d\".len() && rest.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(r"\ud"));
+    WORDS.iter().any(|(word, _)| word.starts_with(rest)) || half()
 }
 
 /// Reads a text whose first byte counts as the `base`th: several texts are told apart by where they begin.
@@ -125,7 +134,7 @@ impl Parser<'_> {
 
     fn word(&mut self, expected: &'static str) -> Result<Value, Syntax> {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        for (word, value) in [("null", Value::Null), ("true", Value::Bool(true)), ("false", Value::Bool(false))] {
+        for (word, value) in WORDS {
             if rest.starts_with(word) {
                 self.at += word.len();
                 return Ok(value);

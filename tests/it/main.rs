@@ -13,6 +13,7 @@ mod interrupted;
 mod itself;
 mod lifecycle;
 mod logs;
+mod mounted;
 mod moving;
 mod page;
 mod program;

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Checked, OnDisk, check};
+use super::{Checked, OnDisk, Problem, check};
 
 mod agreement;
 mod bad;
+mod cut;
 mod disk;
 mod good;
 mod included;
@@ -45,4 +46,11 @@ fn answer(text: &str) -> String {
     let checked = check(text, &plenty);
     assert_eq!(checked.configuration.is_some(), checked.problems.is_empty());
     told(&checked)
+}
+
+/// A problem has a place in this text, or right behind its end.
+#[track_caller]
+fn placed(problem: &Problem, text: &str) {
+    let line = problem.line.checked_sub(1).and_then(|before| text.split('\n').nth(before));
+    assert!(line.is_some_and(|line| (1..=line.chars().count() + 1).contains(&problem.column)), "{problem}: {text}");
 }

@@ -3,8 +3,14 @@
 use proptest::prelude::*;
 
 use super::super::model::File;
-use super::super::{check, span};
-use super::{EXAMPLE, plenty};
+use super::super::{Sources, check, check_sources, span};
+use super::{EXAMPLE, placed, plenty};
+
+/// A file that the example includes, and its name.
+const INCLUDED: (&str, &str) = (
+    "projects.d/blog.json",
+    "{\n  \"projects\": {\n    \"blog\": { \"containers\": [\"blög\"], \"primary\": \"web\", \"enabled\": false }\n  }\n}\n",
+);
 
 /// Pieces that matter to the reader, so that random edits get somewhere.
 const PIECES: [&str; 24] = [
@@ -54,6 +60,26 @@ fn mutated() -> impl Strategy<Value = String> {
     })
 }
 
+/// The bytes of a file, some of them other ones, some too many, some missing; sometimes as it is.
+fn bytes_of(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    let edit = (any::<prop::sample::Index>(), 0..9usize, prop::collection::vec(any::<u8>(), 0..5));
+    prop::collection::vec(edit, 0..6).prop_map(|edits| {
+        let mut bytes = text.as_bytes().to_vec();
+        for (at, cut, others) in edits {
+            let at = at.index(bytes.len() + 1);
+            let end = (at + cut).min(bytes.len());
+            bytes.splice(at..end, others);
+        }
+        bytes
+    })
+}
+
+/// What of a file is text.
+fn readable(bytes: &[u8]) -> &str {
+    let good = std::str::from_utf8(bytes).map_or_else(|wrong| wrong.valid_up_to(), str::len);
+    std::str::from_utf8(&bytes[..good]).unwrap()
+}
+
 /// The value of a tree, as serde_json has it.
 fn value(node: &span::Node) -> serde_json::Value {
     match &node.value {
@@ -80,10 +106,7 @@ fn same_as_serde(text: &str) {
 fn same_as_model(text: &str) {
     let checked = check(text, &plenty);
     assert_eq!(checked.configuration.is_some(), checked.problems.is_empty());
-    for problem in checked.problems.iter().chain(&checked.warnings) {
-        let line = text.split('\n').nth(problem.line - 1).unwrap();
-        assert!((1..=line.chars().count() + 1).contains(&problem.column), "{problem}: {line}");
-    }
+    checked.problems.iter().chain(&checked.warnings).for_each(|problem| placed(problem, text));
     if checked.problems.is_empty() {
         serde_json::from_str::<File>(text).unwrap();
     }
@@ -108,6 +131,17 @@ proptest! {
     fn a_mutated_example(text in mutated()) {
         same_as_serde(&text);
         same_as_model(&text);
+    }
+
+    #[test]
+    fn mutated_files(main in bytes_of(EXAMPLE), included in bytes_of(INCLUDED.1)) {
+        let mut sources = Sources::alone(main.clone());
+        sources.included.insert(INCLUDED.0.to_owned(), Ok(included.clone()));
+        let checked = check_sources(&sources, &plenty);
+        assert_eq!(checked.configuration.is_some(), checked.problems.is_empty());
+        for problem in checked.problems.iter().chain(&checked.warnings) {
+            placed(problem, readable(if problem.file.is_some() { &included } else { &main }));
+        }
     }
 }
 

@@ -1,7 +1,9 @@
-//! Real files, a real watcher and a real history: every way in which files are saved.
+//! Real files, a real watcher and a real history.
+//!
+//! `saves.rs`: every way in which files are saved, and every place at which they can be cut short. `sequence.rs`: whatever people do
+//! to files, one after another.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -16,8 +18,11 @@ use crate::domain::environment::Environment;
 use crate::domain::notice::Notice;
 use crate::domain::reload::{Change, Watching};
 
-/// Within which a change must be in force where events arrive, and where it is only looked (once a second).
-const WITHIN: [(Watching, Duration); 2] = [(Watching::Events, Duration::from_secs(1)), (Watching::Poll, Duration::from_secs(2))];
+#[path = "../../../tests/it/support/saves.rs"]
+mod kinds;
+mod saves;
+mod sequence;
+
 /// Long enough that only a hang reaches it.
 const AMPLE: Duration = Duration::from_secs(30);
 
@@ -26,12 +31,17 @@ fn saves() -> usize {
     std::env::var("DOCKMASTER_SAVES").ok().and_then(|n| n.parse().ok()).unwrap_or(4)
 }
 
+/// Whether this is the long form.
+fn is_long() -> bool {
+    saves() >= 100
+}
+
 /// A configuration that can be told from others by its number.
 fn text(watch: Watching, number: usize) -> String {
     let watch = watch.word();
     format!(
         r#"{{ "access": {{ "users": {{ "1": "admin", "{}": "viewer" }} }}, "include": ["projects.d/*.json"],
-  "reload": {{ "watch": "{watch}" }}, "projects": {{ "p{number}": {{ "containers": ["c"] }} }} }}"#,
+  "reload": {{ "watch": "{watch}" }}, "projects": {{ "p{number}": {{ "containers": ["c"], "enabled": true }} }} }}"#,
         number + 2
     )
 }
@@ -49,6 +59,7 @@ struct Kept {
     keeper: Keeper,
     config: latest::Receiver<Arc<Configuration>>,
     history: History,
+    stopping: CancellationToken,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -68,8 +79,16 @@ impl Kept {
 
     async fn again(place: TempDir, history: History) -> Self {
         let begun = begin(place.path().join("etc/projects.json"), around(history.clone())).await.unwrap();
+        let stopping = begun.keeping.around.stopping.clone();
         let task = AbortOnDropHandle::new(tokio::spawn(begun.keeping.run()));
-        Self { place, keeper: begun.keeper, config: begun.configuration, history, _task: task }
+        Self { place, keeper: begun.keeper, config: begun.configuration, history, stopping, _task: task }
+    }
+
+    /// Ends it as dockmaster ends: what has begun is done.
+    async fn end(self) -> (TempDir, History) {
+        self.stopping.cancel();
+        self._task.await.unwrap();
+        (self.place, self.history)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -104,6 +123,7 @@ impl Kept {
 
     /// Waits until there are so many notices, and fails where there are more.
     async fn told(&self, wanted: usize) {
+        let wanted = wanted.min(crate::history::notices::WAITING_MAX);
         let all = async {
             while self.notices().await.len() < wanted {
                 sleep(Duration::from_millis(5)).await;
@@ -121,67 +141,6 @@ impl Kept {
 fn plain(root: &Path, text: &str) {
     fs::create_dir_all(root.join("etc")).unwrap();
     fs::write(root.join("etc/projects.json"), text).unwrap();
-}
-
-/// The ways in which files are saved. Each gets the directory, the text, and the number of the save.
-type Save = (&'static str, fn(&Path, &str, usize));
-const KINDS: [Save; 5] = [
-    ("in place", |etc, text, _| fs::write(etc.join("projects.json"), text).unwrap()),
-    ("in several writes", |etc, text, _| {
-        use std::io::Write;
-        let mut file = fs::File::create(etc.join("projects.json")).unwrap();
-        for part in text.as_bytes().chunks(40) {
-            file.write_all(part).unwrap();
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }),
-    ("renamed over", |etc, text, _| {
-        fs::write(etc.join(".projects.json.swp"), text).unwrap();
-        fs::rename(etc.join(".projects.json.swp"), etc.join("projects.json")).unwrap();
-    }),
-    ("deleted and made again", |etc, text, _| {
-        let _ = fs::remove_file(etc.join("projects.json"));
-        std::thread::sleep(Duration::from_millis(20));
-        fs::write(etc.join("projects.json"), text).unwrap();
-    }),
-    // As orchestrators mount settings.
-    ("behind a link that is swapped", |etc, text, number| {
-        let version = format!("..{number}");
-        fs::create_dir(etc.join(&version)).unwrap();
-        fs::write(etc.join(&version).join("projects.json"), text).unwrap();
-        symlink(&version, etc.join("..next")).unwrap();
-        fs::rename(etc.join("..next"), etc.join("..data")).unwrap();
-        if !etc.join("projects.json").is_symlink() {
-            let _ = fs::remove_file(etc.join("projects.json"));
-            symlink("..data/projects.json", etc.join("projects.json")).unwrap();
-        }
-    }),
-];
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_kind_of_save_comes_into_force_in_time() {
-    for (watch, within) in WITHIN {
-        for (kind, save) in KINDS {
-            let mut kept = Kept::new(|root| {
-                fs::create_dir_all(root.join("etc")).unwrap();
-                save(&root.join("etc"), &text(watch, 0), 0);
-            })
-            .await;
-            assert_eq!(kept.keeper.standing().watching, watch);
-            // It is looked once a second only.
-            let saves = if watch == Watching::Poll { saves().div_ceil(2) } else { saves() };
-            for n in 1..=saves {
-                save(&kept.path(""), &text(watch, n), n);
-                let took = kept.in_force(n).await;
-                assert!(took < within, "{kind}, save {n}, {}: {took:?}", watch.word());
-            }
-            assert_eq!(kept.keeper.standing().rejected, None, "{kind}");
-            // One for each save, and no other.
-            kept.versions(saves + 1).await;
-            kept.keeper.reload(Cause::Saved, None).await;
-            kept.versions(saves + 1).await;
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -238,77 +197,6 @@ async fn a_touch_is_no_reload_and_a_rejection_is_told_once() {
     fs::write(&path, text(Watching::Events, 1)).unwrap();
     kept.in_force(1).await;
     assert_eq!(kept.keeper.standing().rejected, None);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_cut_short_is_never_in_force() {
-    let (old, new) = (text(Watching::Events, 0), text(Watching::Events, 1));
-    // Every cut is seen as one ...
-    for end in 0..new.len() {
-        let checked = crate::config::check(&new[..end], &crate::config::unseen);
-        assert!(checked.unfinished && checked.configuration.is_none(), "{end}");
-    }
-    // ... and some of them are waited for, or rejected, and never anything else.
-    let mut kept = Kept::new(|root| plain(root, &old)).await;
-    let step = if saves() > 100 { 1 } else { new.len() / 6 };
-    for end in (0..new.len()).step_by(step) {
-        fs::write(kept.path("projects.json"), &new[..end]).unwrap();
-        if end % 2 == 0 {
-            kept.rejected().await;
-        } else {
-            // It looks like one that is being written, and then it is finished.
-            sleep(Duration::from_millis(350)).await;
-            assert_eq!(number(&kept.config.borrow()), 0);
-        }
-        fs::write(kept.path("projects.json"), &new).unwrap();
-        kept.in_force(1).await;
-        fs::write(kept.path("projects.json"), &old).unwrap();
-        kept.in_force(0).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_saved_the_last_good_one_is_in_force() {
-    // From a generator with a seed that is told, so that what fails can be had again.
-    let seed = u64::try_from(now()).unwrap();
-    let mut state = seed;
-    let mut random = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below as u64).unwrap()
-    };
-    let quick = |n: usize| text(Watching::Events, n).replace("\"watch\"", "\"debounce\": \"10ms\", \"watch\"");
-    let mut kept = Kept::new(|root| plain(root, &quick(0))).await;
-    let mut last = 0;
-    for n in 1..=40 {
-        let (_, save) = KINDS[random(4)];
-        let good = random(3) > 0;
-        let what = if good { quick(n) } else { quick(n).replace("viewer", "boss") };
-        save(&kept.path(""), &what, n);
-        if good {
-            last = n;
-        }
-        // Some follow at once, some are looked at first.
-        sleep(Duration::from_millis(random(4) as u64 * 20)).await;
-    }
-    let asked = kept.keeper.reload(Cause::Saved, None).await.unwrap();
-    if let Reloaded::Rejected(_) = &asked {
-        // The last good one may have been overwritten before anybody looked.
-        assert!(number(&kept.config.borrow()) <= last, "seed {seed}");
-    }
-    let end = quick(last + 100);
-    save_and_reject(&mut kept, &end).await;
-    assert_eq!(number(&kept.config.borrow()), last + 100, "seed {seed}");
-}
-
-/// A good one comes into force, and stays so when a bad one follows.
-async fn save_and_reject(kept: &mut Kept, good: &str) {
-    fs::write(kept.path("projects.json"), good).unwrap();
-    let wanted = number(&crate::config::check(good, &crate::config::unseen).configuration.unwrap());
-    kept.in_force(wanted).await;
-    fs::write(kept.path("projects.json"), good.replace("viewer", "boss")).unwrap();
-    kept.rejected().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

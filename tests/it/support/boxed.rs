@@ -136,8 +136,13 @@ impl Boxed {
 
     /// Gives it the world's projects.json.
     pub(crate) fn configure(&self, world: &World) {
+        std::fs::write(self.configuration().join("projects.json"), world.projects_json()).unwrap();
+    }
+
+    /// The directory of the host that holds its configuration.
+    pub(crate) fn configuration(&self) -> &Path {
         let directory = self.variables.iter().find(|(name, _)| name == "DOCKMASTER_CONFIG_DIR").unwrap();
-        std::fs::write(Path::new(&directory.1).join("projects.json"), world.projects_json()).unwrap();
+        Path::new(&directory.1)
     }
 
     fn project(name: &str) -> String {

@@ -7,6 +7,7 @@ pub(crate) mod engine;
 pub(crate) mod fixture;
 pub(crate) mod program;
 pub(crate) mod proxy;
+pub(crate) mod saves;
 pub(crate) mod shop;
 pub(crate) mod terminal;
 pub(crate) mod world;

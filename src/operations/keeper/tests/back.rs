@@ -1,5 +1,7 @@
 //! Going back to a version: written into the files, or pinned over them.
 
+use std::os::unix::fs::symlink;
+
 use super::*;
 use crate::domain::access::Role;
 use crate::domain::confirm::Question;
@@ -17,8 +19,7 @@ impl Kept {
 
     /// As a program that is started again.
     async fn restarted(self) -> Self {
-        let Self { place, history, _task, .. } = self;
-        drop(_task);
+        let (place, history) = self.end().await;
         Self::again(place, history).await
     }
 
@@ -51,7 +52,7 @@ async fn a_version_is_written_back_as_it_was_and_that_is_no_change() {
         assert_eq!(number(&kept.config.borrow()), 0);
         assert_eq!(fs::read_to_string(kept.path("projects.json")).unwrap(), first);
         // Our own writing is seen, and is no change.
-        sleep(WITHIN.iter().find(|(way, _)| *way == watch).unwrap().1).await;
+        sleep(if watch == Watching::Poll { Duration::from_secs(2) } else { Duration::from_secs(1) }).await;
         kept.versions(4).await;
         assert_eq!(kept.keeper.reload(Cause::Saved, None).await, Some(Reloaded::Unchanged));
         let plan = kept.plan(1).await;
@@ -144,12 +145,11 @@ async fn a_pin_holds_while_files_cannot_be_read_and_does_not_come_back_once_it_e
     assert_eq!(kept.keeper.reload(Cause::Saved, None).await, Some(Reloaded::Pinned));
     assert_eq!(number(&kept.config.borrow()), 0);
     // Changed while nobody looks, by mistake, and changed back: they count.
-    let stopped = |kept: Kept| (kept.place, kept.history);
-    let (place, history) = stopped(kept);
+    let (place, history) = kept.end().await;
     fs::write(place.path().join("etc/projects.json"), "{").unwrap();
     let kept = Kept::again(place, history).await;
     assert_eq!((number(&kept.config.borrow()), kept.keeper.standing().pinned), (0, false));
-    let (place, history) = stopped(kept);
+    let (place, history) = kept.end().await;
     fs::write(place.path().join("etc/projects.json"), text(Watching::Events, 1)).unwrap();
     let kept = Kept::again(place, history).await;
     assert_eq!((number(&kept.config.borrow()), kept.keeper.standing().pinned), (1, false));
@@ -168,8 +168,7 @@ async fn writing_that_was_cut_off_is_done_at_the_next_start() {
     kept.versions(2).await;
     kept.save(&text(Watching::Events, 1)).await;
     kept.versions(3).await;
-    let Kept { place, history, _task, .. } = kept;
-    drop(_task);
+    let (place, history) = kept.end().await;
     // As it is found after a kill between two files.
     fs::write(place.path().join("etc/projects.json"), text(Watching::Events, 0)).unwrap();
     history.snapshot_in_force(crate::domain::snapshot::InForce { snapshot: 1, pinned_over: None, writing: true }).await.unwrap();
