@@ -1,7 +1,7 @@
 //! A file that is cut short at every byte, as one is that is being written: never a configuration, always seen as what it is.
 
 use super::super::{Checked, Sources, check_sources};
-use super::{EXAMPLE, placed, plenty};
+use super::{EXAMPLE, plenty};
 
 /// Everything that a cut can go through.
 const ODD: &str = r#"{
@@ -18,9 +18,12 @@ fn broken_off(sources: &Sources, cut: &[u8]) {
     let Checked { configuration, problems, unfinished, .. } = check_sources(sources, &plenty);
     let text = String::from_utf8_lossy(cut);
     assert!(unfinished && configuration.is_none(), "{text}");
-    // The place is in the text, or at its end.
-    let of_it = problems.iter().filter(|problem| problem.file.is_some() != sources.included.is_empty());
-    assert!(of_it.inspect(|problem| placed(problem, &text)).count() > 0, "{text}");
+    let of_it: Vec<_> = problems.iter().filter(|problem| problem.file.is_some() != sources.included.is_empty()).collect();
+    let [problem] = &of_it[..] else { panic!("{problems:?}: {text}") };
+    // Where it breaks off, or where the word or the character begins that does.
+    let before: usize = text.split_inclusive('\n').take(problem.line - 1).map(|line| line.chars().count()).sum();
+    let (place, end) = (before + problem.column - 1, text.trim_end_matches('\u{fffd}').chars().count());
+    assert!((end.saturating_sub(7)..=end).contains(&place), "{problem}: {text}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Every kind of save is in force in time, and no part of one ever is.
 
+use std::os::unix::fs::symlink;
+
 use super::*;
 use kinds::{KINDS, RENAMED, touch};
 
@@ -59,6 +61,30 @@ async fn every_kind_of_save_is_in_force_in_time_by_events() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kind_of_save_is_in_force_in_time_by_looking() {
     every_kind(WITHIN_POLL).await;
+}
+
+/// Where a link leads to another directory, and what is replaced is there.
+async fn elsewhere_is_in_force_in_time((watch, within): (Watching, Duration)) {
+    let (_, swap) = KINDS[4];
+    let mut kept = Kept::new(|root| {
+        for directory in ["etc", "mounted"] {
+            fs::create_dir(root.join(directory)).unwrap();
+        }
+        swap(&root.join("mounted"), &text(watch, 0), 0);
+        symlink("../mounted/projects.json", root.join("etc/projects.json")).unwrap();
+    })
+    .await;
+    for n in 1..=saves() {
+        swap(&kept.place.path().join("mounted"), &text(watch, n), n);
+        let took = kept.in_force(n).await;
+        assert!(took < within, "save {n}, {}: {took:?}", watch.word());
+        pause(n).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_link_leads_to_elsewhere_is_in_force_in_time() {
+    tokio::join!(elsewhere_is_in_force_in_time(WITHIN_EVENTS), elsewhere_is_in_force_in_time(WITHIN_POLL));
 }
 
 async fn a_touch_changes_nothing((watch, within): (Watching, Duration)) {

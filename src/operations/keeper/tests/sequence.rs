@@ -41,12 +41,12 @@ fn steps() -> impl Strategy<Value = Vec<Timed>> {
     let step = prop_oneof![
         12 => (0..KINDS.len(), what).prop_map(|(kind, what)| Step::Save(kind, what)),
         1 => Just(Step::Delete),
-        2 => any::<bool>().prop_map(Step::Include),
+        4 => any::<bool>().prop_map(Step::Include),
         1 => Just(Step::Touch),
         1 => Just(Step::Reload),
         1 => Just(Step::Restart),
     ];
-    let wait = prop_oneof![Just(None), (0..40u64).prop_map(Some), (0..400u64).prop_map(Some)];
+    let wait = prop_oneof![2 => Just(None), 1 => (0..40u64).prop_map(Some), 1 => (0..400u64).prop_map(Some)];
     prop::collection::vec((step, wait), 1..16)
 }
 
@@ -205,8 +205,8 @@ async fn run(watch: Watching, steps: Vec<Timed>) {
 #[test]
 fn whatever_is_done_to_the_files_the_last_valid_ones_are_in_force() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let cases = u32::try_from(saves()).unwrap();
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
+    let cases = u32::try_from(saves() * 3).unwrap();
+    let config = Config { cases, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() };
     let watch = prop_oneof![Just(Watching::Events), Just(Watching::Poll)];
     let ran = TestRunner::new(config).run(&(watch, steps()), |(watch, steps)| {
         runtime.block_on(run(watch, steps));
