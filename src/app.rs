@@ -71,9 +71,17 @@ pub fn now() -> Millis {
 /// # Errors
 /// It is not, with how to get it.
 pub async fn engine(host: Option<&str>) -> Result<Docker, AppError> {
-    let docker = Docker::at(host).map_err(|e| no_engine(host, &e))?;
+    let docker = engine_later(host)?;
     docker.ping().await.map_err(|e| no_engine(host, &e))?;
     Ok(docker)
+}
+
+/// The engine, which may be away: whoever needs it says so, and it may come.
+///
+/// # Errors
+/// Its address cannot be used.
+fn engine_later(host: Option<&str>) -> Result<Docker, AppError> {
+    Docker::at(host).map_err(|e| no_engine(host, &e))
 }
 
 fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> AppError {

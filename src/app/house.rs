@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::held::Held;
-use super::{AppError, engine, now};
+use super::{AppError, engine_later, now};
 use crate::domain::environment::Environment;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
@@ -29,7 +29,9 @@ const FINISH_LIMIT: Duration = Duration::from_secs(3_600);
 /// How often old rows of the history are taken away.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How often the engine is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_EVERY: Duration = Duration::from_secs(60);
+/// How often while it is away.
+const PING_AWAY: Duration = Duration::from_secs(1);
 
 /// A path without links, as far as it is there.
 pub(super) fn resolved(path: &Path) -> PathBuf {
@@ -104,7 +106,7 @@ struct Workshop {
 impl Workshop {
     /// Finds the tools.
     async fn tools(self) -> Result<Tools, AppError> {
-        let docker = engine(self.docker_host.as_deref()).await?;
+        let docker = engine_later(self.docker_host.as_deref())?;
         let docker_host = self.docker_host.unwrap_or_else(|| docker::DEFAULT_HOST.to_owned());
         let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await;
         let data = resolved(&self.data);
@@ -166,7 +168,7 @@ impl House {
     /// Assembles it, and puts right what an earlier run has left, before anything new is taken. `stopping` ends what runs.
     ///
     /// # Errors
-    /// There is no engine, the history cannot be used, or the control socket cannot be made.
+    /// The history cannot be used, or the control socket cannot be made. An engine that is away is waited for.
     pub async fn open(held: Held, given: Given, docker_host: Option<String>, stopping: CancellationToken) -> Result<Self, AppError> {
         Self::open_as(held, given, docker_host, stopping, &Successor::Dockmaster).await
     }
@@ -253,14 +255,24 @@ async fn prune_daily(history: History) {
     }
 }
 
-/// Notes when the engine was there.
+/// Notes when the engine was there; says so once when it is not, and once when it is back.
 async fn ping(tools: Tools) {
     tools.vitals.beat(Part::Engine, now());
+    let mut away = false;
     loop {
-        tokio::time::sleep(PING_EVERY).await;
-        if tools.docker.ping().await.is_ok() {
-            tools.vitals.beat(Part::Engine, now());
+        match tools.docker.ping().await {
+            Ok(()) => {
+                tools.vitals.beat(Part::Engine, now());
+                if std::mem::take(&mut away) {
+                    tracing::info!("the Docker engine answers again");
+                }
+            }
+            Err(error) if !std::mem::replace(&mut away, true) => {
+                tracing::error!(host = tools.docker_host, %error, "the Docker engine is away; what needs it says so, and it is waited for");
+            }
+            Err(_) => {}
         }
+        tokio::time::sleep(if away { PING_AWAY } else { PING_EVERY }).await;
     }
 }
 
@@ -277,7 +289,7 @@ impl Reader {
     /// is.
     ///
     /// # Errors
-    /// There is no engine, or what the data directory holds cannot be read.
+    /// What the data directory holds cannot be read.
     pub async fn open(given: &Given, docker_host: Option<String>, data: PathBuf, stopping: CancellationToken) -> Result<Self, AppError> {
         let history = History::copy(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
         let configuration = keeper::look_only(&given.path, &history).await.map_err(AppError::Setting)?;

@@ -22,7 +22,8 @@ impl Part {
         match self {
             // A poll takes up to 40 s.
             Self::Telegram => 120_000,
-            Self::Engine => 45_000,
+            // It is asked once a minute.
+            Self::Engine => 180_000,
             // It is looked once a minute at least.
             Self::Configuration => 180_000,
         }
@@ -86,7 +87,7 @@ mod tests {
     fn a_part_that_is_silent_for_too_long_is_not_well() {
         let beats = |telegram, engine| [Beat { part: Part::Engine, at: engine }, Beat { part: Part::Telegram, at: telegram }];
         let now = 1_000_000;
-        let well = health(beats(now - 120_000, now - 45_000), now);
+        let well = health(beats(now - 120_000, now - 180_000), now);
         assert!(well.well, "{well:?}");
         let ill = health(beats(now - 120_001, now + 5), now);
         assert_eq!((ill.well, ill.parts[0].well, ill.parts[1].well), (false, false, true));

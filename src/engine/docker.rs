@@ -67,7 +67,6 @@ impl From<Error> for EngineError {
                 Self::Refused(trimmed(message))
             }
             Error::RequestTimeoutError => Self::Away("it took too long".to_owned()),
-            Error::SocketNotFoundError(path) => Self::Away(format!("there is no socket at {path}")),
             Error::HyperLegacyError { err } => Self::Away(innermost(&err)),
             Error::HyperResponseError { err } => Self::Away(innermost(&err)),
             other => Self::Away(trimmed(other.to_string())),

@@ -1,7 +1,6 @@
 //! The connections to an engine's socket, kept for the next question: bollard's own client makes a new one for each, which is
 //! as much work as the question.
 
-use std::path::Path;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -17,11 +16,8 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The most of an answer that a connection holds at a time; it keeps the room for that.
 const BUFFER: usize = 32 * 1024;
 
-/// The engine behind a socket.
+/// The engine behind a socket, which need not be there yet.
 pub(super) fn at_socket(path: &str, limit: Duration) -> Result<bollard::Docker, Error> {
-    if !Path::new(path).exists() {
-        return Err(Error::SocketNotFoundError(path.to_owned()));
-    }
     let builder = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)

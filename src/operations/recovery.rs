@@ -26,6 +26,8 @@ use crate::process;
 
 /// How long a surviving process may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether the engine answers.
+const ENGINE_LOOK: Duration = Duration::from_millis(500);
 
 /// Who puts right what was left.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,6 +159,10 @@ impl Desk {
             let job = Arc::new(job);
             let work = job.clone();
             let undo = async move {
+                // Without it nothing can be put right, and nothing is to be given up for that.
+                if !engine_answers(&work.tools).await {
+                    return None;
+                }
                 match left {
                     Left::Ahead { from, until, service } => runner::go_on_with(&work, from, until, &service).await,
                     Left::Between { going, services_touched } => {
@@ -171,6 +177,17 @@ impl Desk {
         }
         Ok(())
     }
+}
+
+/// Waits until the engine answers; false where dockmaster stops before that.
+async fn engine_answers(tools: &Tools) -> bool {
+    while tools.docker.ping().await.is_err() {
+        tokio::select! {
+            () = tools.stopping.cancelled() => return false,
+            () = tokio::time::sleep(ENGINE_LOOK) => {}
+        }
+    }
+    true
 }
 
 /// Whether a helper has done its part: the rest is the next dockmaster's.

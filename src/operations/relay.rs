@@ -243,6 +243,7 @@ async fn discard(tools: &Tools, helper: Option<&str>) {
 
 /// Removes helpers that are done, until there is none left.
 pub async fn remove_helpers(tools: Tools) {
+    let mut said = false;
     loop {
         match tools.docker.labelled(&format!("{LABEL}={}", tools.instance)).await {
             Ok(helpers) if helpers.is_empty() => return,
@@ -253,7 +254,9 @@ pub async fn remove_helpers(tools: Tools) {
                     discard(&tools, Some(&helper.id)).await;
                 }
             }
-            Err(error) => tracing::warn!(%error, "whether helpers are left is not known"),
+            // That it is away is said elsewhere, and once.
+            Err(error) if !std::mem::replace(&mut said, true) => tracing::warn!(%error, "whether helpers are left is not known"),
+            Err(_) => {}
         }
         tokio::time::sleep(REMOVE_EVERY).await;
     }

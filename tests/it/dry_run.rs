@@ -142,8 +142,11 @@ async fn what_cannot_be_planned_is_said_with_its_exit_code() {
     let minus = terminal.run("rollback shop -1 --dry-run").await;
     assert_eq!(minus.code, Some(2), "{minus:?}");
     let away = terminal.launch("deploy shop --dry-run").set("DOCKER_HOST", "unix:///nowhere/docker.sock").end().await;
-    assert_eq!(away.code, Some(2));
-    assert!(away.sentence().contains("No Docker engine answers"), "{away:?}");
+    assert_eq!(away.code, Some(1));
+    assert!(away.err.contains("shop cannot be deployed.") && away.err.contains("The Docker engine does not answer"), "{away:?}");
+    // What needs no engine is answered without one.
+    let history = terminal.launch("history shop").set("DOCKER_HOST", "unix:///nowhere/docker.sock").end().await;
+    assert_eq!(history.code, Some(0), "{history:?}");
 
     std::fs::write(terminal.world.fixtures[0].workspace.join("docker-compose.yml"), "services: [\n").unwrap();
     let broken = terminal.run("deploy shop --dry-run --json").await;

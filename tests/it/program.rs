@@ -2,11 +2,13 @@
 //! away. Each gets one clear sentence and an exit code, and the token is in none of them.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::fixture::{compose_file, engine_get, healthy_service};
 use crate::support::program::{Launch, SECRET, Tools, files_with};
+use crate::support::proxy::Proxy;
 use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
 
 /// A project that is never brought up, for tests that need none that runs.
@@ -153,13 +155,29 @@ async fn the_reference_is_the_one_in_the_docs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_engine_it_says_how_to_get_one() {
-    let world = idle_world().await;
-    let tools = Tools::all();
-    let ended = Launch::run(&world, &tools).set("DOCKER_HOST", "unix:///nowhere/docker.sock").end().await;
-    assert_eq!(ended.code, Some(2));
-    let said = ended.sentence();
-    assert!(said.contains("unix:///nowhere/docker.sock") && said.contains("install one") && said.contains("DOCKER_HOST"), "{said}");
+async fn without_an_engine_it_runs_and_says_so_once_and_is_whole_again_when_that_is_back() {
+    let world = World::prepare(vec![Fixture::up(&[("web", healthy_service(""))])], json!({ "default_project": "shop" })).await;
+    let (tools, proxy) = (Tools::all(), Proxy::start());
+    // As on a machine that has just been booted there is no socket yet.
+    let socket = world.config.with_file_name("docker.sock");
+    let mut bot = Launch::run(&world, &tools).set("DOCKER_HOST", format!("unix://{}", socket.display())).start();
+    bot.says("connected to Telegram").await;
+    bot.says("the Docker engine is away; what needs it says so, and it is waited for").await;
+    // What needs none is answered; the rest says in a sentence why not.
+    assert!(world.ask("/config").await.text.contains("Version 1, in force for "));
+    assert!(world.ask("/docker_history").await.text.contains("shop"));
+    let status = world.ask("/docker_status").await.text;
+    assert!(status.contains("The status of shop is not known.") && status.contains("The Docker engine does not answer"), "{status}");
+    std::os::unix::fs::symlink(proxy.host().trim_start_matches("unix://"), &socket).unwrap();
+    let since = Instant::now();
+    eventually("it is whole again", async || world.ask("/docker_status").await.text.contains("1 of 1 up")).await;
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    bot.says("the Docker engine answers again").await;
+    world.ask("/docker_restart").await;
+    assert!(world.confirm().await.text.starts_with("✅"));
+    bot.terminate();
+    let ended = bot.ended().await;
+    assert_eq!((ended.code, ended.err.matches("the Docker engine is away").count()), (Some(0), 1), "{}", ended.err);
     world.finish().await;
 }
 

@@ -10,7 +10,7 @@ use super::back::Here;
 use super::concerns;
 use super::parts::Parts;
 use super::take::{hash_of, is_whole, tell_admins, told, unpinned};
-use super::watch::{Look, Watcher};
+use super::watch::{Look, Watcher, file_system};
 use super::{Keeper, Keeping, REQUESTS_MAX, Surroundings, write};
 use crate::config::{self, Checked, Sources};
 use crate::domain::failure::Failure;
@@ -25,18 +25,6 @@ use crate::history::{History, HistoryError};
 use crate::operations::Refusal;
 use crate::operations::configuration::NOTHING_ROLLED_BACK;
 use crate::operations::recorder::history_failure;
-
-/// File systems that do not report what others change, by the numbers that the kernel has for them.
-const DEAF: [(u64, &str); 8] = [
-    (0x6969, "NFS"),
-    (0xFF53_4D42, "CIFS"),
-    (0xFE53_4D42, "SMB"),
-    (0x517B, "SMB"),
-    (0x6573_5546, "FUSE"),
-    (0x0102_1997, "9P"),
-    (0x6a65_6a63, "virtiofs"),
-    (0x5346_4846, "the Windows host's"),
-];
 
 /// What dockmaster starts with.
 pub struct Beginning {
@@ -237,14 +225,6 @@ pub(super) fn decide(policy: &ReloadPolicy, around: &Surroundings, path: &Path) 
         Some(name) => (Watching::Poll, format!("the file system, {name}, does not report what others change")),
         None => (Watching::Events, "the file system reports changes".to_owned()),
     }
-}
-
-/// The file system of a path, where it is one that does not report what others change.
-fn file_system(path: &Path) -> Option<&'static str> {
-    let kind = rustix::fs::statfs(path).ok()?.f_type;
-    // Some machines count it signed.
-    let kind = u64::try_from(kind).unwrap_or_default() & 0xffff_ffff;
-    DEAF.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name)
 }
 
 /// How it is watched in the end.

@@ -26,6 +26,17 @@ const CALM: Duration = Duration::from_millis(50);
 /// Times of files are as exact as the kernel's clock ticks: what was read so soon after a change may have changed again
 /// without its looking so, in milliseconds.
 const TICK: Millis = 50;
+/// File systems that do not report what others change, by the numbers that the kernel has for them.
+const DEAF: [(u64, &str); 8] = [
+    (0x6969, "NFS"),
+    (0xFF53_4D42, "CIFS"),
+    (0xFE53_4D42, "SMB"),
+    (0x517B, "SMB"),
+    (0x6573_5546, "FUSE"),
+    (0x0102_1997, "9P"),
+    (0x6a65_6a63, "virtiofs"),
+    (0x5346_4846, "the Windows host's"),
+];
 /// How many links are followed on the way to a file.
 const LINKS_MAX: usize = 16;
 
@@ -153,6 +164,8 @@ pub(super) struct Watcher {
     poll: Duration,
     told: Arc<Told>,
     events: Option<RecommendedWatcher>,
+    /// Whether one of the directories does not report what others change, so that it has to be looked at.
+    deaf: bool,
     seen: Look,
     /// Whether it has to be read once more, whatever it looks like.
     again: bool,
@@ -162,7 +175,7 @@ impl Watcher {
     /// Watches in a way, which is not `auto`. Where events cannot be had it looks instead: why is answered. What was changed
     /// since the files were read is seen at the first look.
     pub(super) fn new(places: Places, seen: Look, way: Watching, poll: Duration) -> (Self, Option<String>) {
-        let mut watcher = Self { places, way, poll, told: Arc::default(), events: None, seen: Look::default(), again: true };
+        let mut watcher = Self { places, way, poll, told: Arc::default(), events: None, deaf: false, seen: Look::default(), again: true };
         let why_not = watcher.listen(&seen).err();
         watcher.seen = seen;
         (watcher, why_not)
@@ -175,12 +188,14 @@ impl Watcher {
 
     /// The longest time between two looks.
     pub(super) fn interval(&self) -> Duration {
-        if self.events.is_some() { BESIDE_EVENTS } else { self.poll }
+        if self.events.is_some() && !self.deaf { BESIDE_EVENTS } else { self.poll }
     }
 
     /// Asks for events of every directory.
     fn listen(&mut self, look: &Look) -> Result<(), String> {
         self.events = None;
+        // One that is included may lie elsewhere than the file itself.
+        self.deaf = look.directories.keys().any(|directory| file_system(directory).is_some());
         *self.told.names() = look.files.keys().filter_map(|path| path.file_name().map(ToOwned::to_owned)).collect();
         if self.way != Watching::Events {
             return Ok(());
@@ -254,6 +269,14 @@ impl Watcher {
     }
 }
 
+/// The file system of a path, where it is one that does not report what others change.
+pub(super) fn file_system(path: &Path) -> Option<&'static str> {
+    let kind = rustix::fs::statfs(path).ok()?.f_type;
+    // Some machines count it signed.
+    let kind = u64::try_from(kind).unwrap_or_default() & 0xffff_ffff;
+    DEAF.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,5 +324,17 @@ mod tests {
         let changed = there.files.values().flatten().next().unwrap().4;
         let at = changed.0 * 1_000 + changed.1 / 1_000_000;
         assert!(there.is_fresh(at + TICK - 1) && !there.is_fresh(at + TICK) && !there.is_fresh(at - 1), "a clock may be set back");
+    }
+
+    #[test]
+    fn where_one_directory_reports_nothing_it_is_looked_as_often_as_where_none_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places::alone(&dir.path().join("projects.json"));
+        let poll = Duration::from_millis(700);
+        let (mut watcher, why_not) = Watcher::new(places.clone(), Look::at(&places), Watching::Events, poll);
+        assert_eq!((why_not, watcher.interval()), (None, BESIDE_EVENTS));
+        watcher.deaf = true;
+        assert_eq!(watcher.interval(), poll);
+        assert_eq!(file_system(dir.path()), None, "an ordinary one is none of them");
     }
 }
