@@ -5,7 +5,7 @@ mod held;
 mod house;
 mod moving;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use finish::wait_for_helper;
@@ -22,9 +22,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::domain::Millis;
+use crate::domain::access::Actor;
 use crate::domain::health::Part;
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::request::{Request, Target};
 use crate::domain::snapshot::Cause;
 use crate::engine::docker::{self, Docker};
+use crate::operations::Refusal;
 use crate::operations::keeper::Keeper;
 use crate::telegram::{self, Activity, BotToken, TelegramError};
 
@@ -89,6 +93,33 @@ fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> 
     AppError::Setting(format!(
         "No Docker engine answers at {place} ({error}): install one (Debian: apt install docker.io), start it, and see that this user may use its socket, or name another with DOCKER_HOST."
     ))
+}
+
+/// Starts every service of every project, as somebody at a terminal would.
+///
+/// # Errors
+/// It cannot begin, or something did not come up.
+pub async fn start_all(configuration: &Path, docker_host: Option<String>, data: &Path) -> Result<(), AppError> {
+    let Some(held) = hold_for_command(data)? else { return Err(AppError::Failed(format!("{} is in use.", data.display()))) };
+    let house = House::open(held, Given::once(configuration), docker_host, CancellationToken::new()).await?;
+    let started = async {
+        for project in house.desk.configuration().enabled() {
+            let request = Request::Start { target: Target { project: project.name.clone(), service: None }, force: false };
+            let unstarted = |refusal: Refusal| AppError::Failed(refusal.words(now()).to_plain());
+            let plan = house.desk.plan(&Actor::Console, &request).await.map_err(unstarted)?;
+            let mut running = house.desk.submit(&Actor::Console, &request, &plan.digest, None).await.map_err(unstarted)?;
+            let ended = running.view.wait_for(|view| view.ended.is_some()).await.ok().and_then(|view| view.ended.clone());
+            match ended.map(|(_, outcome)| outcome) {
+                Some(outcome) if outcome.verdict == Verdict::Succeeded => {}
+                Some(Outcome { failure: Some(failure), .. }) => return Err(AppError::Failed(failure.to_string())),
+                _ => return Err(AppError::Failed(format!("{} did not come up.", project.name))),
+            }
+        }
+        Ok(())
+    };
+    let started = started.await;
+    house.close(&CancellationToken::new()).await;
+    started
 }
 
 /// Ends what waits for it without waiting.
@@ -166,10 +197,18 @@ async fn live(parts: &Parts, life: CancellationToken) -> Result<Ended, AppError>
     house.desk.vitals().beat(Part::Telegram, now());
     let (desk, history) = (house.desk.clone(), house.history.clone());
     let _reloading = house.desk.keeper().cloned().map(|keeper| AbortOnDropHandle::new(tokio::spawn(reload(keeper, parts.reload.clone()))));
+    let watched = house.desk.clone();
+    let _watching = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch_space().await }));
+    let _logging = AbortOnDropHandle::new(tokio::spawn(house.desk.clone().follow_output()));
+    let _tidying = AbortOnDropHandle::new(tokio::spawn(house.desk.clone().watch_leftovers()));
     // The same token stops the desk and the chats: at its end the front end waits for what it began, and tells the outcomes.
     let ran = telegram::run(bot, token, desk, history, now, life, parts.activity.clone()).await;
     let aside = house.desk.is_aside();
-    house.close(&at_once()).await;
+    // Not where another dockmaster goes on with them: a helper, or this one where its data is then.
+    match ran.is_ok() && !aside && parts.shutdown.is_cancelled() {
+        true => house.close_for_good(&at_once()).await,
+        false => house.close(&at_once()).await,
+    }
     match ran {
         Ok(()) if aside => Ok(Ended::Aside(data)),
         Ok(()) => Ok(Ended::HandedOver(data)),

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 use dockmaster::app::{self, AppError, Finish, Given, Parts};
+use dockmaster::engine::docker;
+use dockmaster::engine::host::keeper;
 use dockmaster::settings::{Arguments, Command, ConfigCommand, MoveArguments, RunArguments, TerminalCommand, TryArguments};
 use dockmaster::telegram::BotToken;
 use dockmaster::trial::{self, Trial};
@@ -17,7 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // There is one of these to a process, and for as long as that runs: it has one thread, and as little memory as can be.
+    let mut builder = match arguments.command {
+        Command::KeepProcess { .. } => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return ended(Err(AppError::Failed(format!("No threads can be had: {error}.")))),
     };
@@ -31,8 +38,10 @@ fn main() -> ExitCode {
             }
             Command::Config(ConfigCommand::Selftest { json, config }) => {
                 start_logging("off");
-                let tested =
-                    async { terminal::selftest(&Given { path: config, hot: hot() }, json, shutdown_on_signals(LEFT, Hangup::Ends)?).await };
+                let tested = async {
+                    terminal::selftest(&Given { path: config, hot: hot(), program: None }, json, shutdown_on_signals(LEFT, Hangup::Ends)?)
+                        .await
+                };
                 tested.await.map_or_else(|error| ended(Err(error)), |exit| ExitCode::from(exit.code()))
             }
             Command::MoveData(arguments) => ended(move_data(arguments).await),
@@ -52,6 +61,9 @@ fn main() -> ExitCode {
             })),
             Command::Man => ended(print(|mut out| clap_mangen::Man::new(Arguments::command()).render(&mut out))),
             Command::Finish { operation, run } => ended(finish(operation, run).await),
+            Command::KeepProcess { place } => {
+                ended(keeper::keep(&place, app::now).await.map_err(|why| AppError::Failed(format!("The process cannot be kept: {why}."))))
+            }
             Command::SampleService { role } => {
                 let served = sandbox::service::run(&role).await;
                 ended(served.map_err(|e| AppError::Failed(format!("The sample's service ended: {e}."))))
@@ -156,10 +168,10 @@ async fn run(arguments: RunArguments) -> Result<(), AppError> {
     let token = BotToken::given(variable).map_err(|e| AppError::Setting(e.to_string()))?;
     let reload = Arc::new(Notify::new());
     let parts = Parts {
-        given: Given { path: arguments.config, hot: hot() },
+        given: Given { path: arguments.config, hot: hot(), program: None },
         token,
         api_url: variable("TELOXIDE_API_URL"),
-        docker_host: variable("DOCKER_HOST"),
+        docker_host: if arguments.no_docker { Some(docker::ABSENT.to_owned()) } else { variable("DOCKER_HOST") },
         data: arguments.data,
         shutdown: shutdown_on_signals(CUT_OFF, Hangup::Reloads(reload.clone()))?,
         activity: telegram::Activity::default(),

@@ -4,9 +4,15 @@
 //! process group of its own, a time limit, and bounded memory for what it prints. Its group is ended on the time limit,
 //! on cancellation, when the future is dropped, and once the process itself has ended: nothing that it left in the
 //! background works on. What left the group ([`survivors`]) is found by a mark in its environment.
+//!
+//! Two kinds are there for longer: a [`Running`] one has no limit and is ended by whoever has it, and what is [`detach`]ed is to
+//! outlive us.
 
+mod detached;
+mod group;
 mod lines;
 mod pumps;
+mod running;
 mod survivors;
 
 use std::ffi::{OsStr, OsString};
@@ -14,15 +20,16 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use rustix::process::Signal;
 use tokio::process::{Child, Command};
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub use detached::{Detached, detach};
+use group::Group;
 use pumps::Pumps;
-pub use survivors::{MARK, end_survivors, survivors};
+pub use running::{Exit, Output, Running};
+pub use survivors::{Identity, MARK, end_group, end_survivors, survivors};
 
 /// The most that a process may write to a captured standard output.
 pub const STDOUT_MAX: usize = 32 * 1024 * 1024;
@@ -38,11 +45,6 @@ const LINGER: Duration = Duration::from_secs(1);
 const GONE: Duration = Duration::from_secs(5);
 /// How often is looked where nothing reports.
 const POLL: Duration = Duration::from_millis(10);
-/// How far processes stand back where there is not enough processor time for all: at 5 they get a third of what we get, so
-/// that questions are answered while deploys run.
-const NICENESS: i32 = 5;
-/// The stack of a thread that waits for a process to end and does nothing else.
-const WATCH_STACK: usize = 64 * 1024;
 
 /// What passes from our environment to a process. Never everything: a compose file must not resolve `${TELOXIDE_TOKEN}`.
 const PASSED: [&str; 19] = [
@@ -251,6 +253,7 @@ pub async fn run(
     let mut child = spawn(invocation, &program)?;
     let mut pumps = Pumps::new(&mut child, invocation, on_line);
     let mut group = Group::new(child, &program)?;
+    group.stand_back();
     let mut end = loop {
         tokio::select! {
             biased;
@@ -275,7 +278,7 @@ pub async fn run(
         let _ = timeout(PATIENCE, ending).await;
     }
     let clean = matches!(end, End::Exited) && pumps.is_done();
-    let code = group.end(clean).await;
+    let code = group.end(clean).await.and_then(|status| status.code());
     let (stdout, tail) = pumps.finish();
     match end {
         End::Exited => Ok(Finished { code, stdout, tail }),
@@ -286,6 +289,14 @@ pub async fn run(
 }
 
 fn spawn(invocation: &Invocation, program: &str) -> Result<Child, ProcessError> {
+    let mut command = command(invocation);
+    command.stdin(if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().map_err(|error| refused(invocation, program, &error))
+}
+
+/// The process with its arguments, environment, directory and group; its inputs and outputs are still to be said.
+fn command(invocation: &Invocation) -> Command {
     #[expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
     let mut command = Command::new(&invocation.program);
     command.args(&invocation.args).env_clear();
@@ -294,19 +305,21 @@ fn spawn(invocation: &Invocation, program: &str) -> Result<Child, ProcessError> 
     if let Some(directory) = &invocation.directory {
         command.current_dir(directory);
     }
-    command.stdin(if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    command.spawn().map_err(|error| {
-        let program = program.to_owned();
-        match &invocation.directory {
-            // The system says "not found" for a missing directory, too.
-            Some(directory) if !directory.is_dir() => {
-                ProcessError::Spawn { program, why: format!("the directory {} is not there", directory.display()) }
-            }
-            _ if error.kind() == std::io::ErrorKind::NotFound || !is_anywhere(invocation) => ProcessError::NotFound { program },
-            _ => ProcessError::Spawn { program, why: error.to_string() },
+    command.process_group(0);
+    command
+}
+
+/// Why it could not be started.
+fn refused(invocation: &Invocation, program: &str, error: &std::io::Error) -> ProcessError {
+    let program = program.to_owned();
+    match &invocation.directory {
+        // The system says "not found" for a missing directory, too.
+        Some(directory) if !directory.is_dir() => {
+            ProcessError::Spawn { program, why: format!("the directory {} is not there", directory.display()) }
         }
-    })
+        _ if error.kind() == std::io::ErrorKind::NotFound || !is_anywhere(invocation) => ProcessError::NotFound { program },
+        _ => ProcessError::Spawn { program, why: error.to_string() },
+    }
 }
 
 /// Whether a program is somewhere in `PATH`. The system calls a name that it did not find "denied" where `PATH` holds a
@@ -316,87 +329,6 @@ fn is_anywhere(invocation: &Invocation) -> bool {
     let given = invocation.environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value);
     let path = given.or(own.as_ref()).map(|p| std::env::split_paths(p).collect::<Vec<_>>()).unwrap_or_default();
     invocation.program.components().count() > 1 || path.iter().any(|d| d.join(&invocation.program).exists())
-}
-
-/// A process and its group. The process is not reaped before its group was ended: until then its number, which is the
-/// group's, cannot be given to another.
-struct Group {
-    child: Child,
-    pid: Option<Pid>,
-    /// Resolves when the process has ended; none once that was seen.
-    watch: Option<oneshot::Receiver<()>>,
-}
-
-impl Group {
-    fn new(child: Child, program: &str) -> Result<Self, ProcessError> {
-        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let ours = rustix::process::getpriority_process(None).unwrap_or_default();
-        // One that cannot stand back works all the same.
-        let _ = rustix::process::setpriority_pgrp(pid, ours.saturating_add(NICENESS));
-        let mut group = Self { child, pid, watch: None };
-        group.watch = Some(watch(pid).map_err(|why| ProcessError::Spawn { program: program.to_owned(), why })?);
-        Ok(group)
-    }
-
-    /// Waits until the process has ended, and leaves it unreaped.
-    async fn exited(&mut self) {
-        if let Some(watch) = &mut self.watch {
-            // An error would mean that the thread died, and it cannot do so before the process does.
-            let _ = watch.await;
-            self.watch = None;
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.pid {
-            // It can only fail because nobody is left.
-            let _ = rustix::process::kill_process_group(pid, signal);
-        }
-    }
-
-    /// Ends what is left of the group and reaps the process. After anything but a `clean` end it also waits until the
-    /// others are gone: whoever cancelled must be able to rely on it.
-    async fn end(mut self, clean: bool) -> Option<i32> {
-        self.signal(Signal::KILL);
-        let gone = async {
-            self.exited().await;
-            while let Some(pid) = self.pid
-                && !clean
-                && survivors::group_is_alive(pid)
-            {
-                sleep(POLL).await;
-            }
-        };
-        if timeout(GONE, gone).await.is_err() {
-            tracing::warn!(group = self.pid.map(Pid::as_raw_nonzero), "a killed process group is still there");
-            return None;
-        }
-        let status = self.child.wait().await;
-        // Reaped: from here on the number may belong to somebody else.
-        self.pid = None;
-        status.ok().and_then(|s| s.code())
-    }
-}
-
-/// Tells when a child has ended, without reaping it. On a thread of its own: the runtime's way reaps at once, and a
-/// process that the kernel cannot let go must not keep the runtime from stopping.
-fn watch(pid: Option<Pid>) -> Result<oneshot::Receiver<()>, String> {
-    let pid = pid.ok_or("it has no process number")?;
-    let (tell, told) = oneshot::channel();
-    let wait = move || {
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while matches!(rustix::process::waitid(WaitId::Pid(pid), look), Err(Errno::INTR)) {}
-        // Nobody listens where the future was dropped.
-        let _ = tell.send(());
-    };
-    let thread = std::thread::Builder::new().name("process".to_owned()).stack_size(WATCH_STACK).spawn(wait);
-    thread.map(|_| told).map_err(|error| error.to_string())
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
 }
 
 #[cfg(test)]

@@ -53,6 +53,12 @@ pub enum Command {
         #[command(flatten)]
         run: RunArguments,
     },
+    /// Keep a service that runs as a process of the host; started by the dockmaster that was asked for it
+    #[command(hide = true)]
+    KeepProcess {
+        /// Where all about it is kept
+        place: PathBuf,
+    },
     /// What runs in the containers of the sample
     #[command(hide = true)]
     SampleService {
@@ -70,6 +76,9 @@ pub struct RunArguments {
     /// Where dockmaster keeps what must outlive it
     #[arg(long, env = "DOCKMASTER_DATA", default_value = "dockmaster-data")]
     pub data: PathBuf,
+    /// Work without a Docker engine: only services that are processes of this machine can be seen to
+    #[arg(long)]
+    pub no_docker: bool,
 }
 
 /// What can be done from a terminal as from a chat. Where a dockmaster runs on the data directory, it does it; else this
@@ -97,6 +106,9 @@ pub enum TerminalCommand {
         /// In which order; the project's own unless told
         #[arg(long, value_parser = ["immediate", "graceful", "rolling", "dependency"])]
         strategy: Option<String>,
+        /// Whatever is down.
+        #[command(flatten)]
+        force: Force,
         /// How.
         #[command(flatten)]
         how: How,
@@ -106,6 +118,9 @@ pub enum TerminalCommand {
         /// What.
         #[command(flatten)]
         target: Target,
+        /// Whatever is down.
+        #[command(flatten)]
+        force: Force,
         /// How.
         #[command(flatten)]
         how: How,
@@ -144,6 +159,14 @@ pub enum TerminalCommand {
         #[command(flatten)]
         how: How,
     },
+    /// Remove the containers of services that are no longer configured; volumes stay
+    Tidy {
+        /// The project, which may be no longer configured itself; the default one, or the only one, unless told
+        project: Option<String>,
+        /// How.
+        #[command(flatten)]
+        how: How,
+    },
     /// List the kept releases
     Releases {
         /// The project; the default one, or the only one, unless told
@@ -154,6 +177,14 @@ pub enum TerminalCommand {
     },
     /// List the last operations
     History {
+        /// The project; the default one, or the only one, unless told
+        project: Option<String>,
+        /// Where.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show where a project's data is: volumes and directories, who uses them, how large they are, how much room there is
+    Volumes {
         /// The project; the default one, or the only one, unless told
         project: Option<String>,
         /// Where.
@@ -270,6 +301,14 @@ pub struct Target {
     /// The project, or one service of it: shop, shop/web; the default project, or the only one, unless told
     #[arg(value_name = "PROJECT[/SERVICE]")]
     pub target: Option<String>,
+}
+
+/// Whether what depends on something that is down starts all the same.
+#[derive(Debug, Args)]
+pub struct Force {
+    /// Also where something that it depends on is down
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What takes part in a deploy or a rollback.

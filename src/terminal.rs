@@ -107,11 +107,16 @@ fn place(command: &TerminalCommand) -> (Place, Needs) {
     use TerminalCommand as T;
     let operation = |how: &How| (how.place.clone(), if how.dry_run { Needs::Eyes } else { Needs::Hands });
     match command {
-        T::Status { place, .. } | T::Releases { place, .. } | T::History { place, .. } => (place.clone(), Needs::Eyes),
-        T::Logs(arguments) => (arguments.place.clone(), Needs::Eyes),
-        T::Restart { how, .. } | T::Start { how, .. } | T::Stop { how, .. } | T::Deploy { how, .. } | T::Rollback { how, .. } => {
-            operation(how)
+        T::Status { place, .. } | T::Releases { place, .. } | T::History { place, .. } | T::Volumes { place, .. } => {
+            (place.clone(), Needs::Eyes)
         }
+        T::Logs(arguments) => (arguments.place.clone(), Needs::Eyes),
+        T::Restart { how, .. }
+        | T::Start { how, .. }
+        | T::Stop { how, .. }
+        | T::Deploy { how, .. }
+        | T::Rollback { how, .. }
+        | T::Tidy { how, .. } => operation(how),
         T::Config(C::Rollback { how, .. }) => operation(how),
         T::Cancel { place, .. } | T::Health { place } => (place.clone(), Needs::Company),
         T::Config(C::History { place } | C::Diff { place, .. }) => (place.clone(), Needs::Eyes),
@@ -197,16 +202,18 @@ async fn carry_out(command: TerminalCommand, mut console: Console<'_>, interrupt
         T::Logs(arguments) => return logs(&mut console, arguments, interrupted).await,
         T::Releases { project, .. } => return console.releases(project.as_deref()).await,
         T::History { project, .. } => return console.history(project.as_deref()).await,
+        T::Volumes { project, .. } => return console.volumes(project.as_deref()).await,
         T::Cancel { project, .. } => return console.cancel(project.as_deref()).await,
         T::Health { .. } => return console.health().await,
         T::Config(command) => return configuration(command, &mut console, interrupted).await,
-        T::Start { target, how } => (Kind::Start, typed(target.target), how),
+        T::Start { target, force, how } => (Kind::Start, Typed { force: force.force, ..typed(target.target) }, how),
         T::Stop { target, how } => (Kind::Stop, typed(target.target), how),
-        T::Restart { target, strategy, how } => {
+        T::Restart { target, strategy, force, how } => {
             let strategy = strategy.and_then(|word| Strategy::ALL.into_iter().find(|s| s.word() == word));
-            (Kind::Restart, Typed { strategy, ..typed(target.target) }, how)
+            (Kind::Restart, Typed { strategy, force: force.force, ..typed(target.target) }, how)
         }
         T::Deploy { project, with, how } => (Kind::Deploy, Typed { with: with.with, ..typed(project) }, how),
+        T::Tidy { project, how } => (Kind::Tidy, typed(project), how),
         T::Rollback { project, release, with, how } => (Kind::Rollback, Typed { release, with: with.with, ..typed(project) }, how),
     };
     console.operate(kind, &typed, consent(&how, json), interrupted).await

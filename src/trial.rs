@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{self, AppError, Given, Parts};
 use crate::engine::compose::Compose;
 use crate::engine::docker;
+use crate::engine::host::{Host, HostError};
 use crate::process::{self, Invocation};
 use crate::sandbox::bot_api::BotApi;
 use crate::sandbox::sample::Sample;
@@ -46,22 +47,29 @@ pub struct Trial {
 /// # Errors
 /// Something is missing, or (with texts to send) an operation failed.
 pub async fn run(trial: Trial, out: &mut impl Write, shutdown: CancellationToken) -> Result<(), AppError> {
-    app::engine(trial.docker_host.as_deref()).await?;
-    if trial.send.is_empty() {
+    let tool = tool(&trial).await;
+    if let Err(why) = &tool {
+        say(out, &format!("{why}\nSo the sample runs as processes of this machine."))?;
+    } else if trial.send.is_empty() {
         say(out, "Bringing up a small sample project; the first time this takes half a minute.")?;
     }
-    let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await.ok_or_else(|| {
-        AppError::Setting(
-            "Docker Compose v2 is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned(),
-        )
-    })?;
-    let docker_host = trial.docker_host.clone().unwrap_or_else(|| docker::DEFAULT_HOST.to_owned());
-    let tool = Tool { compose, docker_host };
     // The sample is written anew: not below the feet of another trial.
     let _lock = app::hold(&trial.data)?;
+    end_processes(&trial.data.join(BOT)).await?;
     forget(&trial.data.join(BOT))?;
-    let port = free_port().await.map_err(|e| failed("No port is free for the sample", e))?;
-    let sample = Sample::write(&trial.data.join("sample"), port).map_err(|e| failed("The sample cannot be written", e))?;
+    let port = async || free_port().await.map_err(|e| failed("No port is free for the sample", e));
+    let (root, unwritten) = (trial.data.join("sample"), |e| failed("The sample cannot be written", e));
+    let Ok(tool) = tool else {
+        let sample = Sample::write_processes(&root, port().await?, port().await?).map_err(unwritten)?;
+        let trial = Trial { docker_host: Some(docker::ABSENT.to_owned()), ..trial };
+        let result = match app::start_all(&configure(&trial, &sample)?, trial.docker_host.clone(), &trial.data.join(BOT)).await {
+            Ok(()) => converse(&trial, &sample, out, shutdown).await,
+            Err(error) => Err(error),
+        };
+        end_processes(&trial.data.join(BOT)).await?;
+        return result;
+    };
+    let sample = Sample::write(&root, port().await?).map_err(unwritten)?;
     let result = match bring_up(&tool, &sample, &shutdown).await {
         Ok(()) => converse(&trial, &sample, out, shutdown).await,
         // Whoever ended it knows why it did not come up.
@@ -74,6 +82,28 @@ pub async fn run(trial: Trial, out: &mut impl Write, shutdown: CancellationToken
 
 fn say(out: &mut impl Write, line: &str) -> Result<(), AppError> {
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| failed("Nothing can be printed", e))
+}
+
+/// What brings containers up; or in a sentence why there is nothing.
+async fn tool(trial: &Trial) -> Result<Tool, String> {
+    if let Err(error) = app::engine(trial.docker_host.as_deref()).await {
+        return Err(error.to_string());
+    }
+    let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await.ok_or_else(|| {
+        "Docker Compose v2 is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned()
+    })?;
+    Ok(Tool { compose, docker_host: trial.docker_host.clone().unwrap_or_else(|| docker::DEFAULT_HOST.to_owned()) })
+}
+
+/// Ends the sample's processes, also those of an earlier trial that was killed.
+async fn end_processes(bot: &Path) -> Result<(), AppError> {
+    let unended = |e: HostError| failed("The sample's processes cannot be ended", e);
+    let program = std::env::current_exe().map_err(|e| failed("This program cannot be found", e))?;
+    let host = Host::new(bot, program);
+    for key in host.known_keys().map_err(unended)? {
+        host.stop(&key, None).await.map_err(unended)?;
+    }
+    Ok(())
 }
 
 /// Compose, and the engine that it is to work on.
@@ -135,7 +165,7 @@ async fn converse(trial: &Trial, sample: &Sample, out: &mut impl Write, shutdown
     api.add_user(PERSON, "You");
     let activity = Activity::default();
     let parts = Parts {
-        given: Given { path: configure(trial, sample)?, hot: true },
+        given: Given { path: configure(trial, sample)?, hot: true, program: None },
         token: BotToken::fixed(TOKEN),
         api_url: Some(api.url()),
         docker_host: trial.docker_host.clone(),
@@ -165,7 +195,8 @@ async fn converse(trial: &Trial, sample: &Sample, out: &mut impl Write, shutdown
 /// Writes the sample's configuration, which can be changed while it is tried.
 fn configure(trial: &Trial, sample: &Sample) -> Result<PathBuf, AppError> {
     let path = trial.data.join("projects.json");
-    std::fs::write(&path, sample.projects_json(PERSON)).map_err(|e| failed("The sample's configuration cannot be written", e))?;
+    let unwritten = |e| failed("The sample's configuration cannot be written", e);
+    std::fs::write(&path, sample.projects_json(PERSON).map_err(unwritten)?).map_err(unwritten)?;
     Ok(path)
 }
 

@@ -18,6 +18,7 @@ mod logs;
 mod memory;
 mod operations;
 mod reload;
+mod restart;
 mod scene;
 #[path = "../shared/mod.rs"]
 mod shared;
@@ -56,6 +57,9 @@ fn main() -> ExitCode {
         }
         if wanted.has("operations") {
             operations::measure(rounds, &mut table).await;
+        }
+        if wanted.has("restart") {
+            restart::measure(rounds, &mut table).await;
         }
         if wanted.has("busy") {
             busy::measure(rounds, &mut table).await;

@@ -15,13 +15,15 @@ use crate::domain::health::Part;
 use crate::domain::project::Configuration;
 use crate::domain::selftest::SelfTest;
 use crate::engine::compose::Compose;
+use crate::engine::events::{Told, follow};
+use crate::engine::host::Host;
 use crate::engine::own::{self, Ourselves};
 use crate::engine::{docker, environment, mountinfo};
 use crate::history::lock::DataLock;
 use crate::history::{DATABASE, History};
 use crate::http::socket;
 use crate::operations::keeper::{self, Beginning};
-use crate::operations::{Asked, Desk, Registry, Scratch, Successor, Tools, Vitals, recover, remove_helpers, selftest};
+use crate::operations::{Asked, Checks, Desk, Gauge, Registry, Scratch, Successor, Tools, Vitals, recover, remove_helpers, selftest};
 
 /// How long operations may take to end when dockmaster is asked to stop: the desk ends them after the running step, which
 /// has a limit of its own. Whoever has no time for that asks twice.
@@ -40,19 +42,21 @@ pub(super) fn resolved(path: &Path) -> PathBuf {
     there.map_or_else(|| whole.clone(), |(real, rest)| real.join(rest).components().collect())
 }
 
-/// Where the configuration is.
+/// Where the configuration is, and what is ours.
 #[derive(Debug, Clone)]
 pub struct Given {
     /// The file.
     pub path: PathBuf,
     /// Whether it is watched (`DOCKMASTER_HOT_RELOAD`).
     pub hot: bool,
+    /// Our own program, which keeps processes of the host; none means the one that runs.
+    pub program: Option<PathBuf>,
 }
 
 impl Given {
     /// A file that is read once.
     pub fn once(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), hot: false }
+        Self { path: path.into(), hot: false, program: None }
     }
 
     /// Tries whether changes of such a file come into force here.
@@ -95,6 +99,7 @@ impl Given {
 /// What [`Tools`] are made from; the fields are called the same.
 struct Workshop {
     docker_host: Option<String>,
+    program: Option<PathBuf>,
     data: PathBuf,
     told: PathBuf,
     elsewhere: Option<PathBuf>,
@@ -111,9 +116,12 @@ impl Workshop {
         let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await;
         let data = resolved(&self.data);
         let instance = self.history.instance().await.map_err(|e| unusable(&data, e))?;
+        let gauge = Gauge::read(&self.history, now()).await;
         let Self { elsewhere, history, stopping, vitals, .. } = self;
+        let program = self.program.or_else(|| std::env::current_exe().ok()).unwrap_or_else(|| "dockmaster".into());
         Ok(Tools {
             docker,
+            host: Host::new(&data, program),
             docker_host,
             compose,
             history,
@@ -127,6 +135,8 @@ impl Workshop {
             own: own(),
             registry: Registry::default(),
             asked: Asked::default(),
+            checks: Checks::default(),
+            gauge,
         })
     }
 }
@@ -196,9 +206,12 @@ impl House {
             stopping: stopping.clone(),
             environment,
         };
+        let program = given.program;
         let Beginning { configuration, keeper, keeping } = keeper::begin(given.path, around).await.map_err(AppError::Setting)?;
+        // What is to be without an engine until the next start asks none.
+        let docker_host = if configuration.borrow().docker { docker_host } else { Some(docker::ABSENT.to_owned()) };
         let (place, copy, stop) = (data.clone(), history.clone(), stopping.clone());
-        let tools = Workshop { docker_host, data, told, elsewhere: None, history: copy, stopping: stop, vitals }.tools().await?;
+        let tools = Workshop { docker_host, program, data, told, elsewhere: None, history: copy, stopping: stop, vitals }.tools().await?;
         // Before anything is begun that would be cut off where this fails; and served after what was left has its turn.
         let control = socket::bind(&place)
             .map_err(|e| AppError::Failed(format!("The control socket in {} cannot be made: {e}.", place.display())))?;
@@ -206,7 +219,13 @@ impl House {
         let cut_off = recover(&tools, successor).await.map_err(unordered)?;
         history.prune(now()).await.map_err(|e| AppError::Failed(format!("{e}.")))?;
         let composes = tools.compose.is_some();
-        let mut chores = vec![tokio::spawn(prune_daily(history.clone())), tokio::spawn(ping(tools.clone()))];
+        let mut chores = vec![tokio::spawn(prune_daily(history.clone()))];
+        if tools.docker.is_absent() {
+            tracing::info!("there is to be no Docker engine: only processes of the host can be seen to");
+        } else {
+            chores.push(tokio::spawn(ping(tools.clone())));
+            chores.push(tokio::spawn(follow(tools.docker.clone(), stopping.clone())));
+        }
         if *successor == Successor::Dockmaster && tools.own.is_some() {
             chores.push(tokio::spawn(remove_helpers(tools.clone())));
         }
@@ -216,7 +235,15 @@ impl House {
             chores.push(tokio::spawn(async move { desk.look_at_changes(takeovers).await }));
         }
         chores.push(tokio::spawn(keeping.run()));
+        let measuring = desk.clone();
+        chores.push(tokio::spawn(async move { measuring.watch_services().await }));
         desk.resume(cut_off, successor).await.map_err(unordered)?;
+        if *successor == Successor::Dockmaster {
+            let checking = desk.clone();
+            chores.push(tokio::spawn(async move { checking.check_from_outside().await }));
+            let tended = desk.clone();
+            chores.push(tokio::spawn(async move { tended.tend_processes().await }));
+        }
         let control = control.serve(desk.clone());
         Ok(Self {
             desk,
@@ -232,6 +259,18 @@ impl House {
     /// Takes nothing new, waits until what runs has ended, and lets go. Until `hurry` is cancelled what runs may go on to its
     /// end; then it ends after its running step.
     pub async fn close(self, hurry: &CancellationToken) {
+        self.come_to_rest(hurry).await;
+        self.control.end().await;
+    }
+
+    /// As [`House::close`], for good: services that are to end with dockmaster do.
+    pub(super) async fn close_for_good(self, hurry: &CancellationToken) {
+        self.come_to_rest(hurry).await;
+        self.desk.shut_services().await;
+        self.control.end().await;
+    }
+
+    async fn come_to_rest(&self, hurry: &CancellationToken) {
         self.desk.refuse_new();
         tokio::select! {
             () = self.desk.at_rest() => {}
@@ -241,7 +280,7 @@ impl House {
         if tokio::time::timeout(FINISH_LIMIT, self.desk.finish()).await.is_err() {
             tracing::error!("an operation did not end in time; the next start says how far it came");
         }
-        self.control.end().await;
+        self.desk.keep_measures().await;
     }
 }
 
@@ -259,6 +298,7 @@ async fn prune_daily(history: History) {
 async fn ping(tools: Tools) {
     tools.vitals.beat(Part::Engine, now());
     let mut away = false;
+    let mut told = tools.docker.told();
     loop {
         match tools.docker.ping().await {
             Ok(()) => {
@@ -272,7 +312,18 @@ async fn ping(tools: Tools) {
             }
             Err(_) => {}
         }
-        tokio::time::sleep(if away { PING_AWAY } else { PING_EVERY }).await;
+        tokio::select! {
+            () = tokio::time::sleep(if away { PING_AWAY } else { PING_EVERY }) => {}
+            () = broken_off(&mut told) => {}
+        }
+    }
+}
+
+/// Until the engine stops to tell what changes, which is how it is seen first that it went away.
+async fn broken_off(told: &mut watch::Receiver<Told>) {
+    let followed = told.wait_for(|told| told.following).await.map(drop);
+    if followed.is_err() || told.wait_for(|told| !told.following).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -298,6 +349,7 @@ impl Reader {
         let stop = stopping.clone();
         let tools = Workshop {
             docker_host,
+            program: given.program.clone(),
             told: data.clone(),
             data,
             elsewhere: Some(scratch.path().to_owned()),

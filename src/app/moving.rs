@@ -18,6 +18,8 @@ use super::house::{environment, resolved};
 use super::{AppError, house::unusable};
 use crate::domain::environment::{LiesOn, Which};
 use crate::domain::failure::Failure;
+use crate::domain::text::count;
+use crate::engine::host::Host;
 use crate::engine::mountinfo;
 use crate::history::lock::{DataLock, HelperLock, Holder, LockError};
 use crate::history::whereabouts::{MOVED, MOVING, Moved, Moving, UNWRITTEN, forget};
@@ -98,18 +100,53 @@ pub async fn move_data<F: Future<Output = Result<(), AppError>>>(
     }
     let mark = random_name().map_err(|e| failed(format!("There is no randomness to be had: {e}.")))?;
     begin(&from, &to, &mark).await?;
+    if let Err(error) = halt(&from, say).await {
+        go_on(&from).await;
+        undo(&from, &to, &mark).await;
+        return Err(error);
+    }
     say(&format!("Copying {} to {}, and comparing", from.display(), to.display()));
     let copied = moving::copy(&from, &to, &OF_THE_PLACE, &mark, &asked.interrupted).await;
     let whole = copied.map_err(|failure| AppError::Failed(told(&failure))).and_then(|()| offer(&from, &to, &mark));
     if let Err(error) = whole {
         undo(&from, &to, &mark).await;
+        go_on(&from).await;
         return Err(error);
     }
     settle(&from, &to)?;
+    go_on(&to).await;
     let runs = old.helper.is_some();
     new.keep();
     let left = moving::leave(&from, SOCKETS).await.err();
     Ok(Done { from, to, runs, left })
+}
+
+/// The processes of the host that a data directory keeps.
+fn processes(data: &Path) -> Result<Host, AppError> {
+    Ok(Host::new(data, std::env::current_exe().map_err(failed)?))
+}
+
+/// Stops them: they write their logs there. Whoever is killed now leaves them to the next start, which begins them again.
+async fn halt(from: &Path, say: &mut dyn FnMut(&str)) -> Result<(), AppError> {
+    let host = processes(from)?;
+    let known = host.known_keys().map_err(failed)?.len();
+    if known > 0 {
+        say(&format!("Stopping {} of the host for as long as that takes", count(known, "process")));
+    }
+    match host.suspend().await.map_err(failed)?.into_iter().next() {
+        None => Ok(()),
+        Some((key, why)) => Err(failed(format!("The process {key} could not be stopped: {why}. Stop it first (dockmaster stop)."))),
+    }
+}
+
+/// Starts them again, wherever the data is now.
+async fn go_on(data: &Path) {
+    let Ok(host) = processes(data) else { return };
+    for (key, result) in host.resume(|_| true).await.unwrap_or_default() {
+        if let Err(error) = result {
+            tracing::error!(process = %key, %error, "it was stopped for the move, and could not be started again");
+        }
+    }
 }
 
 /// Does what a move that was ended in the middle of tidying up has left.

@@ -1,22 +1,24 @@
 //! The file as a whole: who may act, where, and the list of projects.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::domain::access::{ChatId, Role, UserId};
-use crate::domain::names::{self, Match};
-use crate::domain::project::{Configuration, ProjectName};
+use crate::domain::project::{Configuration, Project, ProjectName, Source};
 
 use super::OnDisk;
 use super::include::{FILES_MAX, PATTERNS_MAX, Pattern};
-use super::project::{self, Draft};
-use super::read::{At, Named, Object};
+use super::paths;
+use super::project::{self, Around, Draft};
+use super::read::{At, Named, Object, nearest};
 use super::reload;
-use super::report::{Report, either, quote};
+use super::report::{Report, quote};
+use super::service_values;
 use super::shared;
 use super::span::Node;
 use super::values::{self, Bounds};
+use super::volumes;
 
 /// The most projects: comparing them takes the square.
 pub(super) const PROJECTS_MAX: usize = 1_000;
@@ -28,6 +30,8 @@ const CONFIRM_DEFAULT: Duration = Duration::from_secs(60);
 const CONFIRM_LONG: Duration = Duration::from_secs(600);
 /// Words that mean something else where a project's name may stand.
 const RESERVED: [&str; 1] = ["all"];
+/// What may follow a project's name, or a command alone.
+const FORCE: &str = "force";
 
 /// Reads the whole configuration: the file, and those that it includes by their names, as far as they are JSON. What it
 /// answers is worth something only if the report holds no problem.
@@ -54,19 +58,31 @@ pub(super) fn configuration(
         Some(given)
     });
     let reload = top.get("reload").map(|at| reload::read(report, &at)).unwrap_or_default();
-    let drafts = projects(report, disk, &users, &mut top, included);
+    let warn_below = top.get("volumes").map(|at| volumes::read(report, &at)).unwrap_or_default();
+    let docker = top.get("docker").and_then(|at| at.flag(report)).unwrap_or(true);
+    let registry_credentials = top.get("registry_credentials").and_then(|at| credentials(report, disk, &at));
+    let drafts = projects(report, &Around { disk, users: &users, docker }, &mut top, included);
     // A file that is no JSON may well hold the one that is missing.
     let complete = included.iter().all(|(_, root)| root.is_some());
     let default_project = default.filter(|_| complete).and_then(|at| default_project(report, &at, &drafts));
     top.finish(report, &[]);
     shared::check(report, &drafts);
+    let mut projects: BTreeMap<ProjectName, Project> = drafts.into_iter().filter_map(|d| d.project).map(|p| (p.name.clone(), p)).collect();
+    for project in projects.values_mut() {
+        if let Source::Services(managed) = &mut project.source {
+            managed.registry_credentials.clone_from(&registry_credentials);
+        }
+    }
     Some(Configuration {
         default_project,
         users,
         chats,
         confirm_timeout: confirm.unwrap_or(CONFIRM_DEFAULT),
         reload,
-        projects: drafts.into_iter().filter_map(|d| d.project).map(|p| (p.name.clone(), p)).collect(),
+        warn_below,
+        docker,
+        registry_credentials,
+        projects,
     })
 }
 
@@ -138,13 +154,24 @@ fn chats(report: &mut Report, at: &At<'_>, users: &BTreeMap<UserId, Role>) -> BT
     chats.into_iter().map(|(chat, _)| chat).collect()
 }
 
-fn projects(
-    report: &mut Report,
-    disk: &dyn Fn(&Path) -> OnDisk,
-    users: &BTreeMap<UserId, Role>,
-    top: &mut Object<'_>,
-    included: &[(&str, Option<&Node>)],
-) -> Vec<Draft> {
+/// The file with what registries are logged in to with: never what is in it.
+fn credentials(report: &mut Report, disk: &dyn Fn(&Path) -> OnDisk, at: &At<'_>) -> Option<PathBuf> {
+    const EXPECTED: &str = "the absolute path of a file as “docker login” writes it";
+    let text = at.secret(report, EXPECTED)?;
+    let Ok(path) = service_values::absolute_file(text) else {
+        // Who wrote no path may have written the credentials themselves.
+        report.problem(&at.place(), "a string that is no such path", EXPECTED);
+        return None;
+    };
+    let disk = paths::Disk { ask: disk, strict: true };
+    let rights = disk.readable(report, &at.place(), &quote(text), std::slice::from_ref(&path));
+    if rights.is_some_and(|rights| rights.open) {
+        report.warning(&at.place(), format!("{}, which everybody may read", quote(text)), "a file of mode 600: what is in it is secret");
+    }
+    Some(path)
+}
+
+fn projects(report: &mut Report, around: &Around<'_>, top: &mut Object<'_>, included: &[(&str, Option<&Node>)]) -> Vec<Draft> {
     const EXPECTED: &str = "an object with the projects by name";
     let own = top.need(report, "projects", EXPECTED).and_then(|at| at.object(report, EXPECTED));
     let Some(own) = own else { return Vec::new() };
@@ -175,7 +202,7 @@ fn projects(
             }
             None => drop(lower.insert(entry.key.to_lowercase(), entry.key)),
         }
-        drafts.push(project::read(report, disk, users, &entry, name));
+        drafts.push(project::read(report, around, &entry, name));
     }
     if drafts.is_empty() && included.iter().all(|(_, root)| root.is_some()) {
         report.warning(&place, "no project", "at least one: there is nothing to do");
@@ -196,8 +223,15 @@ fn project_name(report: &mut Report, entry: &Named<'_>) -> Option<ProjectName> {
         return None;
     }
     let number = entry.key.bytes().all(|b| b.is_ascii_digit());
-    if number || project::strategies().iter().any(|(word, _)| word.eq_ignore_ascii_case(entry.key)) {
-        let is = if number { "a number" } else { "a restart strategy" };
+    let option = entry.key.eq_ignore_ascii_case(FORCE);
+    if number || option || project::strategies().iter().any(|(word, _)| word.eq_ignore_ascii_case(entry.key)) {
+        let is = if number {
+            "a number"
+        } else if option {
+            "an option"
+        } else {
+            "a restart strategy"
+        };
         report.warning(&entry.place, quote(entry.key), format!("another name: in commands this can be taken for {is}"));
     }
     Some(name)
@@ -206,15 +240,8 @@ fn project_name(report: &mut Report, entry: &Named<'_>) -> Option<ProjectName> {
 fn default_project(report: &mut Report, at: &At<'_>, drafts: &[Draft]) -> Option<ProjectName> {
     let text = at.text(report, "the name of a project")?;
     let Some(draft) = drafts.iter().find(|d| d.written == text) else {
-        let all = drafts.iter().map(|d| d.written.as_str());
-        let expected = match names::find(text, all.clone()) {
-            Match::Found(near) => quote(near),
-            Match::Unknown(near) if near.is_empty() => {
-                format!("the name of a project: {}", either(&all.take(5).collect::<Vec<_>>()))
-            }
-            Match::Unknown(near) => either(&near),
-        };
-        at.wrong(report, expected);
+        let all: Vec<&str> = drafts.iter().map(|d| d.written.as_str()).collect();
+        at.wrong(report, nearest(text, &all, "the name of a project"));
         return None;
     };
     if !draft.enabled {

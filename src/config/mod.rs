@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! include (which files) -> span (JSON with places) -> read (typed readers) -> file, project (what each field may be)
+//!                                                    containers, services (where a project's services come from)
 //!                                                 -> paths (what the disk says), shared (what two projects may not share)
+//! mask (a text without its secrets)
 //! model -> schema (the JSON Schema; a test holds it against the readers) -> reference (the same for people)
 //! ```
 //!
@@ -10,12 +12,17 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
 
 use crate::domain::project::Configuration;
 
+mod containers;
 mod file;
 mod include;
+mod mask;
 pub mod model;
 mod paths;
 mod project;
@@ -24,11 +31,15 @@ pub mod reference;
 mod reload;
 mod report;
 pub mod schema;
+mod service_values;
+mod services;
 mod shared;
 mod span;
 mod values;
+mod volumes;
 
 pub use include::{Content, Places, Sources};
+pub use mask::Mask;
 pub use report::Problem;
 use report::{Place, Report, Written};
 
@@ -37,12 +48,23 @@ use report::{Place, Report, Written};
 pub enum OnDisk {
     /// Nothing is there.
     Missing,
-    /// Something that is no directory.
-    File,
+    /// Something that is no directory, and who may do what with it.
+    File(Rights),
     /// A directory; this is its path without symbolic links.
     Directory(PathBuf),
     /// It could not be found out, for this reason.
     Unclear(String),
+}
+
+/// Who may do what with a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Whether it is an ordinary file that this user may read.
+    pub readable: bool,
+    /// Whether it is an ordinary file that this user may start.
+    pub executable: bool,
+    /// Whether everybody may read it.
+    pub open: bool,
 }
 
 /// What became of a configuration's text.
@@ -166,7 +188,11 @@ fn text(bytes: &[u8]) -> Result<&str, (&str, bool)> {
 pub fn on_disk(path: &Path) -> OnDisk {
     match path.metadata() {
         Ok(found) if found.is_dir() => path.canonicalize().map_or_else(|why| OnDisk::Unclear(why.to_string()), OnDisk::Directory),
-        Ok(_) => OnDisk::File,
+        Ok(found) => {
+            let may = |access| found.is_file() && rustix::fs::access(path, access).is_ok();
+            let open = found.permissions().mode() & 0o004 != 0;
+            OnDisk::File(Rights { readable: may(Access::READ_OK), executable: may(Access::EXEC_OK), open })
+        }
         Err(why) if matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => OnDisk::Missing,
         Err(why) => OnDisk::Unclear(why.to_string()),
     }

@@ -7,8 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::access::Role;
+use crate::domain::managed::{OnShutdown, Orphans};
 use crate::domain::project::Strategy;
 use crate::domain::reload::{Trigger, Watching};
+
+mod services;
+
+pub use services::*;
 
 /// The configuration of dockmaster: who may act, and on which projects.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -38,6 +43,19 @@ pub struct File {
     #[serde(default)]
     #[schemars(with = "Reload", extend("examples" = [{ "watch": "poll", "poll": "2s" }]))]
     pub reload: Option<Reload>,
+    /// When there is little room where data is.
+    #[serde(default)]
+    #[schemars(with = "Volumes", extend("examples" = [{ "warn_below": "2GB" }]))]
+    pub volumes: Option<Volumes>,
+    /// Whether there is an engine. With `false`, only services that can be processes of the host are possible. Takes effect when
+    /// dockmaster is started again.
+    #[serde(default = "yes")]
+    #[schemars(extend("examples" = [false]))]
+    pub docker: bool,
+    /// A file with what registries are logged in to with, as `docker login` writes it (`auths` in its `config.json`).
+    #[serde(default)]
+    #[schemars(with = "FilePath", extend("examples" = ["/etc/dockmaster/registry.json"]))]
+    pub registry_credentials: Option<FilePath>,
     /// The projects by name, the one that people type in the chat. Names that differ only by case are refused, and so is `all`.
     #[schemars(extend("maxProperties" = 1_000))]
     pub projects: BTreeMap<ProjectKey, Project>,
@@ -67,6 +85,19 @@ pub struct Reload {
     pub rollback_on: Vec<Trigger>,
 }
 
+/// When there is little room where data is: in dockmaster's data directory, in production, and in volumes and directories that
+/// `/docker_volumes` has shown.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Volumes {
+    /// Admins are told once when less than this is free on a file system, and again only after there was a tenth more than this.
+    /// A size (`500MB`, `2GB`), a part of the file system (`5%`), or `off`. `auto` means 1 GB, and a tenth of a file system that
+    /// has less than 10 GB.
+    #[serde(default = "usual_room")]
+    #[schemars(extend("examples" = ["2GB"]))]
+    pub warn_below: RoomText,
+}
+
 /// Who may act, and where.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -81,10 +112,13 @@ pub struct Access {
     pub chats: Vec<ChatNumber>,
 }
 
-/// One project: a compose project, or containers that somebody else made.
+/// One project: a compose project, containers that somebody else made, or services that dockmaster makes itself.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["compose", "production"] }, { "required": ["containers"] }]))]
+#[schemars(extend(
+    "oneOf" = [{ "required": ["compose", "production"] }, { "required": ["containers"] }, { "required": ["services"] }],
+    "dependentRequired" = { "workspace": ["production"] }
+))]
 pub struct Project {
     /// A line for people: `/docker_status` shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,7 +134,7 @@ pub struct Project {
     #[schemars(with = "Directory", extend("examples" = ["/workspace/shop"]))]
     pub workspace: Option<Directory>,
     /// The directory that the running containers mount and whose `.env` they use. A deploy writes into it. No other project's
-    /// may overlap it. A compose project must have one.
+    /// may overlap it. A compose project must have one, and whatever has a workspace.
     #[serde(default)]
     #[schemars(with = "Directory", extend("examples" = ["/srv/shop"]))]
     pub production: Option<Directory>,
@@ -108,14 +142,31 @@ pub struct Project {
     #[serde(default)]
     #[schemars(with = "Compose", extend("examples" = [{ "files": ["docker-compose.yml"], "name": "shop" }]))]
     pub compose: Option<Compose>,
-    /// Makes this a set of containers that are named, or found by a label. Such a project can be looked at, started, stopped
-    /// and restarted, not deployed.
+    /// Makes this a set of containers that somebody else made: each entry is a container's exact name, or says how they are
+    /// found.
     #[serde(default)]
     #[schemars(
         with = "Vec<Container>",
         extend("minItems" = 1, "maxItems" = 200, "uniqueItems" = true, "examples" = [["nginx", { "label": "role=certbot" }]])
     )]
     pub containers: Option<Vec<Container>>,
+    /// Makes this a set of services that dockmaster makes itself, by name.
+    #[serde(default)]
+    #[schemars(
+        with = "BTreeMap<ServiceText, Service>",
+        extend("minProperties" = 1, "maxProperties" = 200, "examples" = [{ "mail": { "image": "axllent/mailpit:v1.20" } }])
+    )]
+    pub services: Option<BTreeMap<ServiceText, Service>>,
+    /// What happens to containers of managed services that are no longer configured: looked for when dockmaster starts, when
+    /// projects are changed here, and after operations. A project that is no longer here itself is always asked about.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["remove"]))]
+    pub orphans: Orphans,
+    /// What happens to managed services when dockmaster ends, also where that is for a restart of it. Nothing starts again by
+    /// itself: `/docker_start` does.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["stop"]))]
+    pub on_shutdown: OnShutdown,
     /// The service whose logs are meant when none is named.
     #[serde(default)]
     #[schemars(with = "ServiceText", extend("examples" = ["backend"]))]
@@ -160,23 +211,50 @@ pub struct Compose {
     pub name: Option<ComposeName>,
 }
 
-/// A container by its exact name, or all that carry a label.
+/// A container by its exact name, or how containers are found.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Container {
     /// The exact name of a container.
     Name(ServiceText),
-    /// Containers found by a label.
-    Label(Label),
+    /// How they are found.
+    Found(Selector),
 }
 
-/// Containers found by a label.
+/// How containers are found. Where there are several ways, they are tried in the order `compose`, `label`, `name`, `pattern`,
+/// `port`, and the first that finds anything counts. With `service` alone all are tried in which a name can be looked for: the
+/// compose service, the label `dockmaster.service`, the name, and names that have it as a word of its own.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Label {
-    /// The label, as `key=value` or `key`.
-    #[schemars(regex(pattern = r"^[^=\s]+(=.*)?$"), extend("examples" = ["role=certbot"]))]
-    pub label: String,
+#[schemars(extend("minProperties" = 1))]
+pub struct Selector {
+    /// What the service is called, of which all that are found are replicas. Unless given, each has its own name.
+    #[serde(default)]
+    #[schemars(with = "ServiceText", extend("examples" = ["web"]))]
+    pub service: Option<ServiceText>,
+    /// By compose service, `project/service`, or `service` in whichever compose project has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        extend("pattern" = "^([a-z0-9][a-z0-9_-]{0,127}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$", "examples" = ["shop/web"])
+    )]
+    pub compose: Option<String>,
+    /// By a label, as `key=value` or `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("pattern" = "^[^=\\s]+(=.*)?$", "examples" = ["role=certbot"]))]
+    pub label: Option<String>,
+    /// By the exact name.
+    #[serde(default)]
+    #[schemars(with = "ServiceText", extend("examples" = ["nginx"]))]
+    pub name: Option<ServiceText>,
+    /// By a pattern for the name, with `*`, `?`, `[a-z]` and `{a,b}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("minLength" = 1, "maxLength" = 200, "examples" = ["web-*"]))]
+    pub pattern: Option<String>,
+    /// By a port that is published on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u16", range(min = 1, max = 65_535), extend("examples" = [8_080]))]
+    pub port: Option<u16>,
 }
 
 /// How a deploy is checked and bounded.
@@ -229,6 +307,11 @@ pub struct Restart {
 #[schemars(title = "duration")]
 pub struct DurationText(#[schemars(length(min = 1))] pub String);
 
+/// An amount of room: a size such as `500MB` or `2GB` (in units of 1,024), a part such as `5%`, `auto` or `off`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "room")]
+pub struct RoomText(#[schemars(regex(pattern = r"^(auto|off|[1-9][0-9]?%|[0-9]{1,6} *[MmGgTt][Bb])$"))] pub String);
+
 /// A project's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[schemars(title = "project name")]
@@ -249,7 +332,7 @@ pub struct ChatNumber(#[schemars(range(min = -4_503_599_627_370_495_i64, max = -
 pub struct Directory(#[schemars(regex(pattern = r"^/+[^/]"))] pub String);
 
 /// The name of a service or a container.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[schemars(title = "service name")]
 pub struct ServiceText(#[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"))] pub String);
 
@@ -274,6 +357,10 @@ fn moment() -> DurationText {
     DurationText("300ms".to_owned())
 }
 
+fn usual_room() -> RoomText {
+    RoomText("auto".to_owned())
+}
+
 fn two_minutes() -> DurationText {
     DurationText("120s".to_owned())
 }
@@ -292,6 +379,10 @@ fn five() -> u32 {
 
 fn yes() -> bool {
     true
+}
+
+fn no() -> bool {
+    false
 }
 
 fn by_dependency() -> Strategy {

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::OnDisk;
 use super::read::At;
 use super::report::{Place, Report, quote};
 use super::values;
+use super::{OnDisk, Rights};
 
 /// A directory that a project names.
 pub(super) struct Directory {
@@ -35,7 +35,8 @@ pub(super) struct Disk<'d> {
 }
 
 impl Disk<'_> {
-    fn tell(&self, report: &mut Report, place: &Place, found: String, expected: &str) {
+    /// Tells of what the disk says.
+    pub(super) fn tell(&self, report: &mut Report, place: &Place, found: String, expected: &str) {
         if self.strict { report.problem(place, found, expected) } else { report.warning(place, found, expected) }
     }
 
@@ -47,7 +48,7 @@ impl Disk<'_> {
         match &state {
             OnDisk::Directory(_) => {}
             OnDisk::Missing => self.tell(report, &place, format!("{}, which does not exist", at.shown()), "an existing directory"),
-            OnDisk::File => self.tell(report, &place, format!("{}, which is not a directory", at.shown()), "a directory"),
+            OnDisk::File(_) => self.tell(report, &place, format!("{}, which is not a directory", at.shown()), "a directory"),
             OnDisk::Unclear(why) => {
                 let found = format!("{}, which cannot be examined ({why})", at.shown());
                 report.warning(&place, found, "a directory that this user may read");
@@ -55,6 +56,32 @@ impl Disk<'_> {
         }
         let real = if let OnDisk::Directory(real) = &state { real.clone() } else { self.real(&written) };
         Some(Directory { written, real, place, there: matches!(state, OnDisk::Directory(_)) })
+    }
+
+    /// A file that must be there, in one of some places: which it is, and who may do what with it.
+    pub(super) fn file(&self, report: &mut Report, place: &Place, shown: &str, places: &[PathBuf], expected: &str) -> Option<Rights> {
+        let states: Vec<OnDisk> = places.iter().map(|path| (self.ask)(path)).collect();
+        let found = match states.iter().find(|state| **state != OnDisk::Missing) {
+            Some(OnDisk::File(rights)) => return Some(*rights),
+            Some(OnDisk::Unclear(why)) => {
+                report.warning(place, format!("{shown}, which cannot be examined ({why})"), expected);
+                return None;
+            }
+            Some(_) => format!("{shown}, which is a directory"),
+            None => format!("{shown}, which does not exist"),
+        };
+        self.tell(report, place, found, expected);
+        None
+    }
+
+    /// A file that this user must be able to read.
+    pub(super) fn readable(&self, report: &mut Report, place: &Place, shown: &str, places: &[PathBuf]) -> Option<Rights> {
+        const EXPECTED: &str = "a file that this user may read";
+        let rights = self.file(report, place, shown, places, EXPECTED)?;
+        if !rights.readable {
+            self.tell(report, place, format!("{shown}, which cannot be read"), EXPECTED);
+        }
+        Some(rights)
     }
 
     /// A path that does not exist, without the symbolic links of the part that does.
@@ -91,7 +118,7 @@ impl Disk<'_> {
     ) {
         // A directory that is missing was told of; that its files are missing, too, is no news.
         let there: Vec<&Directory> = [workspace, production].into_iter().flatten().filter(|d| d.there).collect();
-        let found = |d: &&Directory| matches!((self.ask)(&d.written.join(file)), OnDisk::File | OnDisk::Unclear(_));
+        let found = |d: &&Directory| matches!((self.ask)(&d.written.join(file)), OnDisk::File(_) | OnDisk::Unclear(_));
         if !there.is_empty() && !there.iter().any(found) {
             let searched: Vec<String> = there.iter().map(|d| d.shown()).collect();
             self.tell(report, place, format!("{}, which is not in {}", quote(file), searched.join(" or ")), "a compose file that is there");

@@ -5,25 +5,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::domain::access::{Role, UserId};
-use crate::domain::names::{self, Match};
+use crate::domain::managed::{Managed, OnShutdown, Orphans};
 use crate::domain::project::{
     ComposeSource, ContainerSelector, DeployPolicy, Project, ProjectName, RestartPolicy, ServiceName, Source, Strategy,
 };
 
 use super::OnDisk;
+use super::containers;
 use super::file::roles;
 use super::paths::{self, Directory};
-use super::read::{At, Named, Object};
-use super::report::{Place, Report, either, quote};
+use super::read::{At, Named, Object, nearest};
+use super::report::{Place, Report, quote};
+use super::services::{self, Ground, Made};
 use super::values::{self, Bounds};
 
-/// The most names that are told as alternatives.
-const SHOWN_MAX: usize = 10;
 /// The most files that a deploy may be allowed to delete.
 const DELETE_MAX: i64 = 1_000_000;
 /// What a project does not know yet.
-const LATER: [&str; 2] = ["services", "alerts"];
-/// What `deploy` does not know yet.
+const LATER: [&str; 1] = ["alerts"];
 /// How many releases may be kept; one besides the current one is needed to go back to.
 const KEPT: std::ops::RangeInclusive<i64> = 2..=100;
 /// What is read when no compose file is named.
@@ -33,7 +32,18 @@ const HEALTH: Bounds = Bounds { least: Duration::from_secs(1), most: Duration::f
 const STABILITY: Bounds = Bounds { least: Duration::ZERO, most: Duration::from_secs(600), such_as: "10s" };
 const STOP: Bounds = Bounds { least: Duration::ZERO, most: Duration::from_secs(600), such_as: "10s" };
 
+/// What is around all projects.
+pub(super) struct Around<'a> {
+    /// Tells what a path is.
+    pub(super) disk: &'a dyn Fn(&Path) -> OnDisk,
+    /// Who may act in general.
+    pub(super) users: &'a BTreeMap<UserId, Role>,
+    /// Whether there is an engine.
+    pub(super) docker: bool,
+}
+
 /// A project with what the comparison with others needs.
+#[derive(Default)]
 pub(super) struct Draft {
     /// Its name as written, good or bad.
     pub(super) written: String,
@@ -43,6 +53,8 @@ pub(super) struct Draft {
     pub(super) compose: Option<(String, Place)>,
     /// Its containers.
     pub(super) containers: Vec<(ContainerSelector, Place)>,
+    /// The services that dockmaster makes for it.
+    pub(super) services: Vec<Made>,
     /// Its production directory.
     pub(super) production: Option<Directory>,
     /// Its workspace.
@@ -57,31 +69,24 @@ pub(super) fn strategies() -> [(&'static str, Strategy); 4] {
 }
 
 /// Reads a project.
-pub(super) fn read(
-    report: &mut Report,
-    disk: &dyn Fn(&Path) -> OnDisk,
-    users: &BTreeMap<UserId, Role>,
-    entry: &Named<'_>,
-    name: Option<ProjectName>,
-) -> Draft {
-    let written = entry.key.to_owned();
-    let mut draft = Draft { written, enabled: true, compose: None, containers: vec![], production: None, workspace: None, project: None };
+pub(super) fn read(report: &mut Report, around: &Around<'_>, entry: &Named<'_>, name: Option<ProjectName>) -> Draft {
+    let mut draft = Draft { written: entry.key.to_owned(), enabled: true, ..Draft::default() };
     let Some(mut object) = entry.at.object(report, "an object that describes the project") else { return draft };
     let description = object.get("description").and_then(|at| at.text(report, "a line of text").map(str::to_owned));
     draft.enabled = object.get("enabled").and_then(|at| at.flag(report)).unwrap_or(true);
     // A disabled project is left alone: its directories may well be gone.
-    let disk = paths::Disk { ask: disk, strict: draft.enabled };
+    let disk = paths::Disk { ask: around.disk, strict: draft.enabled };
     draft.workspace = object.get("workspace").and_then(|at| disk.directory(report, &at));
     draft.production = object.get("production").and_then(|at| disk.directory(report, &at));
     disk.apart(report, draft.workspace.as_ref(), draft.production.as_ref());
-    let source = source(report, &disk, &mut object, &mut draft);
-    let primary = object.get("primary").and_then(|at| service(report, &at, &draft.containers));
+    let source = source(report, &disk, around.docker, &mut object, &mut draft);
+    let primary = object.get("primary").and_then(|at| service(report, &at, &draft));
     let stateful = stateful(report, &mut object, &draft);
     let exclude = object.get("exclude").map(|at| exclude(report, &at)).unwrap_or_default();
-    let access = object.get("access").map(|at| access(report, &at, users)).unwrap_or_default();
+    let access = object.get("access").map(|at| access(report, &at, around.users)).unwrap_or_default();
     let deploy = object.get("deploy").map(|at| deploy(report, &at)).unwrap_or_default();
     let restart = object.get("restart").map(|at| restart(report, &at)).unwrap_or_default();
-    complete(report, &object, &draft);
+    complete(report, &object);
     object.finish(report, &LATER);
     draft.project = name.zip(source).map(|(name, source)| Project {
         name,
@@ -100,20 +105,49 @@ pub(super) fn read(
     draft
 }
 
-fn source(report: &mut Report, disk: &paths::Disk<'_>, object: &mut Object<'_>, draft: &mut Draft) -> Option<Source> {
-    let (compose, containers) = (object.get("compose"), object.get("containers"));
-    match (&compose, &containers) {
-        (Some(_), Some(both)) => report.problem(&both.place(), "“containers” beside “compose”", "one of the two"),
-        // Told already, as a key of a later version.
-        (None, None) if object.has("services") => {}
-        (None, None) => report.problem(&object.place(), "neither “compose” nor “containers”", "one of the two"),
-        _ => {}
+fn source(report: &mut Report, disk: &paths::Disk<'_>, docker: bool, object: &mut Object<'_>, draft: &mut Draft) -> Option<Source> {
+    let (compose, containers, services) = (object.get("compose"), object.get("containers"), object.get("services"));
+    let kinds = [("compose", &compose), ("containers", &containers), ("services", &services)];
+    let given: Vec<(&str, &At<'_>)> = kinds.into_iter().filter_map(|(key, at)| Some((key, at.as_ref()?))).collect();
+    match given[..] {
+        [] => report.problem(&object.place(), "neither “compose” nor “containers” nor “services”", "one of the three"),
+        [(first, _), ref others @ ..] => {
+            for (key, at) in others {
+                report.problem(&at.place(), format!("{} beside {}", quote(key), quote(first)), "one of the two");
+            }
+        }
     }
-    let containers = containers.map(|at| selectors(report, &at));
+    for (key, at) in given.iter().filter(|(key, _)| *key != "services" && !docker && draft.enabled) {
+        let expected = "“services” that are processes, or \"docker\": true";
+        report.problem(&at.place(), format!("{} with \"docker\": false", quote(key)), expected);
+    }
+    let managed = managed(report, object);
+    let containers = containers.map(|at| containers::read(report, &at));
     let compose = compose.and_then(|at| compose_source(report, disk, &at, draft));
     draft.containers = containers.clone().unwrap_or_default();
     let named = containers.map(|all| Source::Containers(all.into_iter().map(|(selector, _)| selector).collect()));
-    compose.map(Source::Compose).or(named)
+    let (workspace, production) = (draft.workspace.as_ref(), draft.production.as_ref());
+    let ground = Ground { disk, workspace, production, has_production: object.has("production"), docker };
+    let made = services.map(|at| services::read(report, &ground, &at));
+    let managed = made.as_ref().map(|made| {
+        let services = made.iter().map(|made| (made.name.clone(), made.definition.clone())).collect();
+        Source::Services(Managed { services, ..managed })
+    });
+    draft.services = made.unwrap_or_default();
+    compose.map(Source::Compose).or(named).or(managed)
+}
+
+/// What is said of managed services beside what each of them is.
+fn managed(report: &mut Report, object: &mut Object<'_>) -> Managed {
+    let orphans = [Orphans::List, Orphans::Remove].map(|o| (o.word(), o));
+    let on_shutdown = [OnShutdown::Keep, OnShutdown::Stop, OnShutdown::Remove].map(|o| (o.word(), o));
+    Managed {
+        services: BTreeMap::new(),
+        orphans: object.get("orphans").and_then(|at| at.word(report, &orphans)).unwrap_or_default(),
+        on_shutdown: object.get("on_shutdown").and_then(|at| at.word(report, &on_shutdown)).unwrap_or_default(),
+        // What the file says of all projects is filled in once it is read.
+        registry_credentials: None,
+    }
 }
 
 fn compose_source(report: &mut Report, disk: &paths::Disk<'_>, at: &At<'_>, draft: &mut Draft) -> Option<ComposeSource> {
@@ -140,40 +174,15 @@ fn compose_source(report: &mut Report, disk: &paths::Disk<'_>, at: &At<'_>, draf
     Some(ComposeSource { files: files.into_iter().map(|(file, _)| file).collect(), name: name? })
 }
 
-fn selectors(report: &mut Report, at: &At<'_>) -> Vec<(ContainerSelector, Place)> {
-    let expected = "a list of container names and { \"label\": \"key=value\" }";
-    at.not_empty(report, "container name or label");
-    let keys = at.distinct(report, expected, |item, report| {
-        if item.is_text() {
-            return item.service(report).map(|name| (Some(name), None));
-        }
-        let mut object = item.object(report, "a container's name or { \"label\": \"key=value\" }")?;
-        let label = object.need(report, "label", "a label, “key=value” or “key”").and_then(|l| l.parse(report, values::label));
-        object.finish(report, &[]);
-        label.map(|label| (None, Some(label)))
-    });
-    let selector =
-        |(name, label): (Option<ServiceName>, Option<String>)| name.map(ContainerSelector::Name).or(label.map(ContainerSelector::Label));
-    keys.into_iter().filter_map(|(key, place)| Some((selector(key)?, place))).collect()
-}
-
-/// A service; where every container has a name, it must be one of them.
-fn service(report: &mut Report, at: &At<'_>, containers: &[(ContainerSelector, Place)]) -> Option<ServiceName> {
+/// A service; where the names of all are known, it must be one of them.
+fn service(report: &mut Report, at: &At<'_>, draft: &Draft) -> Option<ServiceName> {
     let name = at.service(report)?;
-    let names = containers.iter().map(|(selector, _)| match selector {
-        ContainerSelector::Name(name) => Some(name.as_str()),
-        ContainerSelector::Label(_) => None,
-    });
-    let known: Vec<&str> = names.collect::<Option<_>>().unwrap_or_default();
+    let containers = draft.containers.iter().map(|(selector, _)| containers::called(selector).map(ServiceName::as_str));
+    let made = draft.services.iter().map(|made| Some(made.name.as_str()));
+    let known: Vec<&str> = containers.chain(made).collect::<Option<_>>().unwrap_or_default();
     if !known.is_empty() && !known.contains(&name.as_str()) {
-        let expected = match names::find(name.as_str(), known.iter().copied()) {
-            Match::Found(near) => quote(near),
-            Match::Unknown(near) if near.is_empty() => {
-                format!("one of the containers: {}", either(&known.into_iter().take(SHOWN_MAX).collect::<Vec<_>>()))
-            }
-            Match::Unknown(near) => either(&near),
-        };
-        at.wrong(report, expected);
+        let all = if draft.services.is_empty() { "one of the containers" } else { "one of the services" };
+        at.wrong(report, nearest(name.as_str(), &known, all));
         return None;
     }
     Some(name)
@@ -187,7 +196,7 @@ fn stateful(report: &mut Report, object: &mut Object<'_>, draft: &Draft) -> BTre
         }
         return BTreeSet::new();
     };
-    let services = at.distinct(report, "a list of services", |item, report| service(report, item, &draft.containers));
+    let services = at.distinct(report, "a list of services", |item, report| service(report, item, draft));
     services.into_iter().map(|(name, _)| name).collect()
 }
 
@@ -243,7 +252,8 @@ fn deploy(report: &mut Report, at: &At<'_>) -> DeployPolicy {
     policy
 }
 
-fn probe(report: &mut Report, at: &At<'_>) -> Option<String> {
+/// The address of a probe, without a password.
+pub(super) fn probe(report: &mut Report, at: &At<'_>) -> Option<String> {
     let text = at.text(report, "an http:// or https:// address")?;
     match values::address(text) {
         Ok(address) => Some(address),
@@ -270,7 +280,7 @@ fn restart(report: &mut Report, at: &At<'_>) -> RestartPolicy {
 }
 
 /// What a kind of project needs, and what does nothing for it.
-fn complete(report: &mut Report, object: &Object<'_>, draft: &Draft) {
+fn complete(report: &mut Report, object: &Object<'_>) {
     if object.has("compose") {
         if !object.has("production") {
             report.problem(&object.place_of("production"), "nothing", "the directory that the running containers of a compose project use");
@@ -282,11 +292,21 @@ fn complete(report: &mut Report, object: &Object<'_>, draft: &Draft) {
                 "the directory with the code: the project cannot be deployed without it",
             );
         }
-    } else if !draft.containers.is_empty() {
-        for key in ["workspace", "exclude", "deploy"] {
-            if object.has(key) {
-                report.warning(&object.place_of(key), "a setting of deploys", "a compose project: named containers are not deployed");
+    } else if object.has("workspace") {
+        if !object.has("production") {
+            report.problem(&object.place_of("production"), "nothing", "the directory that a deploy copies the workspace into");
+        }
+    } else {
+        for key in ["exclude", "deploy"] {
+            // How what dockmaster makes itself is watched and put back stands there, too.
+            if object.has(key) && !(key == "deploy" && object.has("services")) {
+                report.warning(&object.place_of(key), "a setting of deploys", "“workspace” beside it: without one nothing is deployed");
             }
+        }
+    }
+    for key in ["orphans", "on_shutdown"] {
+        if object.has(key) && !object.has("services") {
+            report.warning(&object.place_of(key), "a setting of managed services", "“services” beside it: it does nothing here");
         }
     }
 }

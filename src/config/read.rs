@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::domain::access::Role;
@@ -15,6 +16,9 @@ use super::values::Bounds;
 
 /// The most items of a list: comparing what many projects list takes time.
 pub(super) const ITEMS_MAX: usize = 200;
+
+/// The most names that are told as alternatives.
+const SHOWN_MAX: usize = 10;
 
 /// A value on its way to becoming something typed.
 #[derive(Clone)]
@@ -86,6 +90,15 @@ impl<'a> At<'a> {
 
     /// A whole number in a range.
     pub(super) fn whole(&self, report: &mut Report, range: RangeInclusive<i64>, expected: &str) -> Option<i64> {
+        self.number(report, &range, expected)
+    }
+
+    /// A number that may have a fraction, in a range.
+    pub(super) fn decimal(&self, report: &mut Report, range: RangeInclusive<f64>, expected: &str) -> Option<f64> {
+        self.number(report, &range, expected)
+    }
+
+    fn number<T: FromStr + PartialOrd>(&self, report: &mut Report, range: &RangeInclusive<T>, expected: &str) -> Option<T> {
         let number = match &self.node.value {
             Value::Number(text) => text.parse().ok().filter(|n| range.contains(n)),
             _ => None,
@@ -129,6 +142,43 @@ impl<'a> At<'a> {
         items.iter().take(ITEMS_MAX).enumerate().map(|(i, node)| At { node, path: format!("{}[{i}]", self.path) }).collect()
     }
 
+    /// The strings of a list that must hold something, such as a program with its arguments. They may be secret: what stands in
+    /// their place is told without its value.
+    pub(super) fn texts(&self, report: &mut Report, expected: &str) -> Vec<String> {
+        if !self.is_list() {
+            report.problem(&self.place(), self.kind(), expected);
+            return Vec::new();
+        }
+        self.not_empty(report, "string");
+        self.items(report, expected).iter().filter_map(|item| item.secret(report, "a string").map(str::to_owned)).collect()
+    }
+
+    /// A string that may be secret: what else stands there is told without its value.
+    pub(super) fn secret(&self, report: &mut Report, expected: &str) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Text(text) if text.contains('\0') => {
+                report.problem(&self.place(), "a string with the character U+0000", "one without it")
+            }
+            Value::Text(text) => return Some(text),
+            _ => report.problem(&self.place(), self.kind(), expected),
+        }
+        None
+    }
+
+    /// The entries of an object that maps names to values, at most [`ITEMS_MAX`]; what stands in its place is told without its
+    /// value.
+    pub(super) fn map(&self, report: &mut Report, expected: &str) -> Vec<Named<'a>> {
+        if !matches!(self.node.value, Value::Object(_)) {
+            report.problem(&self.place(), self.kind(), expected);
+            return Vec::new();
+        }
+        let Some(object) = self.object(report, expected) else { return Vec::new() };
+        if object.order.len() > ITEMS_MAX {
+            report.problem(&self.place(), format!("{} entries", object.order.len()), format!("at most {ITEMS_MAX}"));
+        }
+        object.entries().take(ITEMS_MAX).collect()
+    }
+
     /// Tells where a list holds nothing.
     pub(super) fn not_empty(&self, report: &mut Report, noun: &str) {
         if matches!(&self.node.value, Value::List(items) if items.is_empty()) {
@@ -164,6 +214,28 @@ impl<'a> At<'a> {
     /// Whether it is a string.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.node.value, Value::Text(_))
+    }
+
+    /// Whether it is a list.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::List(_))
+    }
+
+    /// Whether it is an object without members.
+    pub(super) fn is_empty_object(&self) -> bool {
+        matches!(&self.node.value, Value::Object(members) if members.is_empty())
+    }
+
+    /// What kind of value it is, for a person.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.node.value {
+            Value::Null => "null",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::Text(_) => "a string",
+            Value::List(_) => "a list",
+            Value::Object(_) => "an object",
+        }
     }
 
     /// An object, its equal keys told.
@@ -270,5 +342,16 @@ impl<'a> Object<'a> {
             };
             report.problem(&place, format!("the unknown key {}", quote(key)), expected);
         }
+    }
+}
+
+/// What was probably meant by a name that is not among the known ones; else some of them, which are `all`.
+pub(super) fn nearest(typed: &str, known: &[&str], all: &str) -> String {
+    match names::find(typed, known.iter().copied()) {
+        Match::Found(near) => quote(near),
+        Match::Unknown(near) if near.is_empty() => {
+            format!("{all}: {}", either(&known.iter().copied().take(SHOWN_MAX).collect::<Vec<_>>()))
+        }
+        Match::Unknown(near) => either(&near),
     }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 
-use crate::domain::project::ContainerSelector;
+use crate::domain::project::Way;
 
 use super::project::Draft;
 use super::report::{Report, quote};
+
+mod made;
 
 /// The label by which Compose marks the containers of a project.
 const COMPOSE_LABEL: &str = "com.docker.compose.project";
@@ -16,6 +18,7 @@ const COMPOSE_LABEL: &str = "com.docker.compose.project";
 pub(super) fn check(report: &mut Report, drafts: &[Draft]) {
     compose_names(report, drafts);
     containers(report, drafts);
+    made::check(report, drafts);
     directories(report, drafts);
 }
 
@@ -40,28 +43,67 @@ fn compose_names(report: &mut Report, drafts: &[Draft]) {
 fn containers(report: &mut Report, drafts: &[Draft]) {
     let composed: BTreeMap<&str, &str> =
         drafts.iter().filter_map(|d| d.compose.as_ref().map(|(name, _)| (name.as_str(), d.written.as_str()))).collect();
-    let (mut names, mut labels) = (BTreeMap::new(), BTreeMap::new());
+    let mut claims = Claims::default();
     for draft in drafts {
         for (selector, place) in &draft.containers {
-            let (owner, found) = match selector {
-                ContainerSelector::Name(name) => (claim(&mut names, name.as_str(), &draft.written), quote(name.as_str())),
-                ContainerSelector::Label(label) => {
-                    let ours = label.strip_prefix(COMPOSE_LABEL).and_then(|rest| rest.strip_prefix('='));
-                    let of_compose = ours.and_then(|name| composed.get(name).copied());
-                    (of_compose.or_else(|| claim_label(&mut labels, label, &draft.written)), quote(label))
-                }
-            };
-            if let Some(owner) = owner {
-                let whose = if owner == draft.written { "this project".to_owned() } else { format!("project {}", quote(owner)) };
+            // All are noted, and the first that somebody else has is told.
+            let taken: Vec<_> = selector.ways.iter().filter_map(|way| claims.owner(way, &composed, &draft.written)).collect();
+            if let Some((found, owner)) = taken.first() {
+                let whose = if *owner == draft.written { "this project".to_owned() } else { format!("project {}", quote(owner)) };
                 report.problem(place, format!("{found}, which selects what {whose} has already"), "containers of its own");
             }
         }
     }
 }
 
-/// Notes who has a name, and answers who had it before.
-fn claim<'a>(owners: &mut BTreeMap<&'a str, &'a str>, key: &'a str, owner: &'a str) -> Option<&'a str> {
-    let before = owners.get(key).copied();
+/// Who looks for what.
+#[derive(Default)]
+struct Claims<'a> {
+    names: BTreeMap<&'a str, &'a str>,
+    labels: BTreeMap<&'a str, &'a str>,
+    patterns: BTreeMap<&'a str, &'a str>,
+    ports: BTreeMap<u16, &'a str>,
+    /// By service and compose project.
+    services: BTreeMap<(&'a str, Option<&'a str>), &'a str>,
+}
+
+impl<'a> Claims<'a> {
+    /// Notes that a project looks in some way, and answers who has what that finds already, and what it is for a person.
+    fn owner(&mut self, way: &'a Way, composed: &BTreeMap<&'a str, &'a str>, written: &'a str) -> Option<(String, &'a str)> {
+        let (owner, found) = match way {
+            Way::Name(name) => (claim(&mut self.names, name.as_str(), written), quote(name.as_str())),
+            Way::Label(label) => {
+                let ours = label.strip_prefix(COMPOSE_LABEL).and_then(|rest| rest.strip_prefix('='));
+                let of_compose = ours.and_then(|name| composed.get(name).copied());
+                (of_compose.or_else(|| claim_label(&mut self.labels, label, written)), quote(label))
+            }
+            Way::Pattern(pattern) => (claim(&mut self.patterns, pattern, written), quote(pattern)),
+            Way::Port(port) => (claim(&mut self.ports, *port, written), format!("port {port}")),
+            Way::Compose { project, service } => {
+                let of_compose = project.as_deref().and_then(|name| composed.get(name).copied());
+                let found = project.as_ref().map_or_else(|| quote(service.as_str()), |project| quote(&format!("{project}/{service}")));
+                (of_compose.or_else(|| self.claim_service(project.as_deref(), service.as_str(), written)), found)
+            }
+        };
+        owner.map(|owner| (found, owner))
+    }
+
+    /// The same for compose services, of which one without a project may be any project's.
+    fn claim_service(&mut self, project: Option<&'a str>, service: &'a str, owner: &'a str) -> Option<&'a str> {
+        let near = match project {
+            Some(_) => self.services.get(&(service, None)).copied(),
+            None => {
+                let next = self.services.range((service, None)..).next();
+                next.filter(|((other, _), _)| *other == service).map(|(_, owner)| *owner)
+            }
+        };
+        claim(&mut self.services, (service, project), owner).or(near)
+    }
+}
+
+/// Notes who has something, and answers who had it before.
+fn claim<'a, K: Ord>(owners: &mut BTreeMap<K, &'a str>, key: K, owner: &'a str) -> Option<&'a str> {
+    let before = owners.get(&key).copied();
     owners.entry(key).or_insert(owner);
     before
 }

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::domain::access::UserId;
+use crate::domain::space::{self, SpaceLimit};
 use crate::domain::text;
 
 /// The largest Telegram id: they have at most 52 significant bits.
@@ -13,7 +14,7 @@ pub(super) const ID_MAX: i64 = (1 << 52) - 1;
 const COMPOSE_NAME_MAX: usize = 128;
 
 /// The longest path that Linux takes.
-const PATH_MAX: usize = 4095;
+pub(super) const PATH_MAX: usize = 4095;
 
 /// What a duration may be.
 pub(super) struct Bounds {
@@ -41,6 +42,25 @@ impl Bounds {
             format!("a duration from {} to {most}, such as “{such_as}”", shown(self.least))
         }
     }
+}
+
+/// How little room is little.
+pub(super) fn space_limit(text: &str) -> Result<SpaceLimit, &'static str> {
+    const EXPECTED: &str = "a size from “1MB” to “999TB”, a part from “1%” to “99%”, “auto” or “off”";
+    let number = |digits: &str| digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()));
+    match text {
+        "auto" => return Ok(SpaceLimit::Usual),
+        "off" => return Ok(SpaceLimit::Off),
+        _ => {}
+    }
+    if let Some(percent) = text.strip_suffix('%') {
+        let percent = number(percent).filter(|percent| (1..=99).contains(percent)).and_then(|percent| u8::try_from(percent).ok());
+        return percent.map(SpaceLimit::Percent).ok_or(EXPECTED);
+    }
+    let upper = text.to_ascii_uppercase();
+    let (digits, unit) = space::UNITS.into_iter().find_map(|(word, unit)| Some((upper.strip_suffix(word)?, unit))).ok_or(EXPECTED)?;
+    let count = number(digits.trim_end()).filter(|count| (1..=999_999).contains(count)).and_then(|count| count.checked_mul(unit));
+    count.filter(|bytes| *bytes < 1_000 << 40).map(SpaceLimit::Bytes).ok_or(EXPECTED)
 }
 
 /// A user's id as a key. `007` and `+7` are refused: they would be second names of the same person.

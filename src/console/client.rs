@@ -8,7 +8,7 @@ use reqwest::{Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{Code, PROBLEM_EVENT, Problem};
 use crate::http::socket::Place;
 
 /// How long an answer may take: planning looks at every file, and the engine has limits of its own.
@@ -147,13 +147,19 @@ impl Events {
     /// The next one; none at the end. What was read is kept where this is dropped while it waits.
     ///
     /// # Errors
-    /// They broke off.
+    /// They broke off, or the last of them is why there are no more.
     pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Trouble> {
         loop {
             while let Some(end) = self.unread.windows(2).position(|w| w == b"\n\n") {
                 let event: Vec<u8> = self.unread.drain(..end + 2).collect();
                 let data: Vec<u8> =
                     event.split(|b| *b == b'\n').filter_map(|line| line.strip_prefix(b"data: ")).flatten().copied().collect();
+                let named = |name: &str| event.split(|b| *b == b'\n').any(|line| line.strip_prefix(b"event: ") == Some(name.as_bytes()));
+                if named(PROBLEM_EVENT)
+                    && let Ok(problem) = serde_json::from_slice(&data)
+                {
+                    return Err(Trouble::Refused(Box::new(problem)));
+                }
                 if !data.is_empty() {
                     let read = serde_json::from_slice(&data);
                     return read.map(Some).map_err(|e| Trouble::Silent(format!("what it tells cannot be understood ({e})")));

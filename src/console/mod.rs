@@ -21,7 +21,8 @@ use crate::domain::redact::clean_line;
 const CHAT: &str = "/docker_";
 const CONFIG: &str = "/config ";
 const CONFIG_COMMANDS: [&str; 6] = ["status", "history", "diff", "rollback", "snapshot", "reload"];
-const COMMANDS: [&str; 10] = ["status", "logs", "restart", "start", "stop", "deploy", "rollback", "releases", "history", "cancel"];
+const COMMANDS: [&str; 12] =
+    ["status", "logs", "restart", "start", "stop", "deploy", "rollback", "releases", "history", "volumes", "tidy", "cancel"];
 
 /// How a command ended, for scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,8 @@ pub struct Typed {
     pub target: Option<String>,
     /// The order of a restart.
     pub strategy: Option<Strategy>,
+    /// Whether what depends on something that is down starts all the same.
+    pub force: bool,
     /// The release of a rollback.
     pub release: Option<i64>,
     /// Services that keep data and take part all the same.
@@ -80,15 +82,19 @@ impl Projects {
             (Kind::Rollback, None, Some(number), Some(typed)) if self.named(typed).is_err() => (None, Some(number)),
             (_, release, _, target) => (target, release),
         };
-        let (project, service) = self.target(target, kind.word())?;
-        if let Some(service) = service.as_ref().filter(|_| kind.is_release()) {
+        let (project, service) = match target.and_then(|typed| ProjectName::new(typed).ok()) {
+            // What is left over may be of a project that is no longer configured.
+            Some(unknown) if kind == Kind::Tidy && self.named(unknown.as_str()).is_err() => (unknown, None),
+            _ => self.target(target, kind.word())?,
+        };
+        if let Some(service) = service.as_ref().filter(|_| kind.is_release() || kind == Kind::Tidy) {
             let said = format!("A {} is of a whole project, not of {service} alone: dockmaster {} {project}", kind.word(), kind.word());
             return Err(Stop::Said(Exit::Usage, said));
         }
         let named = typed.with.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
         let with =
             named.map(|name| ServiceName::new(name).map_err(|_| wrong(&words::wrong_service(name)))).collect::<Result<BTreeSet<_>, _>>()?;
-        Ok((project, Ask { service, strategy: typed.strategy, release, with, ..Ask::of(kind) }))
+        Ok((project, Ask { service, strategy: typed.strategy, force: typed.force, release, with, ..Ask::of(kind) }))
     }
 }
 

@@ -110,7 +110,11 @@ impl Console<'_> {
 
     /// What was cut off is not seen in anybody's memory, and in the history it is.
     async fn remark(&mut self, project: &ProjectName) -> Result<(), Stop> {
-        let rows: Vec<HistoryRow> = self.client.get(&format!("/projects/{project}/operations")).await?;
+        // Of a project that is no longer configured there is none.
+        let rows: Vec<HistoryRow> = match self.client.get(&format!("/projects/{project}/operations")).await {
+            Err(Trouble::Refused(problem)) if problem.code == Code::Missing => Vec::new(),
+            rows => rows?,
+        };
         if let Some(newest) = rows.first().filter(|newest| newest.ended.is_none()) {
             let (what, who) = (&newest.what, &newest.who);
             writeln!(self.err, "dockmaster: {what} by {who} has begun and not ended: this is the plan in the middle of it.")?;

@@ -12,6 +12,7 @@ use crate::domain::health::{Health, Part};
 use crate::domain::project::ProjectName;
 use crate::domain::status::{Busy, ProjectStatus};
 use crate::domain::text::{Text, duration};
+use crate::domain::volumes::ProjectVolumes;
 use crate::domain::words::{self, HistoryRow, LogHeading, RawLine, ReleaseRow};
 use crate::http::dto::{LogAsk, LogLines, Projects};
 use crate::operations::logs::LogLine;
@@ -160,6 +161,21 @@ impl Console<'_> {
             self.print_json(&rows)?
         } else {
             self.print(&words::history(project.as_str(), &rows, (self.clock)()))?
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Where the data is.
+    ///
+    /// # Errors
+    /// What it came to instead.
+    pub async fn volumes(&mut self, typed: Option<&str>) -> Shown {
+        let (project, _) = self.projects().await?.target(typed, "volumes")?;
+        let volumes: ProjectVolumes = self.client.get(&format!("/projects/{project}/volumes")).await?;
+        if self.json {
+            self.print_json(&volumes)?
+        } else {
+            self.print(&words::volumes(&volumes, (self.clock)()))?
         }
         Ok(Exit::Done)
     }

@@ -48,6 +48,8 @@ pub enum Actor {
     },
     /// Somebody at the terminal of the machine.
     Console,
+    /// dockmaster itself, as the configuration says.
+    Dockmaster,
 }
 
 impl Actor {
@@ -57,6 +59,7 @@ impl Actor {
             Self::Telegram { user, name, .. } if name.is_empty() => user.to_string(),
             Self::Telegram { name, .. } => name.clone(),
             Self::Console => "console".to_owned(),
+            Self::Dockmaster => "dockmaster".to_owned(),
         }
     }
 }

@@ -35,6 +35,25 @@ pub enum Condition {
     Unknown,
 }
 
+impl Condition {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Unhealthy => "unhealthy",
+            Self::Restarting => "restarting",
+            Self::Paused => "paused",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What a container is doing, in the engine's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -84,6 +103,17 @@ pub struct Port {
     pub protocol: String,
 }
 
+/// One run of a container's own health check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// When it ended.
+    pub at: Millis,
+    /// How long it took, in milliseconds.
+    pub took: Millis,
+    /// Whether it found all well.
+    pub good: bool,
+}
+
 /// One container, as inspected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Container {
@@ -99,6 +129,8 @@ pub struct Container {
     pub health: Health,
     /// The last output of its health check, where there is one.
     pub health_output: Option<String>,
+    /// The last runs of its health check, oldest first, as far as the engine keeps them.
+    pub checks: Vec<Check>,
     /// When it started last.
     pub started: Option<Millis>,
     /// When it ended last.
@@ -147,7 +179,15 @@ const STEADY: Millis = 10_000;
 /// The codes of what was ended by SIGINT, SIGKILL or SIGTERM, as whoever stops something sends them.
 const STOPPED: [i64; 3] = [130, 137, 143];
 
+/// What the id of a process of the host begins with, where a container has the engine's.
+pub const PROCESS: &str = "process:";
+
 impl Container {
+    /// Whether it is a process of the host, and no container.
+    pub fn is_process(&self) -> bool {
+        self.id.starts_with(PROCESS)
+    }
+
     /// How it stands: the one place where the engine's words become ours.
     pub fn condition(&self, now: Millis) -> Condition {
         let just = self.started.is_some_and(|since| now.saturating_sub(since) < STEADY);
@@ -178,6 +218,11 @@ impl Container {
         self.state == State::Running && matches!(self.health, Health::None | Health::Healthy)
     }
 
+    /// Whether there is something to stop: it runs, well or not, is frozen, or the engine is about to start it again.
+    pub fn runs(&self) -> bool {
+        matches!(self.state, State::Running | State::Restarting | State::Paused)
+    }
+
     /// Whether it ended with success, nobody restarts it and it has no health check: a job that is done. A service that
     /// was stopped and has neither cannot be told from one.
     pub fn is_done(&self) -> bool {
@@ -189,6 +234,14 @@ impl Container {
 pub(crate) mod tests {
     use super::*;
 
+    #[test]
+    fn people_and_programs_read_the_same_word() {
+        use Condition::{Creating, Failed, Missing, Paused, Restarting, Running, Starting, Stopped, Stopping, Unhealthy, Unknown};
+        for one in [Creating, Starting, Running, Unhealthy, Restarting, Paused, Stopping, Stopped, Failed, Missing, Unknown] {
+            assert_eq!(serde_json::to_value(one).unwrap(), one.word());
+        }
+    }
+
     /// A container of `shop` that was never restarted.
     pub(crate) fn container(service: &str, state: State, health: Health) -> Container {
         Container {
@@ -198,6 +251,7 @@ pub(crate) mod tests {
             state,
             health,
             health_output: None,
+            checks: Vec::new(),
             started: Some(0),
             finished: None,
             exit_code: 0,

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::access::{ChatId, Role, UserId};
-use super::project::{Configuration, ContainerSelector, Project, ProjectName, ServiceName, Source};
+use super::managed::Managed;
+use super::project::{Configuration, ContainerSelector, Project, ProjectName, ServiceName, Source, Way};
 use super::reload::Trigger;
 use super::text::{duration, listing};
 
@@ -82,6 +83,8 @@ pub enum Effect {
     NextDeploy,
     /// Only once the project was deployed: what runs does not agree with it.
     NeedsDeploy,
+    /// When dockmaster is started again.
+    NextStart,
 }
 
 /// What somebody may do, in general or in a project, that they might not before, or the reverse.
@@ -173,6 +176,10 @@ fn general(old: &Configuration, new: &Configuration) -> Vec<SettingChange> {
     all.compare("reload.debounce", Effect::AtOnce, &old.reload.debounce, &new.reload.debounce, |t| time(*t));
     let triggers = |on: &BTreeSet<Trigger>| list(on.iter().map(|trigger| trigger.word()));
     all.compare("reload.rollback_on", Effect::AtOnce, &old.reload.rollback_on, &new.reload.rollback_on, triggers);
+    all.compare("volumes.warn_below", Effect::AtOnce, &old.warn_below, &new.warn_below, |limit| limit.written());
+    all.compare("docker", Effect::NextStart, &old.docker, &new.docker, yes_no);
+    // The file's path: what is in it is no part of the configuration.
+    all.compare("registry_credentials", Effect::AtOnce, &old.registry_credentials, &new.registry_credentials, path);
     all.0
 }
 
@@ -204,8 +211,14 @@ fn settings(old: &Project, new: &Project) -> Vec<SettingChange> {
         (Source::Containers(old), Source::Containers(new)) => {
             all.compare("containers", Effect::AtOnce, old, new, |all| list(all.iter().map(selector)));
         }
+        (Source::Services(old), Source::Services(new)) => managed(&mut all, old, new),
         _ => all.compare("kind", Effect::NeedsDeploy, &old.source, &new.source, |source| {
-            if matches!(source, Source::Compose(_)) { "a compose project" } else { "named containers" }.to_owned()
+            let kind = match source {
+                Source::Compose(_) => "a compose project",
+                Source::Containers(_) => "named containers",
+                Source::Services(_) => "managed services",
+            };
+            kind.to_owned()
         }),
     }
     all.compare("primary", Effect::AtOnce, &old.primary, &new.primary, or_nothing);
@@ -225,26 +238,57 @@ fn settings(old: &Project, new: &Project) -> Vec<SettingChange> {
     all.0
 }
 
+/// What changes about the services that dockmaster makes: which, never what they are made of, which may be secret.
+fn managed(all: &mut Settings, old: &Managed, new: &Managed) {
+    all.compare("orphans", Effect::AtOnce, &old.orphans, &new.orphans, |o| o.word().to_owned());
+    all.compare("on_shutdown", Effect::AtOnce, &old.on_shutdown, &new.on_shutdown, |o| o.word().to_owned());
+    let names: BTreeSet<&ServiceName> = old.services.keys().chain(new.services.keys()).collect();
+    for name in names {
+        let (was, is) = (old.services.get(name), new.services.get(name));
+        if was == is {
+            continue;
+        }
+        let shown = |there: bool, changed: &str| if there { changed.to_owned() } else { "nothing".to_owned() };
+        let (before, after) = (shown(was.is_some(), "as it was"), shown(is.is_some(), if was.is_some() { "changed" } else { "new" }));
+        let none = BTreeMap::new();
+        let remade = was.map(|d| d.hash(&none)) != is.map(|d| d.hash(&none)) || was.map(|d| d.instances) != is.map(|d| d.instances);
+        // What is left over of one that is gone is told at once, and a deploy does not touch it.
+        let effect = if remade && is.is_some() { Effect::NeedsDeploy } else { Effect::AtOnce };
+        all.0.push(SettingChange { setting: format!("services.{name}"), before, after, effect });
+    }
+}
+
 fn selector(selector: &ContainerSelector) -> String {
-    match selector {
-        ContainerSelector::Name(name) => name.to_string(),
-        ContainerSelector::Label(label) => format!("label {label}"),
+    let way = |way: &Way| match way {
+        Way::Compose { project: Some(project), service } => format!("compose {project}/{service}"),
+        Way::Compose { project: None, service } => format!("compose service {service}"),
+        Way::Label(label) => format!("label {label}"),
+        Way::Name(name) => name.to_string(),
+        Way::Pattern(pattern) => format!("pattern {pattern}"),
+        Way::Port(port) => format!("port {port}"),
+    };
+    let ways = selector.ways.iter().map(way).collect::<Vec<_>>().join(" or ");
+    match &selector.service {
+        Some(service) if ways != service.as_str() => format!("{service}: {ways}"),
+        _ => ways,
     }
 }
 
 /// The services that a source names.
 fn named(source: &Source) -> BTreeSet<ServiceName> {
-    let Source::Containers(containers) = source else { return BTreeSet::new() };
-    let name = |selector: &ContainerSelector| match selector {
-        ContainerSelector::Name(name) => Some(name.clone()),
-        ContainerSelector::Label(_) => None,
-    };
-    containers.iter().filter_map(name).collect()
+    match source {
+        Source::Compose(_) => BTreeSet::new(),
+        Source::Containers(selectors) => selectors.iter().filter_map(|selector| selector.service.clone()).collect(),
+        Source::Services(managed) => managed.services.keys().cloned().collect(),
+    }
 }
 
 fn services(old: &Project, new: &Project) -> BTreeSet<ServiceName> {
     let mut services: BTreeSet<ServiceName> = old.stateful.symmetric_difference(&new.stateful).cloned().collect();
     services.extend(named(&old.source).symmetric_difference(&named(&new.source)).cloned());
+    if let (Source::Services(was), Source::Services(is)) = (&old.source, &new.source) {
+        services.extend(is.services.iter().filter(|(name, d)| was.services.get(*name) != Some(*d)).map(|(name, _)| name.clone()));
+    }
     if old.primary != new.primary {
         services.extend(old.primary.iter().chain(&new.primary).cloned());
     }
@@ -281,25 +325,14 @@ fn rights(old: &Configuration, new: &Configuration) -> Vec<RightChange> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::project::{ComposeSource, DeployPolicy, RestartPolicy};
+    use crate::domain::project::ComposeSource;
     use crate::domain::reload::ReloadPolicy;
+    use crate::domain::space::SpaceLimit;
     use std::time::Duration;
 
     fn project(name: &str) -> Project {
-        Project {
-            name: ProjectName::new(name).unwrap(),
-            description: None,
-            enabled: true,
-            source: Source::Compose(ComposeSource { files: vec!["compose.yml".into()], name: name.into() }),
-            workspace: None,
-            production: Some("/srv".into()),
-            primary: None,
-            stateful: BTreeSet::new(),
-            exclude: Vec::new(),
-            access: BTreeMap::new(),
-            deploy: DeployPolicy::default(),
-            restart: RestartPolicy::default(),
-        }
+        let source = Source::Compose(ComposeSource { files: vec!["compose.yml".into()], name: name.into() });
+        Project { production: Some("/srv".into()), ..Project::new(ProjectName::new(name).unwrap(), source) }
     }
 
     fn configuration(projects: &[Project]) -> Configuration {
@@ -309,6 +342,9 @@ mod tests {
             chats: BTreeSet::new(),
             confirm_timeout: Duration::from_secs(60),
             reload: ReloadPolicy::default(),
+            warn_below: SpaceLimit::default(),
+            docker: true,
+            registry_credentials: None,
             projects: projects.iter().map(|p| (p.name.clone(), p.clone())).collect(),
         }
     }

@@ -11,9 +11,12 @@ pub mod event;
 pub mod failure;
 pub mod health;
 pub mod impact;
+pub mod managed;
 pub mod manifest;
+pub mod measures;
 pub mod names;
 pub mod notice;
+pub mod orphans;
 pub mod outcome;
 pub mod plan;
 pub mod project;
@@ -22,9 +25,11 @@ pub mod reload;
 pub mod request;
 pub mod selftest;
 pub mod snapshot;
+pub mod space;
 pub mod status;
 pub mod text;
 pub mod view;
+pub mod volumes;
 pub mod words;
 
 /// Milliseconds since the Unix epoch.

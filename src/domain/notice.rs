@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::access::ChatId;
 use super::environment::Concern;
+use super::orphans::Orphan;
+use super::project::ProjectName;
 use super::reload::{Applied, Rejected};
+use super::space::LowSpace;
 
 /// Where an answer belongs: the chat, and the message that asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +58,18 @@ pub enum Notice {
     Concerns {
         /// Why.
         concerns: Vec<Concern>,
+    },
+    /// There is little room left on a file system.
+    LowSpace {
+        /// Which, and what lies there.
+        low: Box<LowSpace>,
+    },
+    /// Containers are left over from services that are no longer configured.
+    LeftOver {
+        /// The project that they were made for.
+        project: ProjectName,
+        /// Which.
+        orphans: Vec<Orphan>,
     },
     /// dockmaster ended while it answered a message.
     Unanswered {

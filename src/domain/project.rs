@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::access::{ChatId, Role, UserId};
+use super::managed::Managed;
 use super::reload::ReloadPolicy;
+use super::space::SpaceLimit;
 
 /// The longest project name: it must fit a button's callback data (64 bytes) with room for a verb.
 pub const PROJECT_NAME_MAX: usize = 40;
@@ -131,13 +133,35 @@ pub struct Project {
     pub restart: RestartPolicy,
 }
 
+impl Project {
+    /// One of which nothing is said but where its services come from.
+    pub fn new(name: ProjectName, source: Source) -> Self {
+        Self {
+            name,
+            description: None,
+            enabled: true,
+            source,
+            workspace: None,
+            production: None,
+            primary: None,
+            stateful: BTreeSet::new(),
+            exclude: Vec::new(),
+            access: BTreeMap::new(),
+            deploy: DeployPolicy::default(),
+            restart: RestartPolicy::default(),
+        }
+    }
+}
+
 /// Where a project's services come from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A compose project.
     Compose(ComposeSource),
-    /// Containers that somebody else made, each a service of its own.
+    /// Containers that somebody else made.
     Containers(Vec<ContainerSelector>),
+    /// Services that dockmaster makes itself.
+    Services(Managed),
 }
 
 /// A compose project: its files, relative to the workspace and to production, and its name.
@@ -149,13 +173,40 @@ pub struct ComposeSource {
     pub name: String,
 }
 
-/// How a container is found.
+/// How the containers of a service are found that somebody else made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ContainerSelector {
-    /// By its exact name; the service is called the same.
-    Name(ServiceName),
-    /// By a label `key=value` or `key`; the services are called as the containers found.
+pub struct ContainerSelector {
+    /// The service; none means that each container found is one of its own name.
+    pub service: Option<ServiceName>,
+    /// What is tried, in this order: the first that finds anything counts.
+    pub ways: Vec<Way>,
+}
+
+/// One way to find containers, in the order in which they are tried.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// As a service of a compose project; none for whichever project has it, as long as there is only one.
+    Compose {
+        /// The compose project.
+        project: Option<String>,
+        /// The service.
+        service: ServiceName,
+    },
+    /// By a label, `key=value` or `key`.
     Label(String),
+    /// By the exact name.
+    Name(ServiceName),
+    /// By a pattern for the name.
+    Pattern(String),
+    /// By a port that is published on the host.
+    Port(u16),
+}
+
+impl ContainerSelector {
+    /// A container by its exact name; the service is called the same.
+    pub fn named(name: ServiceName) -> Self {
+        Self { service: Some(name.clone()), ways: vec![Way::Name(name)] }
+    }
 }
 
 /// How a deploy is checked and bounded.
@@ -210,11 +261,11 @@ impl Default for RestartPolicy {
 pub enum Strategy {
     /// All at the same time.
     Immediate,
-    /// Stop all (dependants first), then start all (dependencies first).
+    /// Stop all at the same time, then start all, what others depend on first. What does not stop is told, and the start is tried all the same.
     Graceful,
-    /// One after another; the next only when the one before is up again.
+    /// One container after another, of several of a service too; the next only when the one before is up again. It ends at the first that does not come up.
     Rolling,
-    /// By dependency: what others depend on first, each layer up before the next.
+    /// By dependency: what depends on others stops first and starts last, when those are as it asks; the rest side by side.
     Dependency,
 }
 
@@ -246,6 +297,12 @@ pub struct Configuration {
     pub confirm_timeout: Duration,
     /// How the configuration itself is watched.
     pub reload: ReloadPolicy,
+    /// When there is little room on a file system.
+    pub warn_below: SpaceLimit,
+    /// Whether there is an engine.
+    pub docker: bool,
+    /// The file with what registries are logged in to with, as `docker login` writes it.
+    pub registry_credentials: Option<PathBuf>,
     /// The projects by name.
     pub projects: BTreeMap<ProjectName, Project>,
 }

@@ -67,6 +67,21 @@ pub fn redact(text: &str, secrets: &[&str]) -> String {
     secrets.iter().filter(|s| s.len() >= 8).fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
 }
 
+/// What the names of variables and options have in them whose values are secret.
+const SECRET_WORDS: [&str; 10] = ["PASS", "PWD", "TOKEN", "SECRET", "KEY", "CREDENTIAL", "AUTH", "PRIVATE", "COOKIE", "SALT"];
+
+/// Whether a name is one of something that is most likely secret. Rather one too many: what is taken for a secret is only not
+/// shown.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Whether a text is an address with a user's name, and so most likely with a password.
+pub fn holds_password(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +95,17 @@ mod tests {
         assert_eq!(clean_line(b"\x1b["), "");
         let long = clean_line(&vec![b'x'; 1_000_000]);
         assert!(long.ends_with("(998000 more bytes)") && long.len() < 2_100, "{}", &long[1_990..]);
+    }
+
+    #[test]
+    fn what_is_secret_is_seen_by_its_name_or_its_look() {
+        for secret in ["DB_PASSWORD", "db_pass", "MYSQL_PWD", "API_KEY", "GITHUB_TOKEN", "client-secret", "AWS_CREDENTIALS"] {
+            assert!(is_secret_name(secret), "{secret}");
+        }
+        for plain in ["MODE", "PORT", "DATABASE_URL", "LOG_LEVEL"] {
+            assert!(!is_secret_name(plain), "{plain}");
+        }
+        assert!(holds_password("postgres://shop:hunter2@db/shop") && !holds_password("http://db/shop") && !holds_password("a@b"));
     }
 
     #[test]

@@ -30,7 +30,14 @@ impl std::fmt::Display for Target {
 #[serde(tag = "operation", rename_all = "lowercase")]
 pub enum Request {
     /// Start what is stopped.
-    Start(Target),
+    Start {
+        /// What.
+        #[serde(flatten)]
+        target: Target,
+        /// Also where something that it depends on is down.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
+    },
     /// Stop what runs (`compose stop`, never `down`).
     Stop(Target),
     /// Restart.
@@ -39,6 +46,9 @@ pub enum Request {
         target: Target,
         /// In which order; none means the project's own strategy.
         strategy: Option<Strategy>,
+        /// Also where something that it depends on is down.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
     /// Bring the workspace into production.
     Deploy {
@@ -56,6 +66,11 @@ pub enum Request {
         /// Stateful services that take part.
         with: BTreeSet<ServiceName>,
     },
+    /// Remove the containers of services that are no longer configured.
+    Tidy {
+        /// Which project; it may be no longer configured itself.
+        project: ProjectName,
+    },
 }
 
 /// The kinds of operation.
@@ -72,6 +87,8 @@ pub enum Kind {
     Deploy,
     /// Rollback.
     Rollback,
+    /// Removal of what is left over.
+    Tidy,
 }
 
 impl Kind {
@@ -83,6 +100,7 @@ impl Kind {
             Self::Restart => "Restart",
             Self::Deploy => "Deploy",
             Self::Rollback => "Roll back",
+            Self::Tidy => "Tidy up",
         }
     }
 
@@ -94,6 +112,7 @@ impl Kind {
             Self::Restart => "restart",
             Self::Deploy => "deploy",
             Self::Rollback => "rollback",
+            Self::Tidy => "tidy",
         }
     }
 
@@ -106,7 +125,7 @@ impl Kind {
     pub fn needs(self) -> Role {
         match self {
             Self::Start | Self::Stop | Self::Restart => Role::Operator,
-            Self::Deploy | Self::Rollback => Role::Admin,
+            Self::Deploy | Self::Rollback | Self::Tidy => Role::Admin,
         }
     }
 
@@ -120,27 +139,60 @@ impl Request {
     /// What kind of operation it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Start(_) => Kind::Start,
+            Self::Start { .. } => Kind::Start,
             Self::Stop(_) => Kind::Stop,
             Self::Restart { .. } => Kind::Restart,
             Self::Deploy { .. } => Kind::Deploy,
             Self::Rollback { .. } => Kind::Rollback,
+            Self::Tidy { .. } => Kind::Tidy,
         }
     }
 
     /// The project that it is about.
     pub fn project(&self) -> &ProjectName {
         match self {
-            Self::Start(target) | Self::Stop(target) | Self::Restart { target, .. } => &target.project,
-            Self::Deploy { project, .. } | Self::Rollback { project, .. } => project,
+            Self::Start { target, .. } | Self::Stop(target) | Self::Restart { target, .. } => &target.project,
+            Self::Deploy { project, .. } | Self::Rollback { project, .. } | Self::Tidy { project } => project,
         }
     }
 
     /// The one service that it names, where it names one.
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
-            Self::Start(target) | Self::Stop(target) | Self::Restart { target, .. } => target.service.as_ref(),
-            Self::Deploy { .. } | Self::Rollback { .. } => None,
+            Self::Start { target, .. } | Self::Stop(target) | Self::Restart { target, .. } => target.service.as_ref(),
+            Self::Deploy { .. } | Self::Rollback { .. } | Self::Tidy { .. } => None,
         }
+    }
+
+    /// Whether it is to be done although something that takes part depends on what is down.
+    pub fn is_forced(&self) -> bool {
+        matches!(self, Self::Start { force: true, .. } | Self::Restart { force: true, .. })
+    }
+
+    /// Sets the one service that it names, where it names one.
+    pub fn service_mut(&mut self) -> Option<&mut ServiceName> {
+        match self {
+            Self::Start { target, .. } | Self::Stop(target) | Self::Restart { target, .. } => target.service.as_mut(),
+            Self::Deploy { .. } | Self::Rollback { .. } | Self::Tidy { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_journal_holds_is_read() {
+        let of = |text: &str| serde_json::from_str::<Request>(text).unwrap();
+        let target = Target { project: ProjectName::new("shop").unwrap(), service: None };
+        let start = r#"{"operation":"start","project":"shop","service":null}"#;
+        assert_eq!(of(start), Request::Start { target: target.clone(), force: false });
+        assert_eq!(serde_json::to_string(&of(start)).unwrap(), start, "and written as it was");
+        let restart = r#"{"operation":"restart","target":{"project":"shop","service":null},"strategy":null}"#;
+        assert_eq!(of(restart), Request::Restart { target: target.clone(), strategy: None, force: false });
+        assert_eq!(serde_json::to_string(&of(restart)).unwrap(), restart);
+        let forced = Request::Start { target, force: true };
+        assert_eq!(of(&serde_json::to_string(&forced).unwrap()), forced);
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Millis;
 use super::container::{Condition, Health, Port};
+use super::measures::ServiceMeasures;
 use super::project::{ProjectName, ServiceName};
 
 /// A project and its services as they are.
@@ -68,8 +69,11 @@ pub struct ServiceStatus {
     pub out_of_memory: bool,
     /// Its ports.
     pub ports: Vec<Port>,
-    /// Its image.
+    /// Its image, or the program where it is a process of the host.
     pub image: String,
+    /// Whether it is a process of the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub process: bool,
     /// How often the engine restarted it.
     pub restarts: i64,
     /// Whether it is the primary service.
@@ -80,6 +84,9 @@ pub struct ServiceStatus {
     pub pending: bool,
     /// Whether it is a job that ended with success.
     pub done: bool,
+    /// What was measured of it.
+    #[serde(default)]
+    pub measures: ServiceMeasures,
 }
 
 impl ServiceStatus {

@@ -110,7 +110,19 @@ pub fn duration(ms: i64) -> String {
     }
 }
 
-/// The same with a capital letter, as a sentence begins.
+/// A size for people, in units of 1,024, rounded down: `512 B`, `96 kB`, `1.2 GB`.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [(u32, &str); 4] = [(40, "TB"), (30, "GB"), (20, "MB"), (10, "kB")];
+    match UNITS.into_iter().find(|(shift, _)| n >> shift > 0) {
+        None => format!("{n} B"),
+        Some((shift, unit)) => {
+            let (whole, tenths) = (n >> shift, ((n & ((1 << shift) - 1)) * 10) >> shift);
+            if whole < 10 && tenths > 0 { format!("{whole}.{tenths} {unit}") } else { format!("{whole} {unit}") }
+        }
+    }
+}
+
+/// A text with a capital letter, as a sentence begins.
 pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
@@ -158,6 +170,12 @@ mod tests {
     fn durations_read_well() {
         let shown: Vec<String> = [-5, 950, 12_000, 60_000, 185_000, 8_100_000, 356_400_000].map(duration).into();
         assert_eq!(shown, ["0 ms", "950 ms", "12 s", "1 min", "3 min 5 s", "2 h 15 min", "4 d 3 h"]);
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        let shown: Vec<String> = [0, 1_023, 1_024, 1_536, 10_752, (1 << 20) - 1, 1_288_490_189, 40 << 30, u64::MAX].map(bytes).into();
+        assert_eq!(shown, ["0 B", "1023 B", "1 kB", "1.5 kB", "10 kB", "1023 kB", "1.2 GB", "40 GB", "16777215 TB"]);
     }
 
     #[test]

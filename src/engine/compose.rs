@@ -1,5 +1,7 @@
 //! The Compose program: arguments out, output in. Pure but for [`Compose::find`]; nothing else is started here.
 
+mod whole;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -6,28 +6,40 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::query_parameters as query;
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio::sync::{broadcast, watch};
 
+use super::events::{Change, Events, Told};
+use super::glance::Glances;
+use super::host::HostError;
 use super::inspect;
 use super::loglines::Assembler;
 pub use super::loglines::RawLine;
+use super::looks::{Look, Seen};
 use super::own::Mount;
+use super::passing::may_pass;
 use super::shared::Shared;
 use super::transport;
+use super::volumes::{Attached, Volume};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
-use crate::domain::project::{ContainerSelector, Source};
+use crate::domain::text::capital;
 
 /// Where the engine is unless told otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+/// The address that says that there is none.
+pub const ABSENT: &str = "none";
 /// How long the engine may take to answer a question.
 const READ_LIMIT: Duration = Duration::from_secs(15);
 /// How much longer than a container's own time to stop the engine may take to stop it.
 const STOP_GRACE: Duration = Duration::from_secs(20);
 /// The longest that a container made with a time of its own may take to stop.
 const STOP_MAX: Duration = Duration::from_secs(600);
-/// How many containers are inspected at a time.
-const INSPECTED_AT_ONCE: usize = 16;
+/// What may happen to a container that changes what is seen of it. What health checks do all the time is none of it.
+const TELLING: [&str; 13] =
+    ["create", "start", "restart", "stop", "kill", "die", "oom", "pause", "unpause", "rename", "update", "destroy", "health_status"];
+/// How long it may take to count what a container has written to its own layer: it reads all of that.
+const LAYER_LIMIT: Duration = Duration::from_secs(300);
 
 /// What the engine said no to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,9 +53,33 @@ pub enum EngineError {
     /// It refused, in its own words.
     #[error("the Docker engine refused: {0}")]
     Refused(String),
+    /// What was asked for can mean several things.
+    #[error("{0}")]
+    Unclear(String),
+    /// It is a process of the host, of which that is said.
+    #[error(transparent)]
+    Process(#[from] HostError),
 }
 
 impl EngineError {
+    /// Whether the same may well succeed in a moment.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Away(_) => true,
+            Self::Gone(_) | Self::Unclear(_) => false,
+            Self::Process(error) => matches!(error, HostError::Busy(_) | HostError::Silent(_)),
+            Self::Refused(why) => may_pass(why),
+        }
+    }
+
+    /// In the engine's own words, or of the way to it.
+    pub fn why(&self) -> String {
+        match self {
+            Self::Away(why) | Self::Gone(why) | Self::Refused(why) | Self::Unclear(why) => why.clone(),
+            Self::Process(error) => error.to_string(),
+        }
+    }
+
     /// In words for a person; `what` says what failed.
     pub fn failure(self, what: impl Into<String>) -> Failure {
         match self {
@@ -54,6 +90,8 @@ impl EngineError {
             ),
             Self::Gone(why) => Failure::new(what, format!("It is not there any more: {why}."), "Look at /docker_status and ask again."),
             Self::Refused(why) => Failure::new(what, format!("The Docker engine refused: {why}."), "Mend the cause and ask again."),
+            Self::Process(error) => error.failure(what),
+            Self::Unclear(why) => Failure::new(what, format!("{}.", capital(&why)), "Say in projects.json which one is meant."),
         }
     }
 }
@@ -86,9 +124,13 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 /// A handle on the engine. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Docker {
-    api: bollard::Docker,
+    pub(super) api: bollard::Docker,
+    absent: bool,
     /// Whoever looks at the same project at the same time.
-    looks: Arc<Shared<Source, Result<Vec<Container>, EngineError>>>,
+    pub(super) looks: Arc<Shared<Look, Seen>>,
+    /// What was seen a moment ago.
+    pub(super) glances: Arc<Glances>,
+    pub(super) events: Events,
 }
 
 impl Docker {
@@ -100,9 +142,15 @@ impl Docker {
         let host = host.unwrap_or(DEFAULT_HOST);
         let api = match host.strip_prefix("unix://") {
             Some(path) => transport::at_socket(path, READ_LIMIT),
+            None if host == ABSENT => transport::nowhere(READ_LIMIT),
             None => bollard::Docker::connect_with_http(host, READ_LIMIT.as_secs(), bollard::API_DEFAULT_VERSION),
         };
-        Ok(Self { api: api?, looks: Arc::default() })
+        Ok(Self { api: api?, absent: host == ABSENT, looks: Arc::default(), glances: Arc::default(), events: Events::default() })
+    }
+
+    /// Whether there is none to be, by the address.
+    pub fn is_absent(&self) -> bool {
+        self.absent
     }
 
     /// Whether it answers.
@@ -114,47 +162,42 @@ impl Docker {
         Ok(())
     }
 
-    /// The containers of a project, in no particular order. One that vanishes meanwhile is left out.
-    ///
-    /// # Errors
-    /// The engine does not answer or refuses.
-    pub async fn containers(&self, source: &Source) -> Result<Vec<Container>, EngineError> {
-        self.looks.ask(source, self.look(source)).await
+    /// What the engine tells by itself.
+    pub(super) fn events(&self) -> &Events {
+        &self.events
     }
 
-    async fn look(&self, source: &Source) -> Result<Vec<Container>, EngineError> {
-        match source {
-            Source::Compose(compose) => self.listed(&format!("com.docker.compose.project={}", compose.name), inspect::of_compose).await,
-            Source::Containers(selectors) => {
-                let mut found: Vec<Container> = Vec::new();
-                for selector in selectors {
-                    let more = match selector {
-                        ContainerSelector::Name(name) => {
-                            let found = self.inspected(name.as_str(), inspect::of_name).await?;
-                            // The engine takes `db` for the beginning of an id, too, and so for anybody's container.
-                            found.into_iter().filter(|c| c.name == name.as_str()).collect()
-                        }
-                        ContainerSelector::Label(label) => self.listed(label, inspect::of_name).await?,
-                    };
-                    found.extend(more);
-                }
-                found.sort_by(|a, b| a.id.cmp(&b.id));
-                found.dedup_by(|a, b| a.id == b.id);
-                Ok(found)
-            }
-        }
+    /// Wakes whoever waits for a change: one was seen that the engine does not tell.
+    pub fn wake(&self) {
+        self.events.changed();
     }
 
-    async fn listed(&self, label: &str, read: inspect::Reader) -> Result<Vec<Container>, EngineError> {
-        let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let ids = self.api.list_containers(Some(options)).await?.into_iter().filter_map(|c| c.id);
-        let inspected = stream::iter(ids.map(|id| async move { self.inspected(&id, read).await })).buffer_unordered(INSPECTED_AT_ONCE);
-        let found: Vec<Option<Container>> = inspected.try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+    /// Whoever wants to be woken by what the engine tells.
+    pub fn told(&self) -> watch::Receiver<Told> {
+        self.events.subscribe()
     }
 
-    async fn inspected(&self, id: &str, read: inspect::Reader) -> Result<Option<Container>, EngineError> {
+    /// What the engine tells from now on. Whoever is slow misses some of it, and is told so.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.events.changes()
+    }
+
+    /// The time of the engine's own clock, as it takes it in questions.
+    pub(super) async fn clock(&self) -> Result<String, EngineError> {
+        let now = self.api.info().await?.system_time.unwrap_or_default();
+        let now: jiff::Timestamp = now.parse().map_err(|_| EngineError::Refused("it does not tell its time".to_owned()))?;
+        Ok(format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()))
+    }
+
+    /// Each change of any container since a time of the engine's own clock. Ends with the connection.
+    pub(super) fn told_since(&self, since: &str) -> impl Stream<Item = Result<Change, EngineError>> + use<> {
+        let some = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let filters = HashMap::from([("type".to_owned(), some(&["container"])), ("event".to_owned(), some(&TELLING))]);
+        let options = query::EventsOptionsBuilder::default().since(since).filters(&filters).build();
+        self.api.events(Some(options)).map(|event| event.map(inspect::change).map_err(EngineError::from))
+    }
+
+    pub(super) async fn inspected(&self, id: &str, read: inspect::Reader) -> Result<Option<Container>, EngineError> {
         match self.api.inspect_container(id, None::<query::InspectContainerOptions>).await.map_err(EngineError::from) {
             Ok(seen) => Ok(read(seen)),
             Err(EngineError::Gone(_)) => Ok(None),
@@ -182,12 +225,39 @@ impl Docker {
         }
     }
 
-    /// The containers with a label, in no particular order.
+    /// What a container has mounted, memory included; nothing where it is gone.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn attached(&self, id: &str) -> Result<Vec<Attached>, EngineError> {
+        match self.api.inspect_container(id, None::<query::InspectContainerOptions>).await.map_err(EngineError::from) {
+            Ok(seen) => Ok(inspect::attached(seen)),
+            Err(EngineError::Gone(_)) => Ok(Vec::new()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// How many bytes a container has written to its own layer; none where it is gone, or where the engine does not say.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn layer_size(&self, id: &str) -> Result<Option<u64>, EngineError> {
+        let options = query::InspectContainerOptionsBuilder::default().size(true).build();
+        let api = self.api.clone().with_timeout(LAYER_LIMIT);
+        match api.inspect_container(id, Some(options)).await.map_err(EngineError::from) {
+            Ok(seen) => Ok(seen.size_rw.and_then(|size| u64::try_from(size).ok())),
+            Err(EngineError::Gone(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Every volume of the engine's.
     ///
     /// # Errors
     /// The engine does not answer or refuses.
-    pub async fn labelled(&self, label: &str) -> Result<Vec<Container>, EngineError> {
-        self.listed(label, inspect::of_name).await
+    pub async fn volumes(&self) -> Result<Vec<Volume>, EngineError> {
+        let listed = self.api.list_volumes(None::<query::ListVolumesOptions>).await?;
+        Ok(listed.volumes.unwrap_or_default().into_iter().map(inspect::volume).collect())
     }
 
     /// Makes a container that has all that another one has (image, mounts, rights, network, environment) but its name, its
@@ -215,7 +285,7 @@ impl Docker {
     /// It is gone, or it cannot be started.
     pub async fn start(&self, id: &str) -> Result<(), EngineError> {
         let api = self.api.clone().with_timeout(READ_LIMIT + STOP_GRACE);
-        Ok(api.start_container(id, None::<query::StartContainerOptions>).await?)
+        self.acted(api.start_container(id, None::<query::StartContainerOptions>).await)
     }
 
     /// Thaws a container that is frozen.
@@ -223,7 +293,7 @@ impl Docker {
     /// # Errors
     /// It is gone, or it is not frozen.
     pub async fn unpause(&self, id: &str) -> Result<(), EngineError> {
-        Ok(self.api.unpause_container(id).await?)
+        self.acted(self.api.unpause_container(id).await)
     }
 
     /// Stops a container, which has `within` to end by itself; none means what it was made with.
@@ -232,7 +302,7 @@ impl Docker {
     /// It is gone, or it cannot be stopped.
     pub async fn stop(&self, id: &str, within: Option<Duration>) -> Result<(), EngineError> {
         let options = within.map(|within| query::StopContainerOptionsBuilder::default().t(seconds(within)).build());
-        Ok(self.patient(within).stop_container(id, options).await?)
+        self.acted(self.patient(within).stop_container(id, options).await)
     }
 
     /// Restarts a container, which has `within` to end by itself; none means what it was made with.
@@ -241,7 +311,13 @@ impl Docker {
     /// It is gone, or it cannot be restarted.
     pub async fn restart(&self, id: &str, within: Option<Duration>) -> Result<(), EngineError> {
         let options = within.map(|within| query::RestartContainerOptionsBuilder::default().t(seconds(within)).build());
-        Ok(self.patient(within).restart_container(id, options).await?)
+        self.acted(self.patient(within).restart_container(id, options).await)
+    }
+
+    /// Whatever came of it, what was seen before counts no more: nobody has to wait until the engine tells.
+    pub(super) fn acted<T>(&self, done: Result<T, Error>) -> Result<T, EngineError> {
+        self.events.changed();
+        Ok(done?)
     }
 
     fn patient(&self, within: Option<Duration>) -> bollard::Docker {
@@ -294,7 +370,7 @@ impl Docker {
     /// The engine does not answer or refuses.
     pub async fn remove(&self, id: &str) -> Result<(), EngineError> {
         let options = query::RemoveContainerOptionsBuilder::default().force(true).build();
-        match self.api.remove_container(id, Some(options)).await.map_err(EngineError::from) {
+        match self.acted(self.api.remove_container(id, Some(options)).await) {
             Ok(()) | Err(EngineError::Gone(_)) => Ok(()),
             Err(other) => Err(other),
         }
@@ -314,6 +390,20 @@ impl Docker {
         if let Some(since) = since {
             options = options.since(i32::try_from(since).unwrap_or(i32::MAX));
         }
+        self.lines(container, options)
+    }
+
+    /// All that a container has printed since a second (since the epoch), oldest line first, and then as it is printed.
+    pub fn output(&self, container: &Container, since: i64) -> impl Stream<Item = Result<RawLine, EngineError>> + Send + use<> {
+        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).follow(true).tail("all");
+        self.lines(container, options.since(i32::try_from(since).unwrap_or(i32::MAX)))
+    }
+
+    fn lines(
+        &self,
+        container: &Container,
+        options: query::LogsOptionsBuilder,
+    ) -> impl Stream<Item = Result<RawLine, EngineError>> + Send + use<> {
         let frames = self.api.logs(&container.id, Some(options.build())).map_err(EngineError::from);
         Assembler::new(container.tty).lines(frames.map_ok(|frame| frame.into_bytes()))
     }

@@ -1,18 +1,23 @@
 //! What the engine says of a container, in our types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HealthConfig, HealthStatusEnum, HostConfig, MountPoint,
-    MountType, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, EventMessage, HealthConfig,
+    HealthStatusEnum, HealthcheckResult, HostConfig, MountPoint, MountType, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::own::Mount;
+use super::events::Change;
+use super::find::Listed;
+use super::own::{self, Mount};
+use super::volumes::{Attached, Volume, memory_options};
 use crate::domain::Millis;
-use crate::domain::container::{Container, Health, Port, State};
+use crate::domain::container::{Check, Container, Health, Port, State};
+use crate::domain::managed::label;
 use crate::domain::project::ServiceName;
 use crate::domain::redact::clean_line;
+use crate::domain::volumes::StoreKind;
 
 /// Reads a container; none where it is not one of the kind that is looked for.
 pub(super) type Reader = fn(ContainerInspectResponse) -> Option<Container>;
@@ -32,10 +37,40 @@ pub(super) fn of_name(seen: ContainerInspectResponse) -> Option<Container> {
     read(seen, None)
 }
 
+/// A container that a dockmaster made: called by its service.
+pub(super) fn of_managed(seen: ContainerInspectResponse) -> Option<Container> {
+    let service = ServiceName::new(labels(&seen).get(label::SERVICE)?).ok()?;
+    read(seen, Some(service))
+}
+
+/// A container as it is listed.
+pub(super) fn listed(seen: ContainerSummary) -> Option<Listed> {
+    // Names with a second slash are those under which others know it.
+    let own = |name: &str| name.strip_prefix('/').filter(|rest| !rest.contains('/')).map(str::to_owned);
+    Some(Listed {
+        id: seen.id?,
+        name: seen.names.unwrap_or_default().iter().find_map(|name| own(name))?,
+        labels: seen.labels.unwrap_or_default().into_iter().collect(),
+        ports: seen.ports.unwrap_or_default().into_iter().filter_map(|port| port.public_port).collect(),
+    })
+}
+
+/// The ports of the host that a container publishes whenever it runs.
+pub(super) fn would_publish(seen: &ContainerInspectResponse) -> BTreeSet<u16> {
+    let bindings = seen.host_config.as_ref().and_then(|host| host.port_bindings.as_ref());
+    let bound = bindings.into_iter().flat_map(|bindings| bindings.values()).flatten().flatten();
+    bound.filter_map(|binding| binding.host_port.as_ref()?.parse().ok()).collect()
+}
+
 /// Any container: called by its service where Compose made it, else by its own name.
 pub(super) fn of_any(seen: ContainerInspectResponse) -> Option<Container> {
     let service = labels(&seen).get("com.docker.compose.service").and_then(|s| ServiceName::new(s).ok());
     read(seen, service)
+}
+
+/// What an event is about.
+pub(super) fn change(event: EventMessage) -> Change {
+    Change { labels: event.actor.and_then(|actor| actor.attributes).unwrap_or_default() }
 }
 
 /// What a container has mounted.
@@ -45,6 +80,57 @@ pub(super) fn mounts(seen: ContainerInspectResponse) -> Vec<Mount> {
         Some(Mount { source: mount.source.unwrap_or_default().into(), destination })
     };
     seen.mounts.unwrap_or_default().into_iter().filter_map(read).collect()
+}
+
+/// What a container has mounted, memory included.
+pub(super) fn attached(seen: ContainerInspectResponse) -> Vec<Attached> {
+    let mut all: Vec<Attached> = seen.mounts.unwrap_or_default().into_iter().filter_map(attached_one).collect();
+    let host = seen.host_config.unwrap_or_default();
+    let mut limits: BTreeMap<PathBuf, (Option<u64>, bool)> = BTreeMap::new();
+    for (at, options) in host.tmpfs.unwrap_or_default() {
+        limits.insert(at.into(), memory_options(&options));
+    }
+    for mount in host.mounts.unwrap_or_default().into_iter().filter(|mount| mount.typ == Some(MountType::TMPFS)) {
+        let size = mount.tmpfs_options.and_then(|options| options.size_bytes).and_then(|size| u64::try_from(size).ok());
+        let writable = !mount.read_only.unwrap_or_default();
+        limits.insert(mount.target.unwrap_or_default().into(), (size.filter(|size| *size > 0), writable));
+    }
+    for (at, (limit, writable)) in limits {
+        all.retain(|known| known.at != at);
+        all.push(Attached { kind: StoreKind::Memory, name: None, source: None, driver: None, at, writable, limit });
+    }
+    all
+}
+
+fn attached_one(mount: MountPoint) -> Option<Attached> {
+    let name = mount.name.filter(|name| !name.is_empty());
+    let kind = match (mount.typ.as_deref().unwrap_or_default(), &name) {
+        ("volume", Some(name)) if own::is_id(name) => StoreKind::Anonymous,
+        ("volume" | "cluster", _) => StoreKind::Volume,
+        ("bind", _) => StoreKind::Bind,
+        ("tmpfs", _) => StoreKind::Memory,
+        _ => StoreKind::Other,
+    };
+    Some(Attached {
+        kind,
+        name,
+        source: mount.source.map(PathBuf::from).filter(|source| source.is_absolute()),
+        driver: mount.driver.filter(|driver| !driver.is_empty()),
+        at: mount.destination?.into(),
+        writable: mount.rw.unwrap_or(true),
+        limit: None,
+    })
+}
+
+/// A volume.
+pub(super) fn volume(seen: bollard::models::Volume) -> Volume {
+    Volume {
+        memory: seen.driver == "local" && seen.options.get("type").is_some_and(|kind| kind == "tmpfs"),
+        project: seen.labels.get("com.docker.compose.project").cloned(),
+        name: seen.name,
+        driver: seen.driver,
+        path: seen.mountpoint.into(),
+    }
 }
 
 /// How often a helper that is killed is started again.
@@ -97,7 +183,8 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
     let config = seen.config.unwrap_or_default();
     let ports = seen.network_settings.and_then(|n| n.ports).unwrap_or_default();
     let health = state.health.as_ref();
-    let health_output = health.and_then(|h| h.log.as_ref()).and_then(|log| log.last()).and_then(|last| last.output.as_ref());
+    let checks = health.and_then(|h| h.log.as_deref()).unwrap_or_default();
+    let health_output = checks.last().and_then(|last| last.output.as_ref());
     Some(Container {
         id: seen.id?,
         name,
@@ -105,6 +192,7 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
         state: state.status.map_or(State::Unknown, status),
         health: health.and_then(|h| h.status).map_or(Health::None, health_status),
         health_output: health_output.map(|o| clean_line(o.trim().as_bytes())).filter(|o| !o.is_empty()),
+        checks: checks.iter().filter_map(check).collect(),
         started: state.started_at.as_deref().and_then(time),
         finished: state.finished_at.as_deref().and_then(time),
         exit_code: state.exit_code.unwrap_or_default(),
@@ -144,6 +232,12 @@ fn health_status(status: HealthStatusEnum) -> Health {
         HealthStatusEnum::UNHEALTHY => Health::Unhealthy,
         _ => Health::None,
     }
+}
+
+/// A run of a health check; none where it is not said when it was.
+fn check(run: &HealthcheckResult) -> Option<Check> {
+    let (began, ended) = (time(run.start.as_deref()?)?, time(run.end.as_deref()?)?);
+    Some(Check { at: ended, took: (ended - began).max(0), good: run.exit_code == Some(0) })
 }
 
 /// The engine's time; none for its zero, the year 1.

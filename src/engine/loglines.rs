@@ -104,7 +104,7 @@ impl Assembler {
 }
 
 /// A leading time `2026-01-02T03:04:05.678901234Z ` apart from the text after it.
-fn split_time(part: &[u8]) -> (Option<Millis>, &[u8]) {
+pub(super) fn split_time(part: &[u8]) -> (Option<Millis>, &[u8]) {
     let Some(space) = part.iter().take(40).position(|b| *b == b' ') else { return (None, part) };
     let time = std::str::from_utf8(&part[..space]).ok().and_then(|t| t.parse::<jiff::Timestamp>().ok());
     match time {

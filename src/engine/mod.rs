@@ -1,11 +1,23 @@
-//! Containers: the engine's API and the Compose program.
+//! What runs: containers, by the engine's API and the Compose program, and processes of the host.
 
 pub mod compose;
+pub mod create;
+pub mod credentials;
+pub mod disk;
 pub mod docker;
 pub mod environment;
+pub mod events;
+mod find;
+mod glance;
+pub mod host;
 mod inspect;
 mod loglines;
+pub mod looks;
 pub mod mountinfo;
+pub mod outside;
 pub mod own;
+pub mod passing;
 mod shared;
 mod transport;
+pub mod usage;
+pub mod volumes;

@@ -56,6 +56,14 @@ pub fn on_host(mounts: &[Mount], path: &Path) -> Option<PathBuf> {
     mount.source.is_absolute().then(|| mount.source.join(rest).components().collect())
 }
 
+/// Where in the container a path of the host is; none where it is not mounted there.
+pub fn in_here(mounts: &[Mount], path: &Path) -> Option<PathBuf> {
+    let around = mounts.iter().filter(|m| m.source.is_absolute() && path.starts_with(&m.source));
+    let here = around.filter_map(|m| Some(m.destination.join(path.strip_prefix(&m.source).ok()?).components().collect::<PathBuf>()));
+    // Something else may be mounted over it.
+    here.filter(|here| on_host(mounts, here).as_deref() == Some(path)).min()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +114,21 @@ mod tests {
             assert_eq!(on_host(&mounts, Path::new(path)).as_deref(), host.map(Path::new), "{path}");
         }
         assert_eq!(on_host(&mounts[..4], Path::new("/elsewhere")), None);
+    }
+    #[test]
+    fn a_path_of_the_host_is_found_where_it_is_mounted_and_nowhere_else() {
+        let mount = |source: &str, destination: &str| Mount { source: source.into(), destination: destination.into() };
+        let mounts = [mount("/srv", "/srv"), mount("/data/shop", "/srv/shop"), mount("/data", "/mnt"), mount("", "/tmp")];
+        for (path, here) in [
+            ("/srv", Some("/srv")),
+            ("/srv/other", Some("/srv/other")),
+            ("/srv/shop", None),
+            ("/data/shop/x", Some("/mnt/shop/x")),
+            ("/data", Some("/mnt")),
+            ("/etc", None),
+            ("/srvs", None),
+        ] {
+            assert_eq!(in_here(&mounts, Path::new(path)).as_deref(), here.map(Path::new), "{path}");
+        }
     }
 }

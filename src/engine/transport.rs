@@ -16,6 +16,12 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The most of an answer that a connection holds at a time; it keeps the room for that.
 const BUFFER: usize = 32 * 1024;
 
+/// No engine at all: whatever is asked is answered with that.
+pub(super) fn nowhere(limit: Duration) -> Result<bollard::Docker, Error> {
+    let nobody = |_: BollardRequest| async { Err(Error::from(std::io::Error::other("dockmaster is to work without one"))) };
+    bollard::Docker::connect_with_custom_transport(nobody, Some("unix://nowhere".to_owned()), limit.as_secs(), API_DEFAULT_VERSION)
+}
+
 /// The engine behind a socket, which need not be there yet.
 pub(super) fn at_socket(path: &str, limit: Duration) -> Result<bollard::Docker, Error> {
     let builder = Client::builder(TokioExecutor::new())

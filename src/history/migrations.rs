@@ -115,6 +115,47 @@ pub(super) const STEPS: &[&str] = &[
         -- What was rejected and told last, so that no start tells it again.
         told TEXT
      ) STRICT;",
+    // 4: file systems that were said to have little room, by the numbers of their devices.
+    "CREATE TABLE low_space (
+        device TEXT PRIMARY KEY,
+        since INTEGER NOT NULL
+     ) STRICT, WITHOUT ROWID;",
+    // 5: containers that were said to be left over, by project: their ids as JSON.
+    "CREATE TABLE left_over (
+        project TEXT PRIMARY KEY,
+        containers TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;",
+    // 6: what was measured of services, by the names of their containers.
+    "CREATE TABLE measures (
+        project TEXT NOT NULL,
+        container TEXT NOT NULL,
+        service TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        seen INTEGER NOT NULL,
+        -- The container as it was seen last: its id, its start, and how often the engine had started it again.
+        id TEXT NOT NULL,
+        started INTEGER NOT NULL,
+        counted INTEGER NOT NULL,
+        restarts INTEGER NOT NULL,
+        checks INTEGER NOT NULL,
+        checks_took INTEGER NOT NULL,
+        checks_failed INTEGER NOT NULL,
+        check_at INTEGER,
+        check_took INTEGER,
+        check_good INTEGER,
+        PRIMARY KEY (project, container)
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX measures_by_seen ON measures (seen);
+     -- No reference to operations: what was measured outlives their records.
+     CREATE TABLE start_ups (
+        project TEXT NOT NULL,
+        container TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        took INTEGER NOT NULL,
+        operation INTEGER,
+        PRIMARY KEY (project, container, at),
+        FOREIGN KEY (project, container) REFERENCES measures (project, container) ON DELETE CASCADE
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Brings a database up to the format that is known here.

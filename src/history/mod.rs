@@ -6,13 +6,16 @@
 
 pub mod inbox;
 pub mod lock;
+pub mod measures;
 mod migrations;
 pub mod notices;
 pub mod operations;
+mod orphans;
 mod prune;
 pub mod relay;
 pub mod releases;
 pub mod snapshots;
+mod space;
 pub mod whereabouts;
 
 use std::os::unix::fs::OpenOptionsExt;

@@ -34,6 +34,7 @@ fn plan(project: &str) -> Plan {
     Plan {
         request: Request::Stop(target),
         strategy: None,
+        by_compose: false,
         steps,
         services,
         files: None,
@@ -411,6 +412,51 @@ async fn a_copy_of_another_format_leaves_the_format_alone() {
 }
 
 #[tokio::test]
+async fn what_was_measured_is_kept_until_nobody_has_seen_it_for_long() {
+    use super::measures::{MEASURES_AGE, Measured, START_UPS_KEPT};
+    use crate::domain::container::Check;
+    use crate::domain::measures::{Checks, Measures, StartUp};
+    let (dir, history) = fresh();
+    let mut web = Measures {
+        service: ServiceName::new("web").unwrap(),
+        since: 1,
+        seen: 2,
+        id: "0a1b".into(),
+        started: 3,
+        counted: 4,
+        awaited: false,
+        restarts: 5,
+        checks: Checks::default(),
+        startup: None,
+    };
+    let key = |container: &str| (name("shop"), container.to_owned());
+    let keep = async |container: &str, measures: &Measures| {
+        history.measures_keep(Measured::from([(key(container), measures.clone())])).await.unwrap();
+    };
+    keep("shop-web-1", &web).await;
+    assert_eq!(history.measures().await.unwrap(), Measured::from([(key("shop-web-1"), web.clone())]));
+    let last = Some(Check { at: 9, took: 80, good: true });
+    for at in 0..=START_UPS_KEPT as i64 {
+        web.startup = Some(StartUp { at, took: at + 1, operation: None });
+        keep("shop-web-1", &web).await;
+    }
+    web = Measures { id: "ffff".into(), restarts: 6, checks: Checks { count: 7, total: 560, failures: 1, last }, ..web };
+    web.startup = web.startup.map(|startup| StartUp { operation: Some(12), ..startup });
+    keep("shop-web-1", &web).await;
+    keep("shop-web-2", &Measures { seen: 10, startup: None, ..web.clone() }).await;
+    let again = History::open(&dir.path().join("history.db")).unwrap();
+    assert_eq!(again.measures().await.unwrap().get(&key("shop-web-1")), Some(&web), "the last start-up is the one that counts");
+    let kept = again.start_ups(name("shop"), "shop-web-1".into()).await.unwrap();
+    assert_eq!((kept.len(), kept.first(), kept.last().map(|s| s.at)), (START_UPS_KEPT, web.startup.as_ref(), Some(1)));
+
+    history.prune(MEASURES_AGE + 2).await.unwrap();
+    assert_eq!(history.measures().await.unwrap().len(), 2, "not a day before");
+    history.prune(MEASURES_AGE + 3).await.unwrap();
+    assert_eq!(history.measures().await.unwrap().keys().collect::<Vec<_>>(), [&key("shop-web-2")]);
+    assert_eq!(history.start_ups(name("shop"), "shop-web-1".into()).await.unwrap(), [], "its start-ups go with it");
+}
+
+#[tokio::test]
 async fn versions_of_the_configuration_are_kept_and_the_oldest_forgotten() {
     use super::snapshots::{KEPT, NewSnapshot};
     use crate::domain::impact::Impact;
@@ -443,4 +489,48 @@ async fn versions_of_the_configuration_are_kept_and_the_oldest_forgotten() {
     history.snapshot_add(new(900, 30 << 20), 900).await.unwrap();
     history.snapshot_add(new(901, 30 << 20), 901).await.unwrap();
     assert_eq!(history.snapshots().await.unwrap().iter().map(|line| line.id).collect::<Vec<_>>(), [KEPT as i64 + 5]);
+}
+
+#[tokio::test]
+async fn little_room_is_noted_and_told_once() {
+    let (dir, history) = fresh();
+    let low = |history: &History, now| {
+        let notice = Notice::Unseen { trouble: "low".to_owned() };
+        let history = history.clone();
+        async move { history.space_low(u64::MAX, [1, 2].into(), notice, now).await.unwrap() }
+    };
+    low(&history, 5).await;
+    low(&history, 6).await;
+    drop(history);
+    let history = History::open(&dir.path().join("history.db")).unwrap();
+    low(&history, 7).await;
+    assert_eq!(history.space_said().await.unwrap(), [u64::MAX].into());
+    let waiting = history.notices_waiting().await.unwrap();
+    assert_eq!(waiting.iter().map(|w| (w.origin.chat, w.since)).collect::<Vec<_>>(), [(1, 5), (2, 5)]);
+    history.space_well(7).await.unwrap();
+    history.space_well(u64::MAX).await.unwrap();
+    assert!(history.space_said().await.unwrap().is_empty());
+    low(&history, 8).await;
+    assert_eq!(history.notices_waiting().await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn what_is_left_over_is_noted_with_its_notices() {
+    let (dir, history) = fresh();
+    let tools = ProjectName::new("tools").unwrap();
+    let note = async |history: &History, ids: &[&str], told: bool, now| {
+        let notice = told.then(|| (Notice::LeftOver { project: tools.clone(), orphans: Vec::new() }, [1, 2].into()));
+        let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        history.orphans_noted(tools.clone(), ids, notice, now).await.unwrap();
+    };
+    note(&history, &["a", "b"], true, 5).await;
+    drop(history);
+    let history = History::open(&dir.path().join("history.db")).unwrap();
+    assert_eq!(history.orphans_said().await.unwrap(), [(tools.clone(), ["a".to_owned(), "b".to_owned()].into())].into());
+    note(&history, &["b"], false, 6).await;
+    assert_eq!(history.orphans_said().await.unwrap(), [(tools.clone(), ["b".to_owned()].into())].into());
+    note(&history, &[], false, 7).await;
+    assert!(history.orphans_said().await.unwrap().is_empty());
+    let waiting = history.notices_waiting().await.unwrap();
+    assert_eq!(waiting.iter().map(|w| (w.origin.chat, w.since)).collect::<Vec<_>>(), [(1, 5), (2, 5)]);
 }

@@ -10,6 +10,7 @@ use crate::domain::impact::Impact;
 use crate::domain::project::{ProjectName, ServiceName, Strategy};
 use crate::domain::request::{Kind, Request, Target};
 use crate::domain::snapshot::SnapshotLine;
+use crate::domain::volumes::ProjectVolumes;
 use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogLine, LogQuery};
 
 /// The projects that there are.
@@ -87,6 +88,9 @@ pub struct Ask {
     /// In which order, of a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
+    /// Whether it is to be done although something that takes part depends on what is down, of a start or restart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
     /// Which release, of a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<i64>,
@@ -101,7 +105,7 @@ pub struct Ask {
 impl Ask {
     /// Asks for an operation of a kind.
     pub fn of(operation: Kind) -> Self {
-        Self { operation, service: None, strategy: None, release: None, with: BTreeSet::new(), digest: None }
+        Self { operation, service: None, strategy: None, force: false, release: None, with: BTreeSet::new(), digest: None }
     }
 
     /// The same for the desk.
@@ -114,18 +118,20 @@ impl Ask {
         let stray = [
             ("service", self.service.is_some() && !lifecycle),
             ("strategy", self.strategy.is_some() && self.operation != Kind::Restart),
+            ("force", self.force && !matches!(self.operation, Kind::Start | Kind::Restart)),
             ("release", self.release.is_some() && self.operation != Kind::Rollback),
-            ("with", !self.with.is_empty() && lifecycle),
+            ("with", !self.with.is_empty() && !self.operation.is_release()),
         ];
         if let Some((field, _)) = stray.into_iter().find(|(_, stray)| *stray) {
             return Err(field);
         }
         Ok(match self.operation {
-            Kind::Start => Request::Start(target(project)),
+            Kind::Start => Request::Start { target: target(project), force: self.force },
             Kind::Stop => Request::Stop(target(project)),
-            Kind::Restart => Request::Restart { target: target(project), strategy: self.strategy },
+            Kind::Restart => Request::Restart { target: target(project), strategy: self.strategy, force: self.force },
             Kind::Deploy => Request::Deploy { project, with: self.with.clone() },
             Kind::Rollback => Request::Rollback { project, release: self.release, with: self.with.clone() },
+            Kind::Tidy => Request::Tidy { project },
         })
     }
 }
@@ -147,6 +153,24 @@ pub struct StepAside {
     pub device: u64,
     /// The number that it has there.
     pub inode: u64,
+}
+
+/// Where the data of all projects is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AllVolumes {
+    /// Of each project.
+    pub projects: Vec<ProjectVolumes>,
+    /// The projects of which it could not be found out.
+    pub unknown: Vec<Unseen>,
+}
+
+/// A project that could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// Which.
+    pub project: ProjectName,
+    /// Why, for people.
+    pub problem: String,
 }
 
 /// The kept versions of the configuration.
@@ -190,4 +214,22 @@ pub struct GoBack {
     /// The digest of the plan that is confirmed; without it the plan is answered and nothing is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forced_is_a_start_or_a_restart() {
+        let ask = |text: &str| serde_json::from_str::<Ask>(text).unwrap().request(ProjectName::new("shop").unwrap());
+        assert!(ask(r#"{"operation":"start","force":true}"#).unwrap().is_forced());
+        assert!(ask(r#"{"operation":"restart","force":true}"#).unwrap().is_forced());
+        assert!(!ask(r#"{"operation":"restart"}"#).unwrap().is_forced());
+        for other in ["stop", "deploy", "rollback", "tidy"] {
+            assert_eq!(ask(&format!(r#"{{"operation":"{other}","force":true}}"#)), Err("force"));
+        }
+        assert_eq!(ask(r#"{"operation":"tidy","with":["web"]}"#), Err("with"));
+        assert_eq!(ask(r#"{"operation":"tidy"}"#).unwrap().kind(), Kind::Tidy);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod configuration;
 pub mod dto;
+mod metrics;
 mod moving;
 mod operations;
 pub mod problem;
@@ -26,7 +27,9 @@ pub fn router(desk: Arc<Desk>, actor: Actor) -> Router {
     Router::new()
         .route("/health", get(reads::health))
         .route("/health/hot-reload", get(configuration::standing))
+        .route("/metrics", get(metrics::metrics))
         .route("/config/docker/environment", get(configuration::environment))
+        .route("/config/docker/volumes", get(reads::all_volumes))
         .route("/config/snapshots", get(configuration::versions))
         .route("/config/snapshots/create", post(configuration::keep))
         .route("/config/snapshots/{id}/difference", get(configuration::difference))
@@ -37,6 +40,7 @@ pub fn router(desk: Arc<Desk>, actor: Actor) -> Router {
         .route("/projects/{project}/status", get(reads::status))
         .route("/projects/{project}/logs", get(reads::logs))
         .route("/projects/{project}/releases", get(reads::releases))
+        .route("/projects/{project}/volumes", get(reads::volumes))
         .route("/projects/{project}/operations", get(reads::history).post(operations::ask))
         .route("/projects/{project}/cancel", post(operations::cancel))
         .route("/operations/{id}", get(operations::one))

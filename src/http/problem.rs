@@ -12,6 +12,9 @@ use crate::domain::plan::Plan;
 use crate::domain::snapshot::VersionPlan;
 use crate::operations::Refusal;
 
+/// What a server-sent event is called that is a problem: the last one of its stream.
+pub const PROBLEM_EVENT: &str = "problem";
+
 /// What a program can tell problems apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -10,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::stream;
 
-use super::dto::{LogAsk, LogLines, ProjectLine, Projects};
-use super::problem::Problem;
+use super::dto::{AllVolumes, LogAsk, LogLines, ProjectLine, Projects, Unseen};
+use super::problem::{PROBLEM_EVENT, Problem};
 use crate::domain::access::Actor;
 use crate::domain::project::{Project, ProjectName};
 use crate::domain::status::ProjectStatus;
+use crate::domain::volumes::ProjectVolumes;
 use crate::domain::words::{HistoryRow, ReleaseRow};
 use crate::operations::logs::LINES_MAX;
 use crate::operations::{Desk, Refusal};
@@ -67,6 +68,28 @@ pub(super) async fn releases(
     desk.releases(&actor, &name).await.map(Json).map_err(problem(&desk))
 }
 
+pub(super) async fn volumes(
+    State(desk): State<Arc<Desk>>,
+    Extension(actor): Extension<Actor>,
+    typed: Typed,
+) -> Answer<Json<ProjectVolumes>> {
+    let name = project(typed)?;
+    desk.volumes(&actor, &name).await.map(Json).map_err(problem(&desk))
+}
+
+/// Of every project: one whose containers cannot be asked about says why, and the others are there all the same.
+pub(super) async fn all_volumes(State(desk): State<Arc<Desk>>, Extension(actor): Extension<Actor>) -> Json<AllVolumes> {
+    let problem = problem(&desk);
+    let mut all = AllVolumes::default();
+    for (project, volumes) in desk.all_volumes(&actor).await {
+        match volumes {
+            Ok(volumes) => all.projects.push(volumes),
+            Err(refusal) => all.unknown.push(Unseen { project, problem: problem(refusal).detail }),
+        }
+    }
+    Json(all)
+}
+
 pub(super) async fn history(
     State(desk): State<Arc<Desk>>,
     Extension(actor): Extension<Actor>,
@@ -91,13 +114,16 @@ pub(super) async fn logs(
         return Ok(Json(LogLines { service: logs.service, lines: logs.lines, cut: logs.cut }).into_response());
     }
     let lines = desk.follow(&actor, &query).await.map_err(problem(&desk))?;
-    let stopping = desk.stopping().clone();
-    let events = stream::unfold((lines, stopping), async |(mut lines, stopping)| {
+    let events = stream::unfold((lines, desk), async |(mut lines, desk)| {
         let line = tokio::select! {
-            () = stopping.cancelled() => None,
+            () = desk.stopping().cancelled() => None,
             line = lines.recv() => line,
         }?;
-        Some((Event::default().json_data(line), (lines, stopping)))
+        let event = match line {
+            Ok(line) => Event::default().json_data(line),
+            Err(failure) => Event::default().event(PROBLEM_EVENT).json_data(problem(&desk)(failure.into())),
+        };
+        Some((event, (lines, desk)))
     });
     Ok(Sse::new(events).into_response())
 }

@@ -8,7 +8,7 @@ use similar::TextDiff;
 use super::desk::{Desk, Refusal};
 use super::keeper::{self, Keeper, Return, tell_admins};
 use super::recorder::history_failure;
-use crate::config::{self, Sources};
+use crate::config::{self, Mask, Sources};
 use crate::domain::access::{Actor, ChatId, Role, allow};
 use crate::domain::failure::Failure;
 use crate::domain::impact::Impact;
@@ -145,7 +145,7 @@ impl Desk {
 fn asker(actor: &Actor) -> Option<ChatId> {
     match actor {
         Actor::Telegram { user, chat, .. } => i64::try_from(*user).ok().filter(|private| private == chat),
-        Actor::Console => None,
+        Actor::Console | Actor::Dockmaster => None,
     }
 }
 
@@ -156,10 +156,13 @@ fn understood(version: &Snapshot) -> Option<Configuration> {
 
 fn lines(old: &Files, new: &Files) -> Vec<String> {
     let names: BTreeSet<&String> = old.included.keys().chain(new.included.keys()).collect();
-    let mut lines = differing("the file itself", &old.main, &new.main);
+    // They go to chats and terminals.
+    let mut mask = Mask::default();
+    let mut lines = differing("the file itself", &mask.hide(&old.main), &mask.hide(&new.main));
     for name in names {
-        let text = |files: &Files| files.included.get(name).cloned().unwrap_or_default();
-        lines.extend(differing(name, &text(old), &text(new)));
+        let mut text = |files: &Files| files.included.get(name).map(|text| mask.hide(text)).unwrap_or_default();
+        let (old, new) = (text(old), text(new));
+        lines.extend(differing(name, &old, &new));
     }
     let more = lines.len().saturating_sub(LINES_MAX);
     lines.truncate(LINES_MAX);
@@ -188,14 +191,33 @@ mod tests {
     #[test]
     fn a_difference_names_files_and_lines_and_has_an_end() {
         let files = |main: &str, shop: &str| Files { main: main.into(), included: [("shop.json".to_owned(), shop.to_owned())].into() };
-        let told = lines(&files("a\nb\nc\nd\n", "same"), &files("a\nb\nC\nd\n", "same"));
-        assert_eq!(told, ["the file itself:", "@@ -2,3 +2,3 @@", " b", "-c", "+C", " d"]);
-        let told = lines(&files("same", "1"), &Files { main: "same".into(), ..Files::default() });
+        let told = lines(&files("[\n1,\n2,\n3]\n", "[]"), &files("[\n1,\n4,\n3]\n", "[]"));
+        assert_eq!(told, ["the file itself:", "@@ -2,3 +2,3 @@", " 1,", "-2,", "+4,", " 3]"]);
+        let told = lines(&files("[]", "1"), &Files { main: "[]".into(), ..Files::default() });
         assert_eq!(told, ["shop.json:", "@@ -1 +0,0 @@", "-1"]);
-        let wide = lines(&Files::default(), &files(&"x".repeat(500_000), ""));
+        let wide = lines(&Files::default(), &files(&format!("\"{}\"", "x".repeat(500_000)), ""));
         assert!(wide.iter().all(|line| line.chars().count() <= LINE_MAX + 1) && wide.len() <= 4, "{}", wide.len());
-        let long = lines(&Files::default(), &files(&"x\n".repeat(500), ""));
+        let long = lines(&Files::default(), &files(&format!("[{}0]", "1,\n".repeat(500)), ""));
         assert_eq!(long.len(), LINES_MAX + 1);
-        assert_eq!(long[LINES_MAX], "… and 442 more lines");
+        assert_eq!(long[LINES_MAX], "… and 443 more lines");
+    }
+
+    #[test]
+    fn a_difference_says_that_a_secret_is_another_and_not_which() {
+        let file = |token: &str| {
+            let main = format!("{{\n\"environment\": {{\n\"API_TOKEN\": \"{token}\",\n\"MODE\": \"dev\" }} }}\n");
+            Files { main: main.clone(), included: [("shop.json".to_owned(), main)].into() }
+        };
+        let told = lines(&file("hunter2"), &file("hunter3"));
+        let lines_of_one = [
+            "@@ -2,3 +2,3 @@",
+            " \"environment\": {",
+            "-\"API_TOKEN\": \"[secret 1]\",",
+            "+\"API_TOKEN\": \"[secret 2]\",",
+            " \"MODE\": \"dev\" } }",
+        ];
+        assert_eq!(told[..6], [&["the file itself:"], &lines_of_one[..]].concat());
+        assert_eq!(told[6..], [&["shop.json:"], &lines_of_one[..]].concat());
+        assert_eq!(lines(&file("hunter2"), &file("hunter2")), Vec::<String>::new());
     }
 }

@@ -1,17 +1,19 @@
 //! The desk: authorisation, digest check and the project's lock in one place, never in front ends.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::deploy::{self, Coming};
+use super::ending;
 use super::insight::Insights;
 use super::keeper::Keeper;
+use super::managed;
+use super::measures::Measures;
 use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
 use super::registry::{Closed, Hold};
 use super::relay;
@@ -24,6 +26,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::names::{Match, find};
 use crate::domain::notice::Origin;
+use crate::domain::orphans::gone;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::{LifecycleFacts, Plan, plan_lifecycle};
 use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
@@ -92,9 +95,10 @@ pub struct Running {
 /// The desk.
 #[derive(Debug)]
 pub struct Desk {
-    configuration: watch::Receiver<Arc<Configuration>>,
+    pub(super) configuration: watch::Receiver<Arc<Configuration>>,
     pub(super) tools: Tools,
     pub(super) insights: Insights,
+    pub(super) measures: Measures,
     /// How the operations stand that run, by their numbers.
     pub(super) views: Arc<DashMap<i64, watch::Receiver<OperationView>>>,
     running: TaskTracker,
@@ -104,6 +108,8 @@ pub struct Desk {
     keeper: Option<Keeper>,
     /// Where the configuration is that is only looked at.
     pub(super) file: Option<PathBuf>,
+    /// Notified when an operation has ended on services that dockmaster makes.
+    pub(super) services_ended: Arc<Notify>,
     /// Set where it has let go of the data directory for a move.
     pub(super) aside: OnceLock<Closed>,
 }
@@ -111,10 +117,11 @@ pub struct Desk {
 impl Desk {
     /// A desk that follows the configuration.
     pub fn new(configuration: watch::Receiver<Arc<Configuration>>, tools: Tools) -> Self {
-        let (insights, views) = (Insights::new(), Arc::default());
+        let (insights, measures, views) = (Insights::new(), Measures::new(), Arc::default());
         let closing = tools.stopping.child_token();
-        let aside = OnceLock::new();
-        Self { configuration, tools, insights, views, running: TaskTracker::new(), closing, keeper: None, file: None, aside }
+        let (running, services_ended, aside) = (TaskTracker::new(), Arc::default(), OnceLock::new());
+        let (keeper, file) = (None, None);
+        Self { configuration, tools, insights, measures, views, running, closing, keeper, file, services_ended, aside }
     }
 
     /// With somebody who keeps the configuration.
@@ -134,6 +141,13 @@ impl Desk {
     /// Whoever keeps the configuration; none where it is only looked at.
     pub fn keeper(&self) -> Option<&Keeper> {
         self.keeper.as_ref()
+    }
+
+    /// Whoever wants to be woken by a change of the configuration.
+    pub(super) fn configured(&self) -> watch::Receiver<Arc<Configuration>> {
+        let mut configured = self.configuration.clone();
+        configured.mark_unchanged();
+        configured
     }
 
     /// The configuration in force.
@@ -184,16 +198,29 @@ impl Desk {
         project.cloned().ok_or_else(|| Refusal::NoProject(name.clone()))
     }
 
+    /// The project that an operation of some kind is about: what is left over may be of one that is no longer configured.
+    pub(super) fn subject(&self, actor: &Actor, name: &ProjectName, kind: Kind, needs: Role) -> Result<Project, Refusal> {
+        match self.project(actor, name, needs) {
+            Err(Refusal::NoProject(name)) if kind == Kind::Tidy && !self.configuration().projects.contains_key(&name) => Ok(gone(name)),
+            found => found,
+        }
+    }
+
     /// What an operation would do. Changes nothing.
     ///
     /// # Errors
     /// Not allowed, or it must not or cannot be done; busy where another operation holds the project.
     pub async fn plan(&self, actor: &Actor, request: &Request) -> Result<Plan, Refusal> {
-        let project = self.project(actor, request.project(), request.kind().needs())?;
+        let project = self.subject(actor, request.project(), request.kind(), request.kind().needs())?;
         if let Some(busy) = self.tools.registry.holder(&project.name) {
             return Err(Refusal::Busy(project.name, busy));
         }
-        Ok(self.planned(&project, request).await?.0)
+        let plan = self.planned(&project, request).await?.0;
+        // Of a project that nobody knows nothing is left over.
+        if plan.is_empty() && !self.configuration().projects.contains_key(&project.name) {
+            return Err(Refusal::NoProject(project.name));
+        }
+        Ok(plan)
     }
 
     /// The plan; its digest binds how the project is configured as well.
@@ -209,6 +236,12 @@ impl Desk {
             Request::Rollback { release, with, .. } => Some((Coming::Release(*release), with)),
             _ => None,
         };
+        if request.kind() == Kind::Tidy {
+            return Ok((managed::plan_tidying(&self.tools, &self.configuration(), request).await?, None));
+        }
+        if let Some(plan) = managed::plan(&self.tools, project, request).await? {
+            return Ok((plan, None));
+        }
         if let Some((coming, with)) = release {
             let facts = deploy::gather(&self.tools, project, coming).await?;
             let mut plan = facts.plan(project, with)?;
@@ -217,18 +250,32 @@ impl Desk {
             return Ok((plan, Some(facts)));
         }
         let what = format!("{} could not be planned.", request.kind().verb());
-        let containers = self.tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what))?;
-        // Only a start can do anything about services without a container.
+        let containers = self.tools.containers(project).await.map_err(|e| e.failure(&*what))?;
+        // A start makes what is not there, and of a whole project Compose does it all.
         let config = match request.kind() {
-            Kind::Start => deploy::production_config(&self.tools, project).await?,
-            _ => None,
+            Kind::Restart => Ok(None),
+            Kind::Stop if request.service().is_some() => Ok(None),
+            _ => deploy::production_only(&self.tools, project).await,
         };
-        let declared: BTreeSet<ServiceName> = config.iter().flat_map(|(_, hashes)| hashes.keys().cloned()).collect();
-        let configuration = config.as_ref().map(|(c, _)| c.resolved.hash()).unwrap_or_default();
-        let unset: &[String] = config.as_ref().map_or(&[], |(c, _)| &c.unset);
-        let request = with_known_case(request, containers.iter().map(|c| &c.service).chain(&declared));
-        let facts = LifecycleFacts { project, containers: &containers, declared: &declared, configuration: &configuration, unset };
-        let mut plan = plan_lifecycle(&facts, &request)?;
+        let (config, unread) = config.map_or_else(|failure| (None, Some(failure)), |config| (config, None));
+        let declared = config.as_ref().map(|c| c.resolved.declared()).unwrap_or_default();
+        let configuration = config.as_ref().map(|c| c.resolved.hash()).unwrap_or_default();
+        let unset: &[String] = config.as_ref().map_or(&[], |c| &c.unset);
+        let request = with_known_case(request, containers.iter().map(|c| &c.service).chain(declared.keys()));
+        let now = (self.tools.clock)();
+        let facts = LifecycleFacts { project, containers: &containers, declared: &declared, configuration: &configuration, unset, now };
+        // Nobody knows whether the files declare what is not there.
+        let unknown = containers.is_empty() || request.service().is_some_and(|s| containers.iter().all(|c| c.service != *s));
+        let unread = unread.filter(|_| request.kind() == Kind::Start);
+        let mut plan = match unread {
+            Some(unread) if unknown => return Err(unread),
+            Some(unread) => {
+                let mut plan = plan_lifecycle(&facts, &request)?;
+                plan.warnings.push(format!("{} Only what has a container takes part.", unread.why));
+                plan
+            }
+            None => plan_lifecycle(&facts, &request)?,
+        };
         relay::consider(&self.tools, &mut plan, &containers).await?;
         Ok((plan, None))
     }
@@ -239,7 +286,7 @@ impl Desk {
     /// # Errors
     /// Not allowed, busy, no longer the confirmed plan, or it cannot be done. Nothing was done then.
     pub async fn submit(&self, actor: &Actor, request: &Request, digest: &str, origin: Option<Origin>) -> Result<Running, Refusal> {
-        let project = self.project(actor, request.project(), request.kind().needs())?;
+        let project = self.subject(actor, request.project(), request.kind(), request.kind().needs())?;
         let now = (self.tools.clock)();
         let busy = Busy { what: request.kind().word().to_owned(), who: actor.label(), since: now };
         let ending = self.tools.stopping.child_token();
@@ -277,10 +324,15 @@ impl Desk {
     ) {
         let (id, views) = (job.operation, self.views.clone());
         views.insert(id, view);
+        let made = managed::of(&job.project).is_some() || job.plan.kind() == Kind::Tidy;
         let supervised = supervise(job, hold, self.insights.clone(), work);
+        let ended = self.services_ended.clone();
         self.running.spawn(async move {
             supervised.await;
             views.remove(&id);
+            if made {
+                ended.notify_one();
+            }
         });
     }
 
@@ -289,8 +341,12 @@ impl Desk {
     /// # Errors
     /// Not allowed, or no such project.
     pub fn cancel(&self, actor: &Actor, name: &ProjectName) -> Result<Option<Busy>, Refusal> {
-        let project = self.project(actor, name, Role::Operator)?;
-        let ended = self.tools.registry.end(&project.name);
+        let known = match self.project(actor, name, Role::Operator) {
+            // It was taken out of the configuration while something runs on it.
+            Err(Refusal::NoProject(name)) if self.tools.registry.holder(&name).is_some() => Ok(name),
+            project => project.map(|project| project.name),
+        };
+        let ended = self.tools.registry.end(&known?);
         if let Some(busy) = &ended {
             tracing::info!(project = %name, actor = actor.label(), what = busy.what, "is cancelled");
         }
@@ -301,8 +357,7 @@ impl Desk {
 /// Services are matched in any case; the engine's own spelling is what runs.
 fn with_known_case<'a>(request: &Request, known: impl Iterator<Item = &'a ServiceName>) -> Request {
     let mut request = request.clone();
-    if let Request::Start(target) | Request::Stop(target) | Request::Restart { target, .. } = &mut request
-        && let Some(typed) = &mut target.service
+    if let Some(typed) = request.service_mut()
         && let Match::Found(known) = find(typed.as_str(), known.map(ServiceName::as_str))
         && let Ok(known) = ServiceName::new(known)
     {
@@ -330,7 +385,7 @@ async fn supervise(job: Arc<Job>, hold: Hold, insights: Insights, work: impl Fut
     let Some(outcome) = outcome else {
         tracing::warn!(operation = job.operation, "is left as it is, to whoever comes next");
         drop(hold);
-        return job.recorder.show(&Event::Ended { outcome: runner::left(&job) });
+        return job.recorder.show(&Event::Ended { outcome: ending::left(&job) });
     };
     let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
     tracing::info!(operation = job.operation, verdict = outcome.verdict.word(), why, "ended");

@@ -57,7 +57,7 @@ pub struct Logs {
 /// The container whose log is meant: of the named service, else of the primary, else of the only one.
 pub(super) async fn container(tools: &Tools, project: &Project, wanted: Option<&ServiceName>) -> Result<Container, Failure> {
     let what = "The log cannot be read.";
-    let containers = tools.docker.containers(&project.source).await.map_err(|e| e.failure(what))?;
+    let containers = tools.glance(project).await.map_err(|e| e.failure(what))?;
     let mut names: Vec<&ServiceName> = containers.iter().map(|c| &c.service).collect();
     names.sort();
     names.dedup();
@@ -107,7 +107,7 @@ async fn enough(tools: &Tools, container: &Container, query: &LogQuery) -> Resul
     let wanted = query.lines.clamp(1, LINES_MAX);
     let mut asked = if query.grep.is_some() { SEARCHED } else { wanted + 1 };
     loop {
-        let stream = tools.docker.logs(container, asked, since(tools, query), false);
+        let stream = tools.log(container, asked, since(tools, query), false);
         let read = last(stream, wanted, query.grep.as_deref()).await?;
         let more = read.frames >= asked;
         if query.grep.is_some() || read.seen > wanted || !more || asked >= SEARCHED {
@@ -150,10 +150,13 @@ async fn last(stream: impl Stream<Item = Result<LogLine, EngineError>>, wanted: 
     Ok(Read { lines: kept.into(), seen, frames })
 }
 
+/// A log that is followed: its lines, and why there are no more where that is not the container's end.
+pub type Followed = mpsc::Receiver<Result<LogLine, Failure>>;
+
 /// Follows a log until its reader goes away or the container ends.
-pub(super) async fn follow(tools: &Tools, project: &Project, query: &LogQuery) -> Result<mpsc::Receiver<LogLine>, Failure> {
+pub(super) async fn follow(tools: &Tools, project: &Project, query: &LogQuery) -> Result<Followed, Failure> {
     let container = container(tools, project, query.service.as_ref()).await?;
-    let stream = tools.docker.logs(&container, query.lines.clamp(1, LINES_MAX), since(tools, query), true);
+    let stream = tools.log(&container, query.lines.clamp(1, LINES_MAX), since(tools, query), true);
     let grep = query.grep.as_ref().map(|g| g.to_lowercase());
     let (sender, receiver) = mpsc::channel(FOLLOW_QUEUE);
     tokio::spawn(async move {
@@ -163,8 +166,18 @@ pub(super) async fn follow(tools: &Tools, project: &Project, query: &LogQuery) -
                 next = stream.next() => next,
                 () = sender.closed() => break,
             };
-            let Some(Ok(line)) = next else { break };
-            if grep.as_ref().is_none_or(|g| line.text.to_lowercase().contains(g)) && sender.send(line).await.is_err() {
+            let is_meant = |line: &LogLine| grep.as_ref().is_none_or(|g| line.text.to_lowercase().contains(g));
+            let sent = match next {
+                Some(Ok(line)) if !is_meant(&line) => continue,
+                Some(Ok(line)) => sender.send(Ok(line)).await,
+                Some(Err(error)) => {
+                    // Its reader may have gone meanwhile.
+                    let _ = sender.send(Err(error.failure("The log is not followed any more."))).await;
+                    break;
+                }
+                None => break,
+            };
+            if sent.is_err() {
                 break;
             }
         }

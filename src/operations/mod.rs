@@ -1,12 +1,20 @@
 //! Everything that a front end can ask for, behind one desk.
 
+mod acts;
+mod attempts;
+mod checks;
 mod configuration;
 mod deploy;
 mod desk;
+mod ending;
+mod figures;
+mod gauge;
 mod insight;
 pub mod keeper;
 mod lifecycle;
 pub mod logs;
+mod managed;
+mod measures;
 pub mod moving;
 mod probe;
 mod readable;
@@ -16,19 +24,26 @@ mod recovery;
 mod registry;
 mod relay;
 mod remembered;
+mod rolling;
 mod runner;
 mod scratch;
 mod selftest;
 mod sources;
+mod space;
 mod status;
 mod successor;
+mod tend;
 mod tools;
 mod undo;
 mod verify;
 mod vitals;
+mod volumes;
+mod whole;
 
+pub use checks::Checks;
 pub use configuration::VersionDiff;
 pub use desk::{Desk, Refusal, Running};
+pub use gauge::Gauge;
 pub use recovery::{Successor, recover};
 pub use registry::Registry;
 pub use relay::remove_helpers;

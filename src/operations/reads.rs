@@ -1,15 +1,20 @@
 //! What the desk answers at once, whatever runs: how things stand, logs, history, releases.
 
-use tokio::sync::{mpsc, watch};
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::watch;
 
 use super::desk::{Desk, Refusal};
-use super::logs::{self, LogLine, LogQuery, Logs};
+use super::insight::Insight;
+use super::logs::{self, Followed, LogQuery, Logs};
+use super::managed;
 use super::recorder::history_failure;
-use super::status;
+use super::status::{self, Seen};
 use crate::domain::access::{Actor, Role};
 use crate::domain::event::Event;
 use crate::domain::project::ProjectName;
-use crate::domain::status::ProjectStatus;
+use crate::domain::status::{ProjectStatus, ServiceStatus};
 use crate::domain::view::OperationView;
 use crate::domain::words::{HistoryRow, ReleaseRow};
 use crate::history::operations::OperationRecord;
@@ -17,6 +22,8 @@ use crate::history::releases::{ReleaseKind, ReleaseLine};
 
 /// How many operations a history shows.
 const HISTORY_SHOWN: usize = 10;
+/// How many projects are asked about at a time.
+const PROJECTS_AT_ONCE: usize = 8;
 
 impl Desk {
     /// How a project stands.
@@ -27,11 +34,30 @@ impl Desk {
         let project = self.project(actor, name, Role::Viewer)?;
         let what = format!("The status of {name} is not known.");
         let insight = self.insights.of(&self.tools, &project);
-        let (containers, release) =
-            tokio::join!(self.tools.docker.containers(&project.source), self.tools.history.release_number(name.clone()));
+        let (containers, release) = tokio::join!(self.tools.glance(&project), self.tools.history.release_number(name.clone()));
         let containers = containers.map_err(|e| e.failure(&*what))?;
+        let (pending, unknown) = managed::pending(&project, &containers);
+        let mut insight = insight.unwrap_or_default();
+        insight.trouble = insight.trouble.or(unknown);
         let release = release.map_err(|e| history_failure(&*what, &e))?;
-        Ok(status::status(&project, containers, insight, release, self.tools.registry.holder(name), self.now()))
+        let seen = Seen { containers, measured: self.tools.gauge.of(name) };
+        Ok(status::status(&project, seen, insight, &pending, release, self.tools.registry.holder(name), self.now()))
+    }
+
+    /// The services of each enabled project that the actor may see, as the engine alone tells of them: nothing is asked for
+    /// that takes time.
+    pub async fn services(&self, actor: &Actor) -> Vec<(ProjectName, Result<Vec<ServiceStatus>, Refusal>)> {
+        let names: Vec<ProjectName> = self.configuration().enabled().map(|project| project.name.clone()).collect();
+        let all = stream::iter(names).map(|name| async move { (name.clone(), self.services_of(actor, &name).await) });
+        let all: Vec<_> = all.buffered(PROJECTS_AT_ONCE).collect().await;
+        all.into_iter().filter(|(_, services)| !matches!(services, Err(Refusal::Denied(_)))).collect()
+    }
+
+    async fn services_of(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<ServiceStatus>, Refusal> {
+        let project = self.project(actor, name, Role::Viewer)?;
+        let containers = self.tools.glance(&project).await.map_err(|e| e.failure(format!("The services of {name} are not known.")))?;
+        let seen = Seen { containers, measured: self.tools.gauge.of(name) };
+        Ok(status::status(&project, seen, Insight::default(), &BTreeSet::new(), None, None, self.now()).services)
     }
 
     /// The last lines of a log.
@@ -47,7 +73,7 @@ impl Desk {
     ///
     /// # Errors
     /// As for [`Desk::logs`].
-    pub async fn follow(&self, actor: &Actor, query: &LogQuery) -> Result<mpsc::Receiver<LogLine>, Refusal> {
+    pub async fn follow(&self, actor: &Actor, query: &LogQuery) -> Result<Followed, Refusal> {
         let project = self.project(actor, &query.project, Role::Viewer)?;
         Ok(logs::follow(&self.tools, &project, query).await?)
     }
@@ -85,7 +111,7 @@ impl Desk {
         let running = self.views.get(&id).map(|view| view.clone());
         let unread = |e| history_failure("The operation cannot be read.", &e);
         let record = self.tools.history.operation(id).await.map_err(unread)?.ok_or(Refusal::NoOperation(id))?;
-        self.project(actor, record.plan.request.project(), Role::Viewer)?;
+        self.subject(actor, record.plan.request.project(), record.plan.kind(), Role::Viewer)?;
         if let Some(view) = running {
             return Ok(view);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::tools::Clock;
+use crate::domain::Millis;
 use crate::domain::event::{Event, Progress};
 use crate::domain::failure::Failure;
 use crate::domain::text::capital;
@@ -51,6 +52,16 @@ where
 impl Recorder {
     pub(super) fn new(operation: i64, history: History, clock: Clock, view: watch::Sender<OperationView>) -> Self {
         Self { operation, history, clock, view }
+    }
+
+    /// Whose events it keeps, and since when that runs.
+    pub(super) fn operation(&self) -> (i64, Millis) {
+        (self.operation, self.view.borrow().started)
+    }
+
+    /// When the operation began.
+    pub(super) fn began(&self) -> Millis {
+        self.view.borrow().started
     }
 
     /// Keeps that a step begins. A step whose beginning cannot be kept must not begin: after a crash nobody would know.

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::acts::needs_engine;
 use super::deploy;
 use super::desk::Desk;
+use super::ending::{stands, succeeded};
+use super::managed;
 use super::recorder::Recorder;
 use super::relay;
-use super::runner::{self, Job, left_to_start, stands};
+use super::runner::{self, Job, left_to_start};
 use super::tools::Tools;
 use super::undo;
 use crate::domain::failure::Failure;
@@ -72,6 +75,10 @@ pub(super) enum Left {
         /// The service that dockmaster itself is.
         service: ServiceName,
     },
+    /// Services that have no files may be neither the old nor the new.
+    Replaced,
+    /// All is done, and what was replaced is still kept aside.
+    Aside,
     /// A restart has stopped what it did not start again.
     Stopped {
         /// How many of its steps were begun.
@@ -103,7 +110,7 @@ pub async fn recover(tools: &Tools, successor: &Successor) -> Result<Vec<CutOff>
         }
         let survivors = process::end_survivors(&record.mark, PATIENCE).await;
         tracing::warn!(operation = record.id, survivors, "an operation was cut off");
-        let arrived = arrived(tools, &record).await?;
+        let arrived = arrived(tools, &record).await? || is_through(&record);
         let outcome = match (successor, record.handed_over.as_ref().and_then(|handed| handed.why.clone())) {
             _ if arrived => finished(&record),
             (Successor::Helper { given_up: Some(outcome), .. }, _) => (**outcome).clone(),
@@ -111,7 +118,9 @@ pub async fn recover(tools: &Tools, successor: &Successor) -> Result<Vec<CutOff>
             _ => outcome(&record, survivors),
         };
         let left = match tools.history.move_of(record.id).await? {
+            _ if arrived => (!record.plan.replaced().is_empty()).then_some(Left::Aside),
             Some(going) => Some(Left::Between { going, services_touched: services_touched(&record) }),
+            None if !record.plan.has_release() && services_touched(&record) && !record.plan.replaced().is_empty() => Some(Left::Replaced),
             None => stopped(&record),
         };
         if let Some(left) = left {
@@ -160,7 +169,7 @@ impl Desk {
             let work = job.clone();
             let undo = async move {
                 // Without it nothing can be put right, and nothing is to be given up for that.
-                if !engine_answers(&work.tools).await {
+                if needs_engine(&work.tools, &work.project) && !engine_answers(&work.tools).await {
                     return None;
                 }
                 match left {
@@ -169,6 +178,11 @@ impl Desk {
                         let undone = undo::undo(&work, going, services_touched, outcome).await;
                         deploy::sweep(&work.tools, &work.project.name).await;
                         undone
+                    }
+                    Left::Replaced => undo::undo_services(&work, outcome).await,
+                    Left::Aside => {
+                        managed::settle(&work.tools, &work.project, work.operation).await;
+                        Some(outcome)
                     }
                     Left::Stopped { begun, from } => Some(runner::bring_back_later(&work, begun, from, outcome).await),
                 }
@@ -224,6 +238,12 @@ async fn arrived(tools: &Tools, record: &OperationRecord) -> Result<bool, Histor
     Ok(reached && record.plan.release.is_some() && current.map(|(number, _)| number) == record.plan.release)
 }
 
+/// Whether services that have no files came through all of its steps: from then on what they took the place of is removed.
+fn is_through(record: &OperationRecord) -> bool {
+    let last = record.plan.steps.len().checked_sub(1);
+    !record.plan.has_release() && !record.plan.replaced().is_empty() && record.step.is_some_and(|(at, done)| done && Some(at) == last)
+}
+
 /// Whether the containers may no longer be what they were: a step that touches them was begun, or its undoing.
 fn services_touched(record: &OperationRecord) -> bool {
     let steps = &record.plan.steps;
@@ -251,8 +271,9 @@ fn sweep(projects: &std::path::Path) {
 }
 
 fn finished(record: &OperationRecord) -> Outcome {
-    let (project, release) = (record.plan.request.project(), record.plan.release.unwrap_or(0));
-    let now = format!("{project} runs release {release}. dockmaster itself was ended right after that.");
+    let project = record.plan.request.project();
+    let runs = record.plan.release.map_or_else(|| succeeded(&record.plan), |release| format!("{project} runs release {release}."));
+    let now = format!("{runs} dockmaster itself was ended right after that.");
     Outcome { verdict: Verdict::Succeeded, now, failure: None, services: Vec::new() }
 }
 

@@ -18,10 +18,10 @@ use super::tools::Tools;
 use super::verify::failure_of;
 use crate::domain::container::{Container, State};
 use crate::domain::event::Event;
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, LINES_MAX};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::{Plan, Step};
-use crate::domain::project::{ProjectName, ServiceName, Source};
+use crate::domain::project::{Project, ProjectName, ServiceName};
 use crate::domain::request::Kind;
 use crate::domain::status::Busy;
 use crate::engine::docker::EngineError;
@@ -78,7 +78,7 @@ pub(super) async fn ended_by(job: &Job, step: &Step) -> Result<Option<ServiceNam
     }
     let until = Instant::now() + ENGINE_PATIENCE;
     loop {
-        match own_service(&job.tools, &job.project.source).await {
+        match own_service(&job.tools, &job.project).await {
             Ok(own) => return Ok(own.filter(|service| step.ends(service))),
             Err(error) if Instant::now() >= until || job.undoing.get().is_none() => {
                 return Err(error.failure("It is not known whether this would end dockmaster itself."));
@@ -92,9 +92,9 @@ pub(super) async fn ended_by(job: &Job, step: &Step) -> Result<Option<ServiceNam
 ///
 /// # Errors
 /// The engine does not answer.
-pub(super) async fn own_service(tools: &Tools, source: &Source) -> Result<Option<ServiceName>, EngineError> {
+pub(super) async fn own_service(tools: &Tools, project: &Project) -> Result<Option<ServiceName>, EngineError> {
     let Some(own) = &tools.own else { return Ok(None) };
-    let containers = tools.docker.containers(source).await?;
+    let containers = tools.containers(project).await?;
     Ok(containers.into_iter().find(|c| c.id == own.container).map(|c| c.service))
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn make_way(job: &Job, step: &Step) -> Result<(), Failure> {
         return Ok(());
     }
     let what = format!("{} was left as it is.", job.project.name);
-    let own = own_service(&job.tools, &job.project.source).await.map_err(|e| e.failure(&*what))?;
+    let own = own_service(&job.tools, &job.project).await.map_err(|e| e.failure(&*what))?;
     if !own.is_some_and(|own| job.plan.steps.iter().any(|step| step.ends(&own))) {
         return Ok(());
     }
@@ -221,7 +221,9 @@ async fn start_helper(job: &Job, times: usize, what: &str) -> Result<String, Fai
         let gone = seen.as_ref().is_none_or(|c| c.state != State::Running);
         if gone || Instant::now() >= until {
             let failure = match &seen {
-                Some(container) => failure_of(&tools.docker, &job.project.name, container, "not at work").await,
+                Some(container) => {
+                    failure_of(tools.log(container, LINES_MAX, None, false), &job.project.name, container, "not at work").await
+                }
                 None => Failure::new(what, "The helper is gone.", "Ask again."),
             };
             discard(tools, Some(&helper)).await;

@@ -1,25 +1,29 @@
 //! Running a plan: step by step, each in the journal before it begins, to an outcome that says what is there now.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
 use super::deploy;
+use super::ending::{after, as_it_is_now, ended_early, failed, not_all_stopped, succeeded};
 use super::lifecycle::{Act, act, watch};
+use super::managed;
 use super::probe::probe;
 use super::recorder::Recorder;
 use super::registry::Closed;
 use super::relay;
+use super::rolling;
 use super::tools::Tools;
 use super::undo;
+use super::whole;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, ServiceOutcome, Verdict};
-use crate::domain::plan::{Action, Plan, Step};
-use crate::domain::project::{Project, ServiceName};
+use crate::domain::plan::{Plan, Step};
+use crate::domain::project::{Project, ServiceName, Strategy};
 use crate::domain::request::Kind;
-use crate::domain::text::{count, listing};
 
 /// What a step came to: a word about it, or why it ended the operation.
 pub(super) type StepResult = Result<Option<String>, Stop>;
@@ -75,12 +79,16 @@ pub(super) struct Job {
     pub(super) undoing: OnceLock<deploy::Undoing>,
     /// The service that cannot be watched yet: the next dockmaster, where we are the helper that makes it.
     pub(super) unwatched: Option<ServiceName>,
-    handed_over: AtomicBool,
+    pub(super) handed_over: AtomicBool,
     /// What holds up other projects, once dockmaster itself is about to be replaced.
     pub(super) way: OnceLock<Closed>,
     /// Whether nothing is in the way of that, or it does not come to that.
     pub(super) way_is_clear: AtomicBool,
     services: Mutex<Vec<ServiceOutcome>>,
+    /// Whether services that have no files go back to what they were.
+    pub(super) services_go_back: AtomicBool,
+    /// How far a rolling restart has come.
+    pub(super) rolled: rolling::Rolled,
 }
 
 /// What a run of steps came to.
@@ -120,6 +128,8 @@ impl Job {
             way,
             way_is_clear,
             services,
+            services_go_back: AtomicBool::new(false),
+            rolled: rolling::Rolled::default(),
         }
     }
 
@@ -142,9 +152,14 @@ impl Job {
         self.handed_over.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it goes back to what was before.
+    pub(super) fn goes_back(&self) -> bool {
+        self.undoing.get().is_some() || self.services_go_back.load(Ordering::Relaxed)
+    }
+
     /// What ends the watching of services: whoever cancels; in an undo, which nobody can cancel, only dockmaster's own end.
     pub(super) fn ends_watching(&self) -> &CancellationToken {
-        if self.undoing.get().is_some() { &self.tools.stopping } else { &self.ending }
+        if self.goes_back() { &self.tools.stopping } else { &self.ending }
     }
 
     /// What ends a step that may be ended in the middle: where production is untouched whoever cancels, else nothing.
@@ -162,19 +177,30 @@ pub(super) async fn run(job: &Job) -> Option<Outcome> {
 /// As [`run`], from one step on and not beyond another. None, too, where that one is reached before the plan's end.
 pub(super) async fn go_on(job: &Job, from: usize, until: usize) -> Option<Outcome> {
     let mut begun = from;
-    let Went::Ended(outcome, unchanged) = run_steps(job, from, until, &mut begun).await else { return None };
+    let Went::Ended(mut outcome, unchanged) = run_steps(job, from, until, &mut begun).await else { return None };
     if outcome.verdict == Verdict::Succeeded {
+        managed::settle(&job.tools, &job.project, job.operation).await;
         return Some(outcome);
+    }
+    if let Some(now) = rolling::stands(job).await {
+        outcome.now = now;
     }
     after_failure(job, begun, unchanged, outcome).await
 }
 
-/// Undoes what was begun, where something is to be undone.
+/// Undoes what was begun, where something is to be undone, and sees what there is then.
 async fn after_failure(job: &Job, begun: usize, unchanged: bool, outcome: Outcome) -> Option<Outcome> {
-    if !job.plan.kind().is_release() {
-        return Some(bring_back(job, begun, begun, outcome).await);
-    }
+    Some(as_it_is_now(job, put_right(job, begun, unchanged, outcome).await?).await)
+}
+
+async fn put_right(job: &Job, begun: usize, unchanged: bool, outcome: Outcome) -> Option<Outcome> {
     let touched = job.plan.steps.iter().take(begun).any(|s| matches!(s, Step::Up { .. } | Step::Restart { .. }));
+    if !job.plan.has_release() {
+        return match touched && !unchanged && !job.plan.replaced().is_empty() {
+            true => undo::undo_services(job, outcome).await,
+            false => Some(bring_back(job, begun, begun, outcome).await),
+        };
+    }
     let outcome = match job.tools.history.move_of(job.operation).await {
         Ok(None) => Some(outcome),
         Ok(Some(going)) if unchanged && !touched => {
@@ -185,6 +211,7 @@ async fn after_failure(job: &Job, begun: usize, unchanged: bool, outcome: Outcom
         }
         Ok(Some(_)) if job.tools.stopping.is_cancelled() => return None,
         Ok(Some(going)) if !job.project.deploy.auto_rollback && outcome.verdict != Verdict::Cancelled => {
+            managed::settle(&job.tools, &job.project, job.operation).await;
             Some(undo::by_hand(job, going, outcome))
         }
         Ok(Some(going)) => undo::undo(job, going, touched, outcome).await,
@@ -214,6 +241,7 @@ pub(super) async fn go_on_with(job: &Job, from: usize, until: usize, service: &S
 
 /// Runs the steps, up to the first that fails. `begun` counts those that were begun.
 async fn run_steps(job: &Job, from: usize, until: usize, begun: &mut usize) -> Went {
+    let mut unstopped: Option<Failure> = None;
     for (at, step) in job.plan.steps.iter().enumerate().take(until).skip(from) {
         if job.ending.is_cancelled() {
             return Went::Ended(ended_early(job, at), false);
@@ -244,10 +272,14 @@ async fn run_steps(job: &Job, from: usize, until: usize, begun: &mut usize) -> W
             Ok(note) => job.recorder.report(Event::StepDone { step: at, note }).await,
             Err(stop) => {
                 job.recorder.report(Event::StepFailed { step: at }).await;
+                if starts_all_the_same(job, step) {
+                    unstopped = Some(*stop.failure);
+                    continue;
+                }
                 if job.ending.is_cancelled() && (step.leaves_production_alone() || job.plan.kind().is_release()) {
                     return Went::Ended(ended_early(job, at), stop.unchanged);
                 }
-                let outcome = failed(job, at, !stop.unchanged, *stop.failure);
+                let outcome = failed(job, at, !stop.unchanged, after(unstopped, *stop.failure));
                 let verdict = if job.tools.stopping.is_cancelled() { Verdict::Interrupted } else { Verdict::Cancelled };
                 let outcome = if stop.cut_short { Outcome { verdict, ..outcome } } else { outcome };
                 return Went::Ended(outcome, stop.unchanged);
@@ -257,12 +289,20 @@ async fn run_steps(job: &Job, from: usize, until: usize, begun: &mut usize) -> W
     if until < job.plan.steps.len() || job.unwatched.is_some() {
         return Went::Left;
     }
-    Went::Ended(Outcome { verdict: Verdict::Succeeded, now: succeeded(job), failure: None, services: job.noted() }, false)
+    if let Some(failure) = unstopped {
+        return Went::Ended(not_all_stopped(job, failure), false);
+    }
+    Went::Ended(Outcome { verdict: Verdict::Succeeded, now: succeeded(&job.plan), failure: None, services: job.noted() }, false)
+}
+
+/// Whether a restart starts what there is although not everything has stopped: better than to leave it down.
+fn starts_all_the_same(job: &Job, step: &Step) -> bool {
+    job.plan.strategy == Some(Strategy::Graceful) && matches!(step, Step::Stop { .. }) && !job.ending.is_cancelled()
 }
 
 /// Keeps that a step begins, and before the first that touches production where it goes back to.
 async fn begin(job: &Job, at: usize, step: &Step) -> Result<(), Failure> {
-    if job.plan.kind().is_release() && !step.leaves_production_alone() {
+    if job.plan.has_release() && !step.leaves_production_alone() {
         deploy::set_out(job).await?;
     }
     job.recorder.begin(at).await
@@ -277,10 +317,18 @@ pub(super) fn left_to_start(plan: &Plan, begun: usize, from: usize) -> impl Iter
 
 /// A restart that ended between its stops and its starts must not leave stopped what it stopped.
 async fn bring_back(job: &Job, begun: usize, from: usize, mut outcome: Outcome) -> Outcome {
+    let mut started: BTreeSet<ServiceName> = BTreeSet::new();
     for services in left_to_start(&job.plan, begun, from) {
         if let Err(stop) = act(job, Act::Start, services).await {
             tracing::warn!(operation = job.operation, why = %stop.failure, "what was stopped did not come back well");
         }
+        started.extend(services.iter().cloned());
+    }
+    // Where a step of its own would have watched them, nobody has yet.
+    if job.plan.has_verify()
+        && let Err(stop) = watch(job, &started).await
+    {
+        tracing::warn!(operation = job.operation, why = %stop.failure, "what was stopped did not come back well");
     }
     for line in job.noted() {
         outcome.services.retain(|known| known.service != line.service);
@@ -292,10 +340,12 @@ async fn bring_back(job: &Job, begun: usize, from: usize, mut outcome: Outcome) 
 /// As [`bring_back`], after a crash: the engine may still be at a stop that nobody waited for, and would stop what was
 /// started again. Stopping once more waits for that.
 pub(super) async fn bring_back_later(job: &Job, begun: usize, from: usize, outcome: Outcome) -> Outcome {
-    let own = relay::own_service(&job.tools, &job.project.source).await.unwrap_or_default();
+    let own = relay::own_service(&job.tools, &job.project).await.unwrap_or_default();
+    let stops = job.plan.steps.iter().take(begun).filter_map(|step| if let Step::Stop { services } = step { Some(services) } else { None });
+    let stopped: BTreeSet<&ServiceName> = stops.flatten().collect();
     for services in left_to_start(&job.plan, begun, from) {
         // We ourselves run, which is why this is read.
-        let others: Vec<ServiceName> = services.iter().filter(|s| own.as_ref() != Some(*s)).cloned().collect();
+        let others: Vec<ServiceName> = services.iter().filter(|s| own.as_ref() != Some(*s) && stopped.contains(s)).cloned().collect();
         if let Err(stop) = act(job, Act::Stop, &others).await {
             tracing::warn!(operation = job.operation, why = %stop.failure, "whether a stop is still under way is not known");
         }
@@ -306,106 +356,39 @@ pub(super) async fn bring_back_later(job: &Job, begun: usize, from: usize, outco
 pub(super) async fn execute(job: &Job, step: &Step) -> StepResult {
     match step {
         Step::Stage => deploy::stage(job, step).await,
+        Step::Pull { services } if managed::of(&job.project).is_some() => managed::pull(job, step, services).await,
+        Step::Up { services } if managed::of(&job.project).is_some() => match job.goes_back() {
+            true => managed::put_back(job, services).await,
+            false => managed::up(job, services).await,
+        },
         Step::Pull { services } => deploy::pull(job, step, services).await,
         Step::Build { services } => deploy::build(job, step, services).await,
         Step::Keep { release } => deploy::keep(job, step, *release).await,
         Step::Promote => deploy::promote(job).await,
         Step::Return { .. } => deploy::put_back(job).await,
         Step::Remove { services } => deploy::remove(job, services).await,
+        Step::Up { services } if job.plan.by_compose => whole::start(job, services).await,
         Step::Up { services } => deploy::up(job, services).await,
         Step::Record => deploy::arrive(job).await,
+        Step::Tidy { orphans, network } => managed::tidy(job, orphans, network.as_deref()).await,
+        Step::Stop { services } if job.plan.by_compose => whole::stop(job, services).await,
         Step::Stop { services } => act(job, Act::Stop, services).await,
         Step::Start { services } => act(job, Act::Start, services).await,
+        Step::Restart { services } if job.plan.strategy == Some(Strategy::Rolling) => rolling::roll(job, services).await,
         Step::Restart { services } => act(job, Act::Restart, services).await,
         Step::Verify { services } => {
-            watch(job, &services.iter().cloned().collect()).await?;
+            let watched = match managed::of(&job.project).is_some() && job.goes_back() {
+                true => managed::awake(job, services).await?,
+                false => services.iter().cloned().collect(),
+            };
+            watch(job, &watched).await?;
+            // Only what was made from the files is asked for what the files promise.
+            if !job.plan.steps.iter().any(|step| matches!(step, Step::Up { .. } | Step::Record)) {
+                return Ok(None);
+            }
             let answered = probe(&job.tools, &job.project, &job.recorder).await?;
             job.note(answered.into_iter().collect());
             Ok(None)
         }
-    }
-}
-
-fn succeeded(job: &Job) -> String {
-    let project = &job.project.name;
-    let names = listing(job.plan.affected().map(|s| &s.service), 6);
-    match job.plan.kind() {
-        Kind::Start => format!("{project}: {names} started."),
-        Kind::Stop => format!("{project}: {names} stopped."),
-        Kind::Restart => format!("{project}: {names} restarted."),
-        Kind::Deploy | Kind::Rollback => {
-            let release = job.plan.release.unwrap_or(0);
-            let files = job.plan.files.as_ref().map_or(0, |f| f.touched().count());
-            let services = job.plan.affected().count();
-            let changed = format!("{} changed, {} renewed", count(files, "file"), count(services, "service"));
-            format!("{project} runs release {release} ({changed}).")
-        }
-    }
-}
-
-fn failed(job: &Job, at: usize, touched: bool, failure: Failure) -> Outcome {
-    Outcome { verdict: Verdict::Failed, now: stands(&job.plan, at, touched), failure: Some(failure), services: job.noted() }
-}
-
-/// What an operation came to that was ended before its time: by somebody who cancelled it, or with dockmaster itself.
-fn ended_early(job: &Job, at: usize) -> Outcome {
-    let plan = &job.plan;
-    let done = if at == 0 { "before its first step".to_owned() } else { format!("after {} of its {} steps", at, plan.steps.len()) };
-    let (verdict, who, next) = match job.tools.stopping.is_cancelled() {
-        true => (Verdict::Interrupted, "dockmaster was stopped", format!("Ask for {} again when it is back.", plan.kind().command())),
-        false => (Verdict::Cancelled, "It was cancelled", format!("Ask for {} again when it suits.", plan.kind().command())),
-    };
-    let failure = Failure::new(format!("The {} was not finished.", plan.kind().word()), format!("{who} {done}."), next);
-    Outcome { verdict, now: stands(plan, at, false), failure: Some(failure), services: job.noted() }
-}
-
-/// What is shown of an operation that the next start puts right.
-pub(super) fn left(job: &Job) -> Outcome {
-    let project = &job.project.name;
-    let (verdict, now) = if job.handed_over.load(Ordering::Relaxed) {
-        (Verdict::HandedOver, "dockmaster itself is replaced now. The one that comes up tells how it went.".to_owned())
-    } else {
-        (Verdict::Interrupted, format!("{project} is put back as it was at the next start."))
-    };
-    Outcome { verdict, now, failure: None, services: job.noted() }
-}
-
-/// What is there when a plan ended at a step, which was begun or not. The truth, also where it is not pleasant.
-pub(super) fn stands(plan: &Plan, at: usize, begun: bool) -> String {
-    let project = plan.request.project();
-    let reached = |wanted: fn(&Step) -> bool| plan.steps.iter().take(at + usize::from(begun)).any(wanted);
-    let touched_services = reached(|s| matches!(s, Step::Up { .. } | Step::Stop { .. } | Step::Start { .. } | Step::Restart { .. }));
-    if plan.kind().is_release() {
-        let promoting = begun && matches!(plan.steps.get(at), Some(Step::Promote));
-        return match (reached(|s| *s == Step::Promote), touched_services) {
-            (false, false) => format!("Production was not touched: {project} runs as before."),
-            (true, false) if promoting => {
-                format!(
-                    "Production of {project} may hold new files beside old ones; its containers were not touched. Deploy again to put it right."
-                )
-            }
-            (true, false) => {
-                format!("Production of {project} has the new files; its containers still run the old ones. Deploy again to finish it.")
-            }
-            (_, true) => {
-                let names = listing(plan.services.iter().filter(|s| s.action != Action::Stay).map(|s| &s.service), 6);
-                format!("Production of {project} has the new release, and it is not up as it should be: look at {names}.")
-            }
-        };
-    }
-    if touched_services {
-        format!("{project} may be partly {}: see the services below and /docker_status.", past(plan.kind()))
-    } else {
-        format!("Nothing was done: {project} is as before.")
-    }
-}
-
-fn past(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Start => "started",
-        Kind::Stop => "stopped",
-        Kind::Restart => "restarted",
-        Kind::Deploy => "deployed",
-        Kind::Rollback => "rolled back",
     }
 }

@@ -1,33 +1,45 @@
 //! How a project stands: what the engine says now, and what was measured in the background.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::insight::Insight;
 use crate::domain::Millis;
 use crate::domain::container::{Condition, Container, Health, State};
-use crate::domain::project::{Project, ServiceName};
+use crate::domain::measures::{Measures, ServiceMeasures};
+use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::status::{Busy, ProjectStatus, ServiceStatus};
+
+/// The containers of a project, and what was measured of them, by their names.
+pub(super) struct Seen {
+    pub(super) containers: Vec<Container>,
+    pub(super) measured: BTreeMap<String, Measures>,
+}
 
 /// Puts the status of a project together.
 pub(super) fn status(
     project: &Project,
-    containers: Vec<Container>,
-    insight: Option<Insight>,
+    seen: Seen,
+    insight: Insight,
+    pending: &BTreeSet<ServiceName>,
     release: Option<(i64, Millis)>,
     busy: Option<Busy>,
     now: Millis,
 ) -> ProjectStatus {
-    let insight = insight.unwrap_or_default();
     let primary = |service: &ServiceName| project.primary.as_ref() == Some(service);
+    let Seen { containers, measured } = seen;
     let mut services: Vec<ServiceStatus> = containers
         .into_iter()
         .map(|c| ServiceStatus {
             primary: primary(&c.service),
             stateful: project.stateful.contains(&c.service),
-            pending: insight.hashes.get(&c.service).is_some_and(|hash| !hash.is_of(&c)),
+            pending: pending.contains(&c.service) || insight.hashes.get(&c.service).is_some_and(|hash| !hash.is_of(&c)),
             since: if c.state == State::Running { c.started } else { c.finished },
             exit_code: matches!(c.state, State::Exited | State::Dead | State::Restarting).then_some(c.exit_code),
             out_of_memory: c.oom_killed,
             done: c.is_done(),
             condition: c.condition(now),
+            process: c.is_process(),
+            measures: ServiceMeasures::of(&c, measured.get(&c.name), now),
             service: c.service,
             container: Some(c.name),
             health: c.health,
@@ -59,14 +71,9 @@ pub(super) fn status(
 /// Containers that the configuration names one by one: one that is gone is shown as missing.
 fn named(project: &Project) -> Vec<ServiceName> {
     match &project.source {
-        crate::domain::project::Source::Compose(_) => Vec::new(),
-        crate::domain::project::Source::Containers(selectors) => selectors
-            .iter()
-            .filter_map(|s| match s {
-                crate::domain::project::ContainerSelector::Name(name) => Some(name.clone()),
-                crate::domain::project::ContainerSelector::Label(_) => None,
-            })
-            .collect(),
+        Source::Compose(_) => Vec::new(),
+        Source::Containers(selectors) => selectors.iter().filter_map(|selector| selector.service.clone()).collect(),
+        Source::Services(managed) => managed.services.keys().cloned().collect(),
     }
 }
 
@@ -81,10 +88,12 @@ fn missing(project: &Project, service: &ServiceName, primary: bool) -> ServiceSt
         out_of_memory: false,
         ports: Vec::new(),
         image: String::new(),
+        process: false,
         restarts: 0,
         primary,
         stateful: project.stateful.contains(service),
         pending: false,
         done: false,
+        measures: ServiceMeasures::default(),
     }
 }

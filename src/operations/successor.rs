@@ -9,11 +9,12 @@ use super::relay::{ENGINE_PATIENCE, LOOK_EVERY};
 use super::verify::{failure_of, millis};
 use crate::domain::Millis;
 use crate::domain::container::{Container, Health, State};
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, LINES_MAX};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::project::{Configuration, Project, ServiceName};
 use crate::domain::text::duration;
 use crate::engine::docker::{Docker, EngineError};
+use crate::engine::looks::Look;
 use crate::history::relay::{self, Progress};
 
 /// How long the next dockmaster may be down, between two of its starts.
@@ -86,7 +87,7 @@ impl NextOne {
     }
 
     async fn containers(&self) -> Result<Vec<Container>, EngineError> {
-        let mut all = self.docker.containers(&self.project.source).await?;
+        let mut all = self.docker.containers(&Look::at(&self.project, "")).await?;
         all.retain(|c| c.service == self.service);
         Ok(all)
     }
@@ -94,7 +95,7 @@ impl NextOne {
     async fn given_up(&self, seen: Option<&Container>, why: &str) -> Outcome {
         let (project, service) = (&self.project.name, &self.service);
         let failure = match seen {
-            Some(container) => failure_of(&self.docker, project, container, why).await,
+            Some(container) => failure_of(self.docker.logs(container, LINES_MAX, None, false), project, container, why).await,
             None => Failure::new("", format!("It is {why}."), ""),
         };
         let what = format!("The new dockmaster did not come up ({service} of {project}).");

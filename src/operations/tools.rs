@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::checks::Checks;
+use super::gauge::Gauge;
 use super::registry::Registry;
 use super::remembered::Remembered;
 use super::sources;
@@ -18,6 +20,7 @@ use crate::domain::project::{ProjectName, ServiceName};
 use crate::domain::text::capital;
 use crate::engine::compose::{self, Compose, Files, Resolved};
 use crate::engine::docker::Docker;
+use crate::engine::host::Host;
 use crate::engine::own::Ourselves;
 use crate::history::History;
 use crate::process::{self, Finished, Invocation, ProcessError};
@@ -43,6 +46,8 @@ pub fn random_name() -> Result<String, getrandom::Error> {
 pub struct Tools {
     /// The engine.
     pub docker: Docker,
+    /// The processes of the host that are services.
+    pub host: Host,
     /// Where the engine is.
     pub docker_host: String,
     /// The Compose program, where there is one.
@@ -69,6 +74,10 @@ pub struct Tools {
     pub registry: Registry,
     /// What Compose was asked a moment ago.
     pub asked: Asked,
+    /// What health checks from outside say of containers.
+    pub checks: Checks,
+    /// What was measured of services: every look at their containers tells some of it.
+    pub gauge: Gauge,
 }
 
 /// What Compose answered a moment ago.

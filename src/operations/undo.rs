@@ -1,16 +1,21 @@
 //! Putting production back after an operation that failed, was cancelled or was cut off.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::acts::needs_engine;
 use super::deploy;
+use super::managed;
 use super::recorder::{KEPT_AT_ONCE, insist};
 use super::relay;
 use super::runner::{Job, execute};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::plan::{Action, Step};
+use crate::domain::text::listing;
 use crate::history::releases::Move;
 
 /// How long an undo waits for an engine that is away, and how often it looks.
@@ -37,10 +42,48 @@ pub(super) async fn undo(job: &Job, going: Move, services_touched: bool, outcome
     Some(Outcome { now, failure, services: job.noted(), ..outcome })
 }
 
-/// Takes the steps of an undo; whether to their end, and not only until a helper goes on. `outcome` is what it is because of.
+/// Puts services back that have no files and were replaced, and says how that went. None where dockmaster is stopping meanwhile.
+pub(super) async fn undo_services(job: &Job, outcome: Outcome) -> Option<Outcome> {
+    let (project, replaced) = (&job.project.name, job.plan.replaced());
+    if job.tools.stopping.is_cancelled() {
+        return None;
+    }
+    // What was cut off is put right all the same: the old ones may be aside, and the new ones not made yet.
+    if !job.project.deploy.auto_rollback && outcome.verdict == Verdict::Failed {
+        managed::settle(&job.tools, &job.project, job.operation).await;
+        let now = format!("{} Nothing is undone by itself (\"auto_rollback\": false).", outcome.now);
+        return Some(Outcome { now, ..outcome });
+    }
+    let names = listing(&replaced, 6);
+    tracing::warn!(operation = job.operation, services = names, "services are put back");
+    job.services_go_back.store(true, Ordering::Relaxed);
+    let steps = vec![Step::Up { services: job.plan.made() }, Step::Verify { services: replaced }];
+    let (now, failure) = match take(job, steps, true, &outcome).await {
+        Ok(false) => return None,
+        Ok(true) => {
+            let started = job.plan.services.iter().filter(|s| s.action == Action::Start).map(|s| &s.service);
+            // Of what was only started nothing was replaced, and whoever asked for it wants it to run.
+            let stays =
+                if started.clone().count() == 0 { String::new() } else { format!(" Started all the same: {}.", listing(started, 6)) };
+            (format!("Everything was put back: {names} of {project} runs what it ran before.{stays}"), outcome.failure)
+        }
+        Err(_) if job.tools.stopping.is_cancelled() => return None,
+        Err(undo) => {
+            let now = format!("It could not be undone either: {} {} Look at /docker_status {project}. {}", undo.what, undo.why, undo.next);
+            (now, outcome.failure.map(|first| Failure { lines: [first.lines, undo.lines].concat(), ..first }))
+        }
+    };
+    Some(Outcome { now, failure, services: job.noted(), ..outcome })
+}
+
 async fn run_undo(job: &Job, undoing: deploy::Undoing, services_touched: bool, outcome: &Outcome) -> Result<bool, Failure> {
     let steps = deploy::undo_steps(&job.plan, undoing.base(), services_touched);
     drop(job.undoing.set(undoing));
+    take(job, steps, services_touched, outcome).await
+}
+
+/// Takes the steps of an undo; whether to their end, and not only until a helper goes on. `outcome` is what it is because of.
+async fn take(job: &Job, steps: Vec<Step>, services_touched: bool, outcome: &Outcome) -> Result<bool, Failure> {
     drop(job.noted());
     job.recorder.report(Event::Undoing { steps: steps.clone() }).await;
     // An engine that restarts is worth waiting for: what it ran would stay half old and half new without it.
@@ -68,6 +111,9 @@ async fn run_undo(job: &Job, undoing: deploy::Undoing, services_touched: bool, o
 }
 
 async fn wait_for_engine(job: &Job) {
+    if !needs_engine(&job.tools, &job.project) {
+        return;
+    }
     let until = Instant::now() + ENGINE_PATIENCE;
     while let Err(error) = job.tools.docker.ping().await {
         if Instant::now() >= until || job.tools.stopping.is_cancelled() {

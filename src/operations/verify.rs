@@ -1,8 +1,10 @@
 //! Watching services come up: healthy, or running without a restart for the window. Nothing is believed that was not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -12,13 +14,20 @@ use crate::domain::container::{Container, Health, State};
 use crate::domain::event::Progress;
 use crate::domain::failure::{Failure, LINES_MAX};
 use crate::domain::outcome::ServiceOutcome;
-use crate::domain::project::{Project, ProjectName, ServiceName};
+use crate::domain::plan::Need;
+use crate::domain::project::{Project, ProjectName, ServiceName, Source};
 use crate::domain::text::{capital, duration};
-use crate::engine::docker::Docker;
-use futures_util::StreamExt;
+use crate::engine::docker::{EngineError, RawLine};
+use crate::engine::events::Told;
+use crate::engine::host::Changes;
+use futures_util::{Stream, StreamExt};
 
-/// How often is looked.
-const EVERY: Duration = Duration::from_millis(300);
+/// How often is looked at least, while the engine tells what changes.
+const EVERY: Duration = Duration::from_secs(2);
+/// How often, where it does not, or where one look was good and a second one is wanted.
+const OFTEN: Duration = Duration::from_millis(300);
+/// What is told comes in bursts: a look waits until so long after the first word.
+const BURST: Duration = Duration::from_millis(20);
 /// How soon again, where a window is about to end.
 const SOONEST: Duration = Duration::from_millis(10);
 /// How many looks in a row must be good for a service with a health check.
@@ -27,6 +36,17 @@ const GOOD_LOOKS: u32 = 2;
 const RESTARTS_ALLOWED: i64 = 2;
 /// How long the engine may be away while we look.
 const AWAY_LIMIT: Duration = Duration::from_secs(20);
+
+/// Whom to watch, and for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whom<'a> {
+    /// Their services.
+    pub(super) services: &'a BTreeSet<ServiceName>,
+    /// Of several containers of a service the one that is meant, by its name.
+    pub(super) container: Option<&'a str>,
+    /// What is enough of a service; unless told, that it is up.
+    pub(super) enough: &'a BTreeMap<ServiceName, Need>,
+}
 
 /// How the services came up.
 #[derive(Debug)]
@@ -55,19 +75,17 @@ struct Watched {
 
 /// Watches the containers of services until each is up or has failed. The first failure ends it: it will not get better,
 /// and people want to know.
-pub(super) async fn verify(
-    tools: &Tools,
-    project: &Project,
-    services: &BTreeSet<ServiceName>,
-    recorder: &Recorder,
-    ending: &CancellationToken,
-) -> Verified {
+pub(super) async fn verify(tools: &Tools, project: &Project, whom: Whom<'_>, recorder: &Recorder, ending: &CancellationToken) -> Verified {
+    let services = whom.services;
     let began = Instant::now();
     let deadline = began + project.deploy.health_timeout.max(project.deploy.stability + Duration::from_secs(5));
     let mut watched: BTreeMap<String, Watched> = BTreeMap::new();
     let mut away: Option<Instant> = None;
+    let mut told = tools.docker.told();
+    let mut changes = matches!(project.source, Source::Services(_)).then(|| tools.host.changes(&project.name));
     loop {
-        let containers = match tools.docker.containers(&project.source).await {
+        told.mark_unchanged();
+        let containers = match tools.containers(project).await {
             Ok(all) => {
                 away = None;
                 all.into_iter().filter(|c| services.contains(&c.service)).collect::<Vec<_>>()
@@ -76,33 +94,39 @@ pub(super) async fn verify(
                 return done(watched, Some(error.failure("It is not known whether the services came up.")));
             }
             Err(_) => {
-                tokio::time::sleep(EVERY).await;
+                tokio::time::sleep(OFTEN).await;
                 continue;
             }
         };
         let mut failed: Option<&Container> = None;
-        for container in &containers {
-            let name = shown(container, &containers);
-            look(project, container, &name, &mut watched, began, recorder);
+        let is_meant = |c: &Container| whom.container.is_none_or(|name| c.name == name);
+        let names: Vec<String> = containers.iter().filter(|c| is_meant(c)).map(|c| shown(c, &containers)).collect();
+        let containers: Vec<Container> = containers.into_iter().filter(is_meant).collect();
+        for (container, name) in containers.iter().zip(&names) {
+            look(project, container, name, whom.enough.get(&container.service), &mut watched, began, recorder);
             if watched.get(&container.name).and_then(|w| w.settled.as_ref()).is_some_and(|(good, _)| !good) {
                 failed = failed.or(Some(container));
             }
         }
         if let Some(container) = failed {
             let seen = watched.get(&container.name).and_then(|w| w.settled.clone()).map_or_else(String::new, |(_, seen)| seen);
-            let failure = failure_of(&tools.docker, &project.name, container, &seen).await;
+            let failure = failure_of(tools.log(container, LINES_MAX, None, false), &project.name, container, &seen).await;
             return done(watched, Some(failure));
         }
         let missing = services.iter().find(|s| !containers.iter().any(|c| c.service == **s));
         let all_settled = containers.iter().all(|c| watched.get(&c.name).is_some_and(|w| w.settled.is_some()));
         if missing.is_none() && all_settled {
+            tools.gauge.started_by(&project.name, &containers, recorder.operation());
             return done(watched, None);
         }
         if Instant::now() >= deadline {
             let late = containers.iter().find(|c| watched.get(&c.name).is_some_and(|w| w.settled.is_none()));
             let waited = duration(millis(began.elapsed()));
             let failure = match (late, missing) {
-                (Some(container), _) => failure_of(&tools.docker, &project.name, container, &format!("not up after {waited}")).await,
+                (Some(container), _) => {
+                    failure_of(tools.log(container, LINES_MAX, None, false), &project.name, container, &format!("not up after {waited}"))
+                        .await
+                }
                 (None, service) => {
                     let name = service.map_or("A service", ServiceName::as_str);
                     Failure::new(
@@ -122,10 +146,36 @@ pub(super) async fn verify(
             let failure = Failure::new("It was not verified to the end.", why, "Look at /docker_status.");
             return Verified { cut_short: true, ..done(watched, Some(failure)) };
         }
-        // No longer than until the next window is over: nobody is to wait for nothing.
-        let window = |w: &Watched| Some((w.steady? + project.deploy.stability).saturating_duration_since(Instant::now()));
-        let next = watched.values().filter(|w| w.settled.is_none()).filter_map(window).min().unwrap_or(EVERY);
-        tokio::time::sleep(next.clamp(SOONEST, EVERY)).await;
+        next_look(&mut told, changes.as_mut(), &watched, project.deploy.stability, ending).await;
+    }
+}
+
+/// Waits until something was told, or it is time to look all the same.
+async fn next_look(
+    told: &mut watch::Receiver<Told>,
+    changes: Option<&mut Changes>,
+    watched: &BTreeMap<String, Watched>,
+    stability: Duration,
+    ending: &CancellationToken,
+) {
+    // Processes of the host tell themselves.
+    let following = told.borrow().following || changes.is_some();
+    let open = || watched.values().filter(|w| w.settled.is_none());
+    let most = if following && open().all(|w| w.good == 0) { EVERY } else { OFTEN };
+    // No longer than until the next window is over: nobody is to wait for nothing.
+    let window = |w: &Watched| Some((w.steady? + stability).saturating_duration_since(Instant::now()));
+    let next = open().filter_map(window).min().unwrap_or(most).clamp(SOONEST, most);
+    tokio::select! {
+        () = tokio::time::sleep(next) => {}
+        // Where nothing is told any more it is time to look as well.
+        _ = told.changed() => tokio::time::sleep(BURST).await,
+        () = async {
+            match changes {
+                Some(changes) => changes.next().await,
+                None => std::future::pending().await,
+            }
+        } => tokio::time::sleep(BURST).await,
+        () = ending.cancelled() => {}
     }
 }
 
@@ -147,11 +197,24 @@ pub(super) fn shown(container: &Container, all: &[Container]) -> String {
     if alone { container.service.to_string() } else { container.name.clone() }
 }
 
-/// Takes one look at one container.
+/// What is enough of a container that others wait for; none where that is what it always is.
+fn enough(container: &Container, need: Need) -> Option<Option<(bool, String)>> {
+    match (need, container.state, container.health) {
+        (Need::Started, State::Running, _) => Some(Some((true, "running".to_owned()))),
+        // Compose itself refuses to wait for the health of what has no check.
+        (Need::Healthy, State::Running, Health::None) => Some(Some((true, "running (it has no health check)".to_owned()))),
+        (Need::Completed, State::Running, _) => Some(None),
+        (Need::Completed, State::Exited, _) if container.exit_code == 0 => Some(Some((true, "done (ended with code 0)".to_owned()))),
+        _ => None,
+    }
+}
+
+/// Takes one look at one container, of which `need` is enough.
 fn look(
     project: &Project,
     container: &Container,
     name: &str,
+    need: Option<&Need>,
     watched: &mut BTreeMap<String, Watched>,
     began: Instant,
     recorder: &Recorder,
@@ -173,8 +236,39 @@ fn look(
         return;
     }
     let took = duration(millis(began.elapsed()));
+    let verdict = match need.and_then(|need| enough(container, *need)) {
+        Some(verdict) => verdict,
+        None => verdict_of(project, container, seen, &took),
+    };
+    match verdict {
+        // A service that was good before must be good at every later look, too: others may still be coming up.
+        Some((good, words)) => {
+            let words = seen.settled.as_ref().filter(|(was, _)| *was && good).map_or(words, |(_, first)| first.clone());
+            let progress = match (good, need) {
+                // Whether it is up is still to be seen.
+                (true, Some(_)) => Progress::Working,
+                (true, None) => Progress::Done,
+                (false, _) => Progress::Failed,
+            };
+            recorder.service(name, progress, words.clone());
+            seen.settled = Some((good, words));
+        }
+        None => {
+            if let Some((_, was)) = &seen.settled {
+                let words = format!("{was}, then not");
+                recorder.service(name, Progress::Failed, words.clone());
+                seen.settled = Some((false, words));
+            } else {
+                recorder.service(name, Progress::Working, waiting(container));
+            }
+        }
+    }
+}
+
+/// What a look at a container tells of it; none where that is not decided yet.
+fn verdict_of(project: &Project, container: &Container, seen: &mut Watched, took: &str) -> Option<(bool, String)> {
     let restarted = container.restarts - seen.restarts;
-    let verdict = match (container.state, container.health) {
+    match (container.state, container.health) {
         (_, Health::Unhealthy) if container.state == State::Running => Some((false, "unhealthy".to_owned())),
         (State::Running, Health::None) if restarted > 0 => Some((false, crash_loop(container, restarted))),
         (State::Running, Health::None) => steady(project, container, seen),
@@ -190,23 +284,6 @@ fn look(
         _ => {
             seen.good = 0;
             None
-        }
-    };
-    match verdict {
-        // A service that was good before must be good at every later look, too: others may still be coming up.
-        Some((good, words)) => {
-            let words = seen.settled.as_ref().filter(|(was, _)| *was && good).map_or(words, |(_, first)| first.clone());
-            recorder.service(name, if good { Progress::Done } else { Progress::Failed }, words.clone());
-            seen.settled = Some((good, words));
-        }
-        None => {
-            if let Some((_, was)) = &seen.settled {
-                let words = format!("{was}, then not");
-                recorder.service(name, Progress::Failed, words.clone());
-                seen.settled = Some((false, words));
-            } else {
-                recorder.service(name, Progress::Working, waiting(container));
-            }
         }
     }
 }
@@ -246,9 +323,14 @@ fn ended(container: &Container) -> String {
 }
 
 /// Why a container is not up, with the lines that say so.
-pub(super) async fn failure_of(docker: &Docker, project: &ProjectName, container: &Container, seen: &str) -> Failure {
+pub(super) async fn failure_of(
+    log: impl Stream<Item = Result<RawLine, EngineError>>,
+    project: &ProjectName,
+    container: &Container,
+    seen: &str,
+) -> Failure {
     let mut lines = Vec::new();
-    let mut log = Box::pin(docker.logs(container, LINES_MAX, None, false));
+    let mut log = pin!(log);
     // An engine that does not end its answer must not hold up the news.
     let read = async {
         while let Some(Ok(line)) = log.next().await {

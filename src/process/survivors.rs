@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::{GONE, POLL};
@@ -81,16 +82,72 @@ fn signal(pid: u32, mark: &str, signal: Signal) {
     }
 }
 
+/// One process and no other, whoever gets its number after it: for those that may have no mark, since a program can begin
+/// another one with no environment at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its number.
+    pub pid: u32,
+    /// When it was started, in the kernel's ticks since it was booted.
+    pub born: u64,
+    /// Which boot that was.
+    pub boot: String,
+}
+
+impl Identity {
+    /// Of the process that has this number now; none where it has ended, reaped or not. Reads `/proc`.
+    pub fn of(pid: u32) -> Option<Self> {
+        let fields = stat(pid)?;
+        let mut fields = fields.split(' ');
+        // State is the third field of all, and the time the twenty-second.
+        let alive = fields.next().is_some_and(|state| !matches!(state, "Z" | "X"));
+        let born = fields.nth(18)?.parse().ok()?;
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
+        alive.then_some(Self { pid, born, boot })
+    }
+
+    /// Whether it is still there.
+    pub fn lives(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+}
+
+/// Ends the group that a process leads, where that process is still there: asks it, waits for at most `patience`, then kills,
+/// and waits until all are gone. Returns whether it was there.
+pub async fn end_group(leader: &Identity, patience: Duration) -> bool {
+    let number = Pid::from_raw(leader.pid.cast_signed()).filter(|_| leader.lives());
+    let Some(group) = number else { return false };
+    for (signal, limit) in [(Signal::TERM, patience), (Signal::KILL, GONE)] {
+        // It can only fail because nobody is left.
+        let _ = rustix::process::kill_process_group(group, signal);
+        let until = Instant::now() + limit;
+        while group_is_alive(group) && Instant::now() < until {
+            sleep(POLL).await;
+        }
+        if !group_is_alive(group) {
+            return true;
+        }
+    }
+    tracing::warn!(group = leader.pid, "a killed process group is still there");
+    true
+}
+
 /// Whether anything in a process group is alive; what has ended and waits to be reaped is not.
 pub(super) fn group_is_alive(group: Pid) -> bool {
     let group = group.as_raw_nonzero().get().to_string();
     processes().any(|pid| {
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-        // "pid (name) state parent group ..", where the name may hold anything.
-        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-        let ended = fields.next().is_none_or(|state| matches!(state, "Z" | "X"));
+        let fields = stat(pid).unwrap_or_default();
+        let mut fields = fields.split(' ');
+        let ended = fields.next().is_none_or(|state| matches!(state, "Z" | "X" | ""));
         !ended && fields.nth(1) == Some(&group)
     })
+}
+
+/// What the kernel says of a process, from its state on: "state parent group ..".
+fn stat(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // "pid (name) state ..", where the name may hold anything.
+    stat.rsplit(") ").next().map(str::to_owned)
 }
 
 fn carries(pid: u32, mark: &str) -> bool {

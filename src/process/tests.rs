@@ -1,5 +1,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::time::sleep;
+
+use super::group::NICENESS;
 use super::*;
 
 /// Long enough that only a hang reaches it.
@@ -174,4 +177,49 @@ async fn survivors_are_found_by_their_mark_and_ended() {
     let ended = end_survivors(&ours, Duration::from_millis(300)).await;
     assert!(ended >= 2, "{ended}");
     assert!(survivors(&ours).is_empty());
+}
+
+#[tokio::test]
+async fn a_process_without_a_limit_says_its_lines_in_order_and_how_it_ended() {
+    let script = "echo one; echo two >&2; printf 'three\rfour' >&2; [ \"$TZ\" = here ] && kill -9 $$";
+    let (mut running, mut output) = Running::start(&sh(script).environment("TZ", "here")).unwrap();
+    let mut lines = Vec::new();
+    while output.next(&mut |line| lines.push(line)).await {}
+    assert_eq!(lines, ["one", "two", "three", "four"]);
+    running.exited().await;
+    assert!(running.is_gone() && running.identity().is_none(), "ended, though nobody has reaped it");
+    assert_eq!(running.end().await, Exit { code: Some(137) });
+    let (running, mut output) = Running::start(&sh("trap 'exit 3' TERM; sleep 300 & echo up; wait")).unwrap();
+    assert!(output.next(&mut |_| {}).await && !running.is_gone());
+    running.ask();
+    while output.next(&mut |_| {}).await {}
+    assert_eq!(running.end().await.code, Some(3));
+    assert!(matches!(Running::start(&Invocation::new("no-such-program-here")), Err(ProcessError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn only_the_process_itself_is_ended_by_its_identity() {
+    let (mut running, mut output) = Running::start(&sh("trap '' TERM; env -i sleep 300 & echo up; wait; wait")).unwrap();
+    output.next(&mut |_| {}).await;
+    let identity = running.identity().unwrap();
+    // The number was somebody else's before, or in an earlier boot.
+    for other in [Identity { born: identity.born + 1, ..identity.clone() }, Identity { boot: String::new(), ..identity.clone() }] {
+        assert!(!end_group(&other, Duration::ZERO).await && identity.lives());
+    }
+    assert!(end_group(&identity, Duration::from_millis(50)).await);
+    assert!(running.is_gone() && !identity.lives());
+    running.exited().await;
+    assert!(!end_group(&identity, Duration::ZERO).await, "nobody is there any more");
+}
+
+#[tokio::test]
+async fn what_is_detached_carries_its_mark_and_says_one_line() {
+    let mark = mark("detached");
+    let args = ["-c", "echo $(env | grep -c -e CARGO -e NOTHING) $(pwd); exec sleep 300"].map(OsStr::new);
+    let said = detach(std::path::Path::new("sh"), &args, &mark).unwrap().word(AMPLE).await;
+    assert_eq!(said.as_deref(), Some("0 /"), "a cleared environment");
+    assert!(end_survivors(&mark, AMPLE).await >= 1);
+    let silent = detach(std::path::Path::new("true"), &[], &mark).unwrap();
+    assert_eq!(silent.word(AMPLE).await, None);
+    assert!(detach(std::path::Path::new("/no/such/program"), &[], &mark).is_err());
 }

@@ -1,8 +1,11 @@
 //! The sample project of `try`: a backend with a health check and a store that keeps data, from an image that needs no
-//! registry. The image is made of this very program and the libraries that it runs with.
+//! registry. The image is made of this very program and the libraries that it runs with. Where there is no engine, the
+//! same two are processes.
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
 
 /// The compose file, the same in workspace and production.
 const COMPOSE: &str = "services:
@@ -58,6 +61,8 @@ pub struct Sample {
     pub image: String,
     /// The port on the loopback address where the backend answers.
     pub port: u16,
+    /// Where the store answers, where both are processes of this machine.
+    pub store: Option<u16>,
 }
 
 impl Sample {
@@ -67,6 +72,30 @@ impl Sample {
     /// # Errors
     /// Something could not be read or written.
     pub fn write(root: &Path, port: u16) -> io::Result<Self> {
+        let sample = Self::begin(root, port, None)?;
+        let loader = if sample.write_base()? { LOADER } else { "" };
+        sample.write_trees(&|root| {
+            std::fs::write(root.join("docker-compose.yml"), COMPOSE.replace(LOADER, loader))?;
+            let dockerfile = format!("FROM {}\nCOPY site /site\nCMD [\"sample-service\", \"serve\"]\n", sample.image);
+            std::fs::write(root.join("Dockerfile"), dockerfile)
+        })?;
+        let environment = format!("SAMPLE_PORT={port}\nSAMPLE_IMAGE={}\nGREETING=Hello\n", sample.image);
+        std::fs::write(sample.production.join(".env"), environment)?;
+        Ok(sample)
+    }
+
+    /// The same as processes of this machine; `store` is where the store will answer.
+    ///
+    /// # Errors
+    /// Something could not be written.
+    pub fn write_processes(root: &Path, port: u16, store: u16) -> io::Result<Self> {
+        let sample = Self::begin(root, port, Some(store))?;
+        sample.write_trees(&|_| Ok(()))?;
+        std::fs::create_dir_all(sample.base.join("data"))?;
+        Ok(sample)
+    }
+
+    fn begin(root: &Path, port: u16, store: Option<u16>) -> io::Result<Self> {
         std::fs::create_dir_all(root)?;
         let root = root.canonicalize()?;
         // Two trials in two directories must not share containers.
@@ -78,6 +107,7 @@ impl Sample {
             base: root.join("base"),
             image: format!("dockmaster-sample-{letters}"),
             port,
+            store,
         };
         for directory in [&sample.workspace, &sample.production, &sample.base] {
             match std::fs::remove_dir_all(directory) {
@@ -85,40 +115,65 @@ impl Sample {
                 _ => std::fs::create_dir_all(directory)?,
             }
         }
-        let loader = if sample.write_base()? { LOADER } else { "" };
-        sample.write_tree(&sample.production, loader, "Hello from the first version.")?;
-        sample.write_tree(&sample.workspace, loader, "Hello from the second version: deployed from a chat.")?;
-        let environment = format!("SAMPLE_PORT={port}\nSAMPLE_IMAGE={}\nGREETING=Hello\n", sample.image);
-        std::fs::write(sample.production.join(".env"), environment)?;
         Ok(sample)
     }
 
     /// The sample's `projects.json`, with one person as its admin.
-    pub fn projects_json(&self, admin: i64) -> String {
-        serde_json::json!({
+    ///
+    /// # Errors
+    /// Where this program is cannot be told.
+    pub fn projects_json(&self, admin: i64) -> io::Result<String> {
+        let mut project = json!({
+            "description": "A small web server and a store",
+            "workspace": self.workspace,
+            "production": self.production,
+            "primary": "backend",
+            "stateful": ["store"],
+            "deploy": { "health_timeout": "60s", "stability": "2s", "probe": format!("http://127.0.0.1:{}/", self.port) },
+            "restart": { "stop_timeout": "5s" }
+        });
+        match self.store {
+            None => project["compose"] = json!({ "files": ["docker-compose.yml"], "name": self.name }),
+            Some(store) => project["services"] = self.services(store)?,
+        }
+        let all = json!({
             "default_project": "sample",
             "access": { "users": { admin.to_string(): "admin" } },
-            "projects": { "sample": {
-                "description": "A small web server and a store",
-                "workspace": self.workspace,
-                "production": self.production,
-                "compose": { "files": ["docker-compose.yml"], "name": self.name },
-                "primary": "backend",
-                "stateful": ["store"],
-                "deploy": { "health_timeout": "60s", "stability": "2s", "probe": format!("http://127.0.0.1:{}/", self.port) },
-                "restart": { "stop_timeout": "5s" }
-            } }
-        })
-        .to_string()
+            "docker": self.store.is_none(),
+            "projects": { "sample": project }
+        });
+        Ok(all.to_string())
     }
 
-    fn write_tree(&self, root: &Path, loader: &str, greeting: &str) -> io::Result<()> {
-        std::fs::create_dir_all(root.join("site"))?;
-        std::fs::write(root.join("docker-compose.yml"), COMPOSE.replace(LOADER, loader))?;
-        let dockerfile = format!("FROM {}\nCOPY site /site\nCMD [\"sample-service\", \"serve\"]\n", self.image);
-        std::fs::write(root.join("Dockerfile"), dockerfile)?;
-        let page = format!("<!doctype html>\n<title>Sample</title>\n<h1>{greeting}</h1>\n");
-        std::fs::write(root.join("site/index.html"), page)
+    /// Both services as processes.
+    fn services(&self, store: u16) -> io::Result<Value> {
+        let program = std::env::current_exe()?;
+        let process = |role: &str, port: u16, directory: &Path| {
+            json!({
+                "process": { "command": [program, "sample-service", role], "directory": directory },
+                "environment": {
+                    "SAMPLE_ADDRESS": "127.0.0.1", "SAMPLE_PORT": port.to_string(), "GREETING": "Hello",
+                    "SAMPLE_SITE": self.production.join("site"), "SAMPLE_DATA": self.base.join("data")
+                },
+                "healthcheck": { "http": format!("http://127.0.0.1:{port}/health"), "interval": "1s", "timeout": "2s" }
+            })
+        };
+        let mut backend = process("serve", self.port, &self.production);
+        backend["depends_on"] = json!({ "store": "service_healthy" });
+        Ok(json!({ "backend": backend, "store": process("store", store, &self.base) }))
+    }
+
+    /// Both versions, each with what `more` writes.
+    fn write_trees(&self, more: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+        let first = (&self.production, "Hello from the first version.");
+        let second = (&self.workspace, "Hello from the second version: deployed from a chat.");
+        for (root, greeting) in [first, second] {
+            std::fs::create_dir_all(root.join("site"))?;
+            more(root)?;
+            let page = format!("<!doctype html>\n<title>Sample</title>\n<h1>{greeting}</h1>\n");
+            std::fs::write(root.join("site/index.html"), page)?;
+        }
+        Ok(())
     }
 
     /// This program, the libraries that it has loaded, and the loader that starts it; whether there is one.

@@ -1,4 +1,4 @@
-//! What runs in the sample's containers: a small web server, and a store that keeps a count.
+//! What runs in the sample's containers, or as its processes: a small web server, and a store that keeps a count.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Where both services listen, inside their containers.
+/// Where both services listen unless told otherwise: as in their containers.
 const PORT: u16 = 8080;
 /// How often the store says that it is alive.
 const BEAT: Duration = Duration::from_secs(5);
@@ -35,29 +35,37 @@ fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
+/// What the environment says, where it does.
+fn told(name: &str, otherwise: &str) -> String {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).unwrap_or_else(|| otherwise.to_owned())
+}
+
+fn port() -> u16 {
+    told("SAMPLE_PORT", "").parse().unwrap_or(PORT)
+}
+
 async fn serve() -> io::Result<()> {
+    let index = Path::new(&told("SAMPLE_SITE", "/site")).join("index.html");
     let greeting = std::env::var("GREETING").unwrap_or_default();
     say(&format!("backend: starting, greeting is {greeting:?}"));
-    let page = || async {
-        match tokio::fs::read_to_string("/site/index.html").await {
-            Ok(page) => {
-                say("backend: GET / 200");
-                (StatusCode::OK, Html(page))
-            }
-            Err(error) => {
-                say(&format!("backend: GET / 500: {error}"));
-                (StatusCode::INTERNAL_SERVER_ERROR, Html("no page".to_owned()))
-            }
+    let page = async move || match tokio::fs::read_to_string(&index).await {
+        Ok(page) => {
+            say("backend: GET / 200");
+            (StatusCode::OK, Html(page))
+        }
+        Err(error) => {
+            say(&format!("backend: GET / 500: {error}"));
+            (StatusCode::INTERNAL_SERVER_ERROR, Html("no page".to_owned()))
         }
     };
     listen("backend", Router::new().route("/", get(page)).route("/health", get(|| async { "well" }))).await
 }
 
 async fn store() -> io::Result<()> {
-    let file = Path::new("/data/starts");
-    let starts = std::fs::read_to_string(file).ok().and_then(|t| t.trim().parse::<u64>().ok()).unwrap_or(0) + 1;
-    std::fs::write(file, starts.to_string())?;
-    say(&format!("store: start number {starts}; the data is kept in a volume"));
+    let file = Path::new(&told("SAMPLE_DATA", "/data")).join("starts");
+    let starts = std::fs::read_to_string(&file).ok().and_then(|t| t.trim().parse::<u64>().ok()).unwrap_or(0) + 1;
+    std::fs::write(&file, starts.to_string())?;
+    say(&format!("store: start number {starts}; the data is kept in {}", file.display()));
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(BEAT).await;
@@ -68,8 +76,9 @@ async fn store() -> io::Result<()> {
 }
 
 async fn listen(name: &'static str, routes: Router) -> io::Result<()> {
-    let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
-    say(&format!("{name}: listening on port {PORT}"));
+    let port = port();
+    let listener = TcpListener::bind((told("SAMPLE_ADDRESS", "0.0.0.0"), port)).await?;
+    say(&format!("{name}: listening on port {port}"));
     let mut terminate = signal(SignalKind::terminate())?;
     let ended = async move {
         terminate.recv().await;
@@ -80,7 +89,7 @@ async fn listen(name: &'static str, routes: Router) -> io::Result<()> {
 
 async fn check() -> io::Result<()> {
     let ask = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", PORT)).await?;
+        let mut stream = TcpStream::connect(("127.0.0.1", port())).await?;
         stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").await?;
         let mut answer = Vec::new();
         stream.take(4_096).read_to_end(&mut answer).await?;

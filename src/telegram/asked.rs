@@ -7,6 +7,7 @@ use crate::domain::Millis;
 use crate::domain::access::{Actor, ChatId, Role, UserId, allow};
 use crate::domain::confirm::{Answer, Confirmations, Pending, Question, Settled, WhyNot};
 use crate::domain::project::Configuration;
+use crate::domain::request::Kind;
 
 /// How long a plan may take to arrive in its chat before its time begins.
 const ARRIVAL_MAX: Millis = 120_000;
@@ -35,7 +36,11 @@ impl Shown {
             Question::Version(_) => (None, Role::Admin),
         };
         let same = match project {
-            Some(project) => config.projects.get(project).is_some_and(|now| now.enabled && self.config.projects.get(project) == Some(now)),
+            Some(project) => match (self.config.projects.get(project), config.projects.get(project)) {
+                (was, Some(now)) => now.enabled && was == Some(now),
+                // What is left over may be of a project that was not configured any more.
+                (was, None) => was.is_none() && matches!(&self.question, Question::Operation(plan) if plan.kind() == Kind::Tidy),
+            },
             None => *self.config == *config,
         };
         same && allow(config, &self.actor, project, needs).is_ok()

@@ -41,6 +41,7 @@ impl Front {
             Command::Logs { query, follow: true } => self.follow(place, query).await,
             Command::History(project) => self.history_of(place, &project).await,
             Command::Releases(project) => self.releases_of(place, &project).await,
+            Command::Volumes(project) => self.volumes_of(place, &project).await,
             Command::Cancel(project) => self.cancel(place, &project).await,
             Command::Operate(request) => self.consider(place, Wish::Operation(request), turn).await,
             Command::Config(command) => self.configure(place, command, turn).await,

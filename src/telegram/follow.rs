@@ -4,7 +4,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +16,7 @@ use crate::domain::access::{Actor, ChatId, Role, UserId};
 use crate::domain::project::ProjectName;
 use crate::domain::text::Text;
 use crate::domain::words::{self, FollowEnd, LogHeading};
-use crate::operations::logs::{LogLine, LogQuery};
+use crate::operations::logs::{Followed, LogLine, LogQuery};
 use crate::operations::random_name;
 
 /// The longest that a log is followed.
@@ -127,7 +126,7 @@ struct Stream {
 }
 
 impl Stream {
-    async fn run(self, mut incoming: mpsc::Receiver<LogLine>) {
+    async fn run(self, mut incoming: Followed) {
         let over = Instant::now() + FOLLOW_MAX;
         let mut lines: VecDeque<LogLine> = VecDeque::new();
         let (mut next, mut fresh) = (Instant::now(), false);
@@ -137,7 +136,11 @@ impl Stream {
                 () = self.front.shutdown.cancelled() => break FollowEnd::Stopping,
                 () = sleep_until(over) => break FollowEnd::TimeOver,
                 line = incoming.recv() => match line {
-                    Some(line) => {
+                    Some(Err(failure)) => {
+                        tracing::info!(%failure, "a log is not followed any more");
+                        break FollowEnd::BrokenOff;
+                    }
+                    Some(Ok(line)) => {
                         if lines.len() == LINES_SHOWN {
                             lines.pop_front();
                         }

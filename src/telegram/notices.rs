@@ -156,6 +156,11 @@ impl Front {
             Notice::Token { refused } => Some((words::token(refused.as_deref()), Keyboard::new())),
             Notice::Unseen { trouble } => Some((words::unseen(trouble), Keyboard::new())),
             Notice::Concerns { concerns } => Some((words::concerns(concerns), Keyboard::new())),
+            Notice::LowSpace { low } => Some((words::low_space(low), Keyboard::new())),
+            Notice::LeftOver { project, orphans } => {
+                let button = Button { label: "Remove them".to_owned(), data: data('t', project.as_str()) };
+                Some((words::left_over(project.as_str(), orphans), vec![vec![button]]))
+            }
             Notice::Outcome { operation } => self.history.operation(*operation).await?.and_then(|record| {
                 let (at, outcome) = record.ended.as_ref()?;
                 let took = at.saturating_sub(record.started);
@@ -163,7 +168,8 @@ impl Front {
                 let text = words::outcome(record.id, record.plan.kind(), &record.plan.target(), &actor, took, outcome);
                 let project = record.plan.request.project().as_str();
                 let button = |label: &str, letter| Button { label: label.to_owned(), data: data(letter, project) };
-                Some((text, vec![vec![button("Status", 's'), button("Logs", 'l')]]))
+                let known = self.desk.configuration().projects.contains_key(project);
+                Some((text, if known { vec![vec![button("Status", 's'), button("Logs", 'l')]] } else { Keyboard::new() }))
             }),
         })
     }

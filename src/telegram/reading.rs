@@ -107,6 +107,14 @@ impl Front {
         self.say_with(place, words::releases(project.as_str(), &rows), buttons).await;
     }
 
+    /// Where the data of a project is.
+    pub(crate) async fn volumes_of(&self, place: &Place, project: &ProjectName) {
+        match self.patiently(place, self.desk.volumes(&place.actor, project)).await {
+            Ok(volumes) => self.say(place, words::volumes(&volumes, self.now())).await,
+            Err(refusal) => self.say(place, self.refusal(&refusal)).await,
+        }
+    }
+
     /// Ends what runs on a project.
     pub(crate) async fn cancel(&self, place: &Place, project: &ProjectName) {
         let text = match self.desk.cancel(&place.actor, project) {

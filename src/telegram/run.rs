@@ -43,6 +43,9 @@ const TASKS_END: Duration = Duration::from_secs(5);
 /// How long messages may take to go out at the end; outcomes that do not make it wait in the history.
 const OUTBOX_END: Duration = Duration::from_secs(5);
 
+/// How long to wait where the dispatcher could not begin and nothing is wrong any more.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Why the front end could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelegramError {
@@ -167,7 +170,7 @@ async fn whoami(api: &Api, pulse: &Pulse, shutdown: &CancellationToken) -> Resul
 
 /// Runs teloxide's dispatcher until the program ends.
 async fn dispatch(api: &Api, front: &Front, ready: Vec<Update>, shutdown: &CancellationToken) {
-    let mut reach = Reach::default();
+    let (mut reach, mut renewals) = (Reach::default(), api.renewals());
     let pulse = front.activity.pulse();
     while !shutdown.is_cancelled() {
         pulse.next_within(CALL_LIMIT);
@@ -186,11 +189,19 @@ async fn dispatch(api: &Api, front: &Front, ready: Vec<Update>, shutdown: &Cance
         match dispatcher.try_dispatch_with_listener(listener, Arc::new(IgnoringErrorHandlerSafe)).await {
             Ok(()) => return,
             Err(_) => {
-                // It asks for the bot's name once more before it listens; nothing was handed out yet.
-                let pause = reach.lost(&CallError::Unsure("at the start".to_owned()));
+                // It asks for the bot's name once more before it listens; nothing was handed out yet. Why it was not
+                // told is asked again, since its own error does not say all that counts.
+                let payload = GetMe::new();
+                let asked = tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    asked = api.call(&payload) => asked,
+                };
+                let pause = asked.map_or_else(|error| reach.lost(&error), |_| AGAIN);
                 pulse.next_within(pause);
                 tokio::select! {
                     () = shutdown.cancelled() => {}
+                    // The sender lives as long as the API that we hold.
+                    _ = renewals.changed() => {}
                     () = tokio::time::sleep(pause) => {}
                 }
             }

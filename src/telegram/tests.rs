@@ -20,7 +20,7 @@ use crate::domain::access::Role;
 use crate::domain::project::Configuration;
 use crate::engine::docker::Docker;
 use crate::history::History;
-use crate::operations::{Asked, Desk, Registry, Tools, Vitals};
+use crate::operations::{Asked, Desk, Gauge, Registry, Tools, Vitals};
 use crate::sandbox::bot_api::{BotApi, Message};
 
 const TOKEN: &str = "123456789:AAE-a-token-that-must-never-be-shown-x";
@@ -103,6 +103,7 @@ impl Chat {
         let shutdown = CancellationToken::new();
         let tools = Tools {
             instance: "0a1b".to_owned(),
+            host: crate::engine::host::Host::new(self.directory.path(), "dockmaster".into()),
             docker_host: "unix:///nowhere".to_owned(),
             docker: Docker::at(Some(&format!("unix://{}", self.directory.path().join("docker.sock").display()))).unwrap(),
             compose: None,
@@ -116,6 +117,8 @@ impl Chat {
             own: None,
             registry: Registry::default(),
             asked: Asked::default(),
+            checks: crate::operations::Checks::default(),
+            gauge: Gauge::default(),
         };
         let (sender, receiver) = watch::channel(Arc::new(Self::configuration()));
         let desk = Arc::new(Desk::new(receiver, tools));

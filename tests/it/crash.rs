@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::fixture::{Tree, compose_file, engine_get, healthy_service, image, sh, tree};
+use crate::support::fixture::{Tree, check, compose_file, engine_get, healthy_service, image, sh, tree};
 use crate::support::program::{Launch, Program, Tools};
 use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
 
@@ -186,7 +186,7 @@ fn fill(root: &Path, is_b: bool) {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
-    let check = "healthcheck: { test: [\"CMD\", \"test\", \"-e\", \"/tmp/well\"], interval: 500ms, retries: 3, start_period: 2s, start_interval: 200ms }";
+    let check = check();
     let web =
         format!("{{ build: ., init: true, stop_grace_period: 2s, depends_on: [postgres], environment: {{ RELEASE: {name} }}, {check} }}");
     let services = [

@@ -291,3 +291,34 @@ async fn killed_in_a_restart_that_has_stopped_everything_the_next_start_brings_i
     program.stop().await;
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_off_between_the_stops_and_the_starts_of_a_restart_everything_comes_back() {
+    let slow = |more: &str| service("trap '' TERM; touch /tmp/well; while true; do sleep 1; done", more);
+    let services = [("web", slow("depends_on: { api: { condition: service_healthy } }")), ("api", slow(""))];
+    let fixture = Fixture::up(&services).with(json!({ "restart": { "stop_timeout": "3s" } }));
+    let world = World::prepare(vec![fixture], json!({ "default_project": "shop" })).await;
+    let tools = Tools::all();
+    let program = Launch::run(&world, &tools).start();
+    let running = async || world.fixtures[0].compose(&["ps", "--status", "running", "-q"]).lines().count() == 2;
+    let progress = begin(&world, "/docker_restart").await;
+    shows(&world, progress, "⏳ Stop api").await;
+    world.ask("/docker_cancel").await;
+    let outcome = world.outcome(ADMIN).await;
+    assert!(outcome.text.contains("was cancelled"), "{}", outcome.text);
+    eventually("what was stopped runs after a cancel", running).await;
+    eventually("both are well", async || world.fixtures[0].compose(&["ps"]).matches("(healthy)").count() == 2).await;
+
+    let progress = begin(&world, "/docker_restart").await;
+    shows(&world, progress, "⏳ Stop api").await;
+    program.kill();
+    let program = Launch::run(&world, &tools).start();
+    let outcome = world.outcome(ADMIN).await;
+    for told in ["was interrupted", "in the middle of the step “Stop api”", "web: healthy", "api: healthy"] {
+        assert!(outcome.text.contains(told), "{told:?} is not told: {}", outcome.text);
+    }
+    eventually("what was stopped runs after a kill", running).await;
+    world.api.wait_acknowledged(PATIENCE).await.unwrap();
+    program.stop().await;
+    world.finish().await;
+}

@@ -1,8 +1,10 @@
 //! Logs, from what a container wrote to what a person reads.
 
-use serde_json::json;
+use dockmaster::console::Client;
+use serde_json::{Value, json};
 
 use crate::support::fixture::{compose_file, plain_service, sh};
+use crate::support::proxy::Proxy;
 use crate::support::world::VIEWER;
 use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
 
@@ -150,5 +152,44 @@ async fn a_project_without_containers_says_how_to_get_some() {
     let world = World::start(fixture).await;
     let logs = world.ask("/docker_logs").await.text;
     assert!(logs.contains("shop has no containers") && logs.contains("/docker_start shop"), "{logs}");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_is_removed_under_a_followed_log_ends_that_and_nothing_else() {
+    let chatty = format!("echo begin; until test -e /tmp/go; do sleep 0.1; done; echo second; {WAITS}");
+    let services = [("web", plain_service(&chatty, "")), ("side", plain_service(&chatty, ""))];
+    let fixture = wrote(&services, &[("web", "begin"), ("side", "begin")]).await;
+    let proxy = Proxy::start();
+    let mut world = World::prepare(vec![fixture], json!({})).await;
+    world.docker_host = Some(proxy.host());
+    world.boot();
+    let shop = &world.fixtures[0];
+    let has = |wanted: &'static str| move |m: &dockmaster::sandbox::bot_api::Message| m.text.contains(wanted);
+    world.api.say(VIEWER, VIEWER, "/docker_logs shop/web follow");
+    let web = world.next_in(VIEWER).await;
+    let side = world.ask("/docker_logs shop/side follow").await;
+    world.api.wait_until(VIEWER, web.id, PATIENCE, has("begin")).await.unwrap();
+
+    sh("docker", &["rm", "-f", &shop.container("web").0]);
+    let over = world.api.wait_until(VIEWER, web.id, PATIENCE, has("ended: the container writes no more")).await.unwrap();
+    assert_eq!((lines_of(&over.text), over.buttons.is_empty()), (vec!["begin"], true), "what was read stays");
+    sh("docker", &["exec", &shop.container("side").0, "touch", "/tmp/go"]);
+    world.api.wait_until(ADMIN, side.id, PATIENCE, has("second")).await.unwrap();
+    let gone = world.ask("/docker_logs shop/web").await.text;
+    assert!(gone.contains("no container"), "{gone}");
+    // What the files declare is measured aside.
+    eventually("it is missing", async || world.ask("/docker_status").await.text.contains("web\nno container")).await;
+    // An engine that goes is no end of the container, and is not told as one: in a chat, and at a terminal.
+    let client = Client::of(&world.data).unwrap();
+    let mut events = client.events("/projects/shop/logs?follow=true&service=side&lines=1").await.unwrap();
+    let line: Value = events.next().await.unwrap().unwrap();
+    assert_eq!(line["text"], "second");
+    proxy.set_away(true);
+    let over = world.api.wait_until(ADMIN, side.id, PATIENCE, has("ended: the engine broke off")).await.unwrap();
+    assert_eq!((lines_of(&over.text), over.buttons.is_empty()), (vec!["begin", "second"], true));
+    let broken = events.next::<Value>().await.unwrap_err().to_string();
+    assert!(broken.contains("The log is not followed any more.") && broken.contains("The Docker engine"), "{broken}");
+    proxy.set_away(false);
     world.finish().await;
 }

@@ -40,11 +40,12 @@ async fn in_force(client: &Client, number: usize) -> Duration {
     saved.elapsed()
 }
 
-/// Saves it, and expects that it is in force in time.
-async fn is_in_force(world: &World, client: &Client, directory: &Path, (kind, save): Save, number: usize) {
+/// Saves it, and expects that it is in force in time; how long that took.
+async fn is_in_force(world: &World, client: &Client, directory: &Path, (kind, save): Save, number: usize) -> Duration {
     save(directory, &numbered(world, number), number);
     let took = in_force(client, number).await;
     assert!(took < WITHIN, "{kind}, save {number}: {took:?}");
+    took
 }
 
 /// Each is told the admin once.
@@ -66,10 +67,12 @@ async fn what_is_saved_on_the_host_is_in_force_in_the_container_in_time() {
 
     let mut number = 0;
     for save in KINDS {
+        let mut worst = Duration::ZERO;
         for _ in 0..saves() {
             number += 1;
-            is_in_force(&world, &client, directory, save, number).await;
+            worst = worst.max(is_in_force(&world, &client, directory, save, number).await);
         }
+        eprintln!("{}, in a container: at worst {worst:?}", save.0);
     }
     for _ in 0..number {
         is_told(&world).await;

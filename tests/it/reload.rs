@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dockmaster::console::Client;
+use dockmaster::sandbox::bot_api::Fault;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -328,5 +329,21 @@ async fn a_new_token_in_its_file_is_used_at_once() {
     for secret in [TOKEN, &new, "CCG-the", "DDH-a"] {
         assert!(!ended.err.contains(secret), "{}", ended.err);
     }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_taken_back_while_it_starts_is_told_as_such() {
+    let world = World::prepare(vec![shop()], quick()).await;
+    // Who it is is asked once by us, and once more by teloxide.
+    world.api.fault("getMe", Fault::Slow(Duration::ZERO), 1);
+    world.api.fault("getMe", Fault::Unauthorized, 2);
+    let tools = Tools::all();
+    let mut bot = Launch::run(&world, &tools).start();
+    bot.says("Telegram does not accept the token any more").await;
+    world.ask("/whoami").await;
+    assert!(!bot.err().contains("Telegram is away"), "{}", bot.err());
+    bot.terminate();
+    assert_eq!(bot.ended().await.code, Some(0));
     world.finish().await;
 }

@@ -124,3 +124,10 @@ async fn the_service_manager_is_nobody_elses() {
     program.stop().await;
     world.finish().await;
 }
+
+#[test]
+fn the_unit_ends_dockmaster_alone() {
+    let unit = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dockmaster.service")).unwrap();
+    // With any other mode systemd kills the keepers of host processes, too.
+    assert_eq!(unit.lines().filter(|line| line.starts_with("KillMode=")).collect::<Vec<_>>(), ["KillMode=process"]);
+}

@@ -55,6 +55,9 @@ async fn beside_a_dockmaster_that_runs_it_is_the_same_desk() {
     tells(&code(&unsaid, 3).err, &["Nothing was done: add --yes"]);
     tells(&unsaid.out, &["Restart: web"]);
     assert_eq!(shop.container("web"), web);
+    let forced = terminal.run("restart shop/web --force --strategy rolling --dry-run --json").await;
+    let forced: Value = serde_json::from_str(&code(&forced, 0).out).unwrap();
+    assert_eq!((&forced["request"]["force"], &forced["strategy"]), (&json!(true), &json!("rolling")), "{forced}");
     let done = terminal.run("restart shop/web --yes").await;
     tells(&code(&done, 0).out, &["… Restart web", "✅ Restart web", "✅ Restart of shop/web done", "Asked by console"]);
     assert!(!done.out.contains('\x1b'), "a pipe gets plain lines: {:?}", done.out);

@@ -126,8 +126,8 @@ fn missing() {
     bad(
         &[("\"compose\": { \"files\": [\"docker-compose.yml\"] },", "")],
         expect![[r#"
-        9:13 projects.shop: found neither “compose” nor “containers”, expected one of the two
-    "#]],
+            9:13 projects.shop: found neither “compose” nor “containers” nor “services”, expected one of the three
+        "#]],
     );
     bad(
         &[("\"production\": \"/srv/shop\",", "")],
@@ -150,8 +150,8 @@ fn missing() {
     bad(
         &[("[\"nginx\"]", "[{}]")],
         expect![[r#"
-        22:22 projects.edge.containers[0].label: found nothing, expected a label, “key=value” or “key”
-    "#]],
+            22:22 projects.edge.containers[0]: found an object that says nothing, expected “service”, “compose”, “label”, “name”, “pattern” or “port”
+        "#]],
     );
 }
 
@@ -183,7 +183,7 @@ fn unknown_and_later_keys() {
         ],
         expect![[r#"
             10:7 projects.shop.alerts: found a key that is not in this version yet, expected it to be left out
-            22:7 projects.edge.services: found a key that is not in this version yet, expected it to be left out
+            22:19 projects.edge.services: found an empty object, expected at least one service
         "#]],
     );
 }
@@ -221,6 +221,30 @@ fn duplicates() {
         &[("\"edge\"", "\"SHOP\"")],
         expect![[r#"
         21:5 projects.SHOP: found “SHOP”, expected a name that differs from “shop” in more than its case
+    "#]],
+    );
+}
+
+#[test]
+fn little_room() {
+    let below = |limit: &str| BASE.replace("\"confirm_timeout\": \"60s\"", &format!("\"volumes\": {{ \"warn_below\": {limit:?} }}"));
+    for good in ["1GB", "500mb", "2 TB", "999TB", "1%", "99%", "auto", "off"] {
+        assert_eq!(answer(&below(good)), "", "{good}");
+    }
+    for wrong in ["0MB", "1.5GB", "-1GB", "5", "0%", "100%", "1000TB", "999999999TB", "", "AUTO", "+1GB", "1kB", "５%"] {
+        let told = answer(&below(wrong));
+        assert!(told.ends_with("expected a size from “1MB” to “999TB”, a part from “1%” to “99%”, “auto” or “off”\n"), "{wrong}: {told}");
+    }
+    bad(
+        &[("\"confirm_timeout\": \"60s\"", "\"volumes\": \"2GB\"")],
+        expect![[r#"
+        7:14 volumes: found “2GB”, expected an object that says when there is little room
+    "#]],
+    );
+    bad(
+        &[("\"confirm_timeout\": \"60s\"", "\"volumes\": { \"warn_below\": 5 }")],
+        expect![[r#"
+        7:30 volumes.warn_below: found 5, expected a size from “1MB” to “999TB”, a part from “1%” to “99%”, “auto” or “off”
     "#]],
     );
 }
@@ -325,10 +349,9 @@ fn values() {
     bad(
         &[("[\"nginx\"]", "[\"nginx\", { \"label\": \"=x\" }, { \"lable\": \"a\" }]")],
         expect![[r#"
-        22:42 projects.edge.containers[1].label: found “=x”, expected a label, “key=value” or “key”
-        22:50 projects.edge.containers[2].label: found nothing, expected a label, “key=value” or “key”
-        22:52 projects.edge.containers[2].lable: found the unknown key “lable”, expected “label”
-    "#]],
+            22:42 projects.edge.containers[1].label: found “=x”, expected a label, “key=value” or “key”
+            22:52 projects.edge.containers[2].lable: found the unknown key “lable”, expected “label”
+        "#]],
     );
 }
 
@@ -362,6 +385,12 @@ fn names() {
         &[("\"edge\"", "\"50\"")],
         expect![[r#"
         warning 21:5 projects.50: found “50”, expected another name: in commands this can be taken for a number
+    "#]],
+    );
+    bad(
+        &[("\"edge\"", "\"Force\"")],
+        expect![[r#"
+        warning 21:5 projects.Force: found “Force”, expected another name: in commands this can be taken for an option
     "#]],
     );
     bad(
@@ -469,11 +498,12 @@ fn doubtful() {
     "#]],
     );
     bad(
-        &[("\"primary\": \"nginx\"", "\"workspace\": \"/workspace/edge\", \"exclude\": [], \"deploy\": {}")],
+        &[("\"primary\": \"nginx\"", "\"exclude\": [], \"deploy\": {}, \"orphans\": \"list\", \"on_shutdown\": \"stop\"")],
         expect![[r#"
-        warning 24:20 projects.edge.workspace: found a setting of deploys, expected a compose project: named containers are not deployed
-        warning 24:50 projects.edge.exclude: found a setting of deploys, expected a compose project: named containers are not deployed
-        warning 24:64 projects.edge.deploy: found a setting of deploys, expected a compose project: named containers are not deployed
+        warning 24:18 projects.edge.exclude: found a setting of deploys, expected “workspace” beside it: without one nothing is deployed
+        warning 24:32 projects.edge.deploy: found a setting of deploys, expected “workspace” beside it: without one nothing is deployed
+        warning 24:47 projects.edge.orphans: found a setting of managed services, expected “services” beside it: it does nothing here
+        warning 24:70 projects.edge.on_shutdown: found a setting of managed services, expected “services” beside it: it does nothing here
     "#]],
     );
 }
@@ -530,12 +560,9 @@ fn what_two_projects_may_not_share() {
     bad(
         &[("\"compose\": { \"files\": [\"docker-compose.yml\"] }", "\"containers\": [\"nginx\", \"backend\"]")],
         expect![[r#"
-        15:20 projects.shop.stateful[0]: found “postgres”, expected one of the containers: “nginx” or “backend”
-        22:22 projects.edge.containers[0]: found “nginx”, which selects what project “shop” has already, expected containers of its own
-        warning 11:20 projects.shop.workspace: found a setting of deploys, expected a compose project: named containers are not deployed
-        warning 16:18 projects.shop.exclude: found a setting of deploys, expected a compose project: named containers are not deployed
-        warning 18:17 projects.shop.deploy: found a setting of deploys, expected a compose project: named containers are not deployed
-    "#]],
+            15:20 projects.shop.stateful[0]: found “postgres”, expected one of the containers: “nginx” or “backend”
+            22:22 projects.edge.containers[0]: found “nginx”, which selects what project “shop” has already, expected containers of its own
+        "#]],
     );
     bad(
         &[("[\"nginx\"]", "[{ \"label\": \"a=1\" }, { \"label\": \"a=2\" }, { \"label\": \"a\" }, { \"label\": \"a=3\" }, \"nginx\"]")],
@@ -571,18 +598,18 @@ fn all_at_once() {
         .replace("\"strategy\": \"dependency\"", "\"strategy\": \"fast\"")
         .replace("\"edge\": {", "\"edge\": { \"compose\": { \"files\": [\"/x\"] },");
     expect![[r#"
-        3:22 default_project: found “blog”, expected the name of a project: “shop” or “edge”
+        3:22 default_project: found “blog”, expected the name of a project: “shop”, “edge” or “tools”
         5:29 access.users.111111111: found “boss”, expected “viewer”, “operator” or “admin”
         8:22 confirm_timeout: found “1s”, expected a duration from 5 s to 1 h, such as “60s”
-        8:28 colour: found the unknown key “colour”, expected one of “$schema”, “default_project”, “include”, “access”, “confirm_timeout”, “reload” or “projects”
-        16:21 projects.shop.production: found “srv/shop”, expected the absolute path of a directory, without “..”, such as “/srv/shop”
-        20:28 projects.shop.exclude[1]: found 5, expected a pattern in gitignore syntax, such as “*.log” or “uploads/”
-        30:32 projects.shop.restart.strategy: found “fast”, expected “immediate”, “graceful”, “rolling” or “dependency”
-        32:13 projects.edge.production: found nothing, expected the directory that the running containers of a compose project use
-        32:38 projects.edge.compose.files[0]: found “/x”, expected a relative path without “..”, such as “docker-compose.yml”
-        34:21 projects.edge.containers: found “containers” beside “compose”, expected one of the two
-        warning 32:13 projects.edge.stateful: found nothing, expected “stateful” to name its databases (or to be []): a restart or a deploy takes all services along
-        warning 32:13 projects.edge.workspace: found nothing, expected the directory with the code: the project cannot be deployed without it
+        8:28 colour: found the unknown key “colour”, expected one of “$schema”, “default_project”, “include”, “access”, “confirm_timeout”, “reload”, “volumes”, “docker”, “registry_credentials” or “projects”
+        19:21 projects.shop.production: found “srv/shop”, expected the absolute path of a directory, without “..”, such as “/srv/shop”
+        23:28 projects.shop.exclude[1]: found 5, expected a pattern in gitignore syntax, such as “*.log” or “uploads/”
+        33:32 projects.shop.restart.strategy: found “fast”, expected “immediate”, “graceful”, “rolling” or “dependency”
+        35:13 projects.edge.production: found nothing, expected the directory that the running containers of a compose project use
+        35:38 projects.edge.compose.files[0]: found “/x”, expected a relative path without “..”, such as “docker-compose.yml”
+        37:21 projects.edge.containers: found “containers” beside “compose”, expected one of the two
+        warning 35:13 projects.edge.stateful: found nothing, expected “stateful” to name its databases (or to be []): a restart or a deploy takes all services along
+        warning 35:13 projects.edge.workspace: found nothing, expected the directory with the code: the project cannot be deployed without it
     "#]].assert_eq(&answer(&text));
 }
 

@@ -7,10 +7,12 @@ use std::path::Path;
 use expect_test::{Expect, expect};
 
 use super::super::{OnDisk, check, read};
-use super::{EXAMPLE, holding, told};
+use super::{EXAMPLE, holding, plenty, told};
 
+/// What a text is told on a disk, which holds all that the project `shop` does not name.
 fn on(disk: impl Fn(&Path) -> OnDisk, text: &str, expected: Expect) {
-    expected.assert_eq(&told(&check(text, &disk)));
+    let others = |path: &Path| ["/srv/tools", "/workspace/tools", "/etc", "/usr"].iter().any(|other| path.starts_with(other));
+    expected.assert_eq(&told(&check(text, &|path| if others(path) { plenty(path) } else { disk(path) })));
 }
 
 #[test]
@@ -19,24 +21,24 @@ fn directories_that_are_not_there() {
         holding(&[], &[]),
         EXAMPLE,
         expect![[r#"
-            15:20 projects.shop.workspace: found “/workspace/shop”, which does not exist, expected an existing directory
-            16:21 projects.shop.production: found “/srv/shop”, which does not exist, expected an existing directory
+            18:20 projects.shop.workspace: found “/workspace/shop”, which does not exist, expected an existing directory
+            19:21 projects.shop.production: found “/srv/shop”, which does not exist, expected an existing directory
         "#]],
     );
     on(
         holding(&["/workspace"], &["/srv/shop"]),
         EXAMPLE,
         expect![[r#"
-            15:20 projects.shop.workspace: found “/workspace/shop”, which does not exist, expected an existing directory
-            16:21 projects.shop.production: found “/srv/shop”, which is not a directory, expected a directory
+            18:20 projects.shop.workspace: found “/workspace/shop”, which does not exist, expected an existing directory
+            19:21 projects.shop.production: found “/srv/shop”, which is not a directory, expected a directory
         "#]],
     );
     on(
         |_: &Path| OnDisk::Unclear("permission denied".to_owned()),
         EXAMPLE,
         expect![[r#"
-            warning 15:20 projects.shop.workspace: found “/workspace/shop”, which cannot be examined (permission denied), expected a directory that this user may read
-            warning 16:21 projects.shop.production: found “/srv/shop”, which cannot be examined (permission denied), expected a directory that this user may read
+            warning 18:20 projects.shop.workspace: found “/workspace/shop”, which cannot be examined (permission denied), expected a directory that this user may read
+            warning 19:21 projects.shop.production: found “/srv/shop”, which cannot be examined (permission denied), expected a directory that this user may read
         "#]],
     );
 }
@@ -49,8 +51,8 @@ fn a_disabled_project_may_lack_what_it_needs() {
         &text,
         expect![[r#"
             warning 3:22 default_project: found “shop”, which is disabled, expected an enabled project: commands without a name mean none now
-            warning 16:21 projects.shop.production: found “/srv/shop”, which does not exist, expected an existing directory
-            warning 17:30 projects.shop.compose.files[0]: found “docker-compose.yml”, which is not in “/workspace/shop”, expected a compose file that is there
+            warning 19:21 projects.shop.production: found “/srv/shop”, which does not exist, expected an existing directory
+            warning 20:30 projects.shop.compose.files[0]: found “docker-compose.yml”, which is not in “/workspace/shop”, expected a compose file that is there
         "#]],
     );
 }
@@ -64,7 +66,7 @@ fn a_compose_file_in_either_place_suffices() {
         holding(&["/workspace/shop", "/srv/shop"], &[]),
         EXAMPLE,
         expect![[r#"
-            17:30 projects.shop.compose.files[0]: found “docker-compose.yml”, which is not in “/workspace/shop” or “/srv/shop”, expected a compose file that is there
+            20:30 projects.shop.compose.files[0]: found “docker-compose.yml”, which is not in “/workspace/shop” or “/srv/shop”, expected a compose file that is there
         "#]],
     );
     // The default file is looked for, too; a directory of that name is no file.
@@ -73,7 +75,7 @@ fn a_compose_file_in_either_place_suffices() {
         holding(&["/workspace/shop/docker-compose.yml", "/srv/shop"], &[]),
         &text,
         expect![[r#"
-            17:18 projects.shop.compose.files: found “docker-compose.yml”, which is not in “/workspace/shop” or “/srv/shop”, expected a compose file that is there
+            20:18 projects.shop.compose.files: found “docker-compose.yml”, which is not in “/workspace/shop” or “/srv/shop”, expected a compose file that is there
         "#]],
     );
 }
@@ -88,20 +90,23 @@ fn symbolic_links_are_seen_through() {
     let file = root.join("projects.json");
     let checked = |workspace: &str| {
         let root = root.to_str().unwrap();
-        let text = EXAMPLE.replace("/workspace/shop", &format!("{root}/{workspace}")).replace("/srv/shop", &format!("{root}/srv/shop"));
+        // Of the example, the project that this is about.
+        let (shop, _) = EXAMPLE.split_once(",\n    \"edge\"").unwrap();
+        let text = format!("{shop} }} }}").replace("  \"registry_credentials\": \"/etc/dockmaster/registry.json\",", "");
+        let text = text.replace("/workspace/shop", &format!("{root}/{workspace}")).replace("/srv/shop", &format!("{root}/srv/shop"));
         fs::write(&file, text).unwrap();
         told(&read(&file).unwrap()).replace(root, "")
     };
     expect![[r#"
-        15:20 projects.shop.workspace: found “/code”, which lies inside the production directory, expected a directory outside production, and production outside it
+        18:20 projects.shop.workspace: found “/code”, which lies inside the production directory, expected a directory outside production, and production outside it
     "#]].assert_eq(&checked("code"));
     // What does not exist yet is seen through as far as it does.
     expect![[r#"
-        15:20 projects.shop.workspace: found “/code/new”, which does not exist, expected an existing directory
-        15:20 projects.shop.workspace: found “/code/new”, which lies inside the production directory, expected a directory outside production, and production outside it
+        18:20 projects.shop.workspace: found “/code/new”, which does not exist, expected an existing directory
+        18:20 projects.shop.workspace: found “/code/new”, which lies inside the production directory, expected a directory outside production, and production outside it
     "#]].assert_eq(&checked("code/new"));
     expect![[r#"
-        15:20 projects.shop.workspace: found “/srv”, which holds the production directory, expected a directory outside production, and production outside it
+        18:20 projects.shop.workspace: found “/srv”, which holds the production directory, expected a directory outside production, and production outside it
     "#]].assert_eq(&checked("srv"));
     fs::create_dir(root.join("elsewhere")).unwrap();
     expect![[""]].assert_eq(&checked("elsewhere"));

@@ -5,7 +5,7 @@ use expect_test::expect;
 use super::super::{check, read};
 use super::{EXAMPLE, answer, plenty, told};
 use crate::domain::access::Role;
-use crate::domain::project::{ContainerSelector, Source, Strategy};
+use crate::domain::project::{ContainerSelector, ServiceName, Source, Strategy, Way};
 
 #[test]
 fn the_example_is_valid_and_says_what_it_seems_to() {
@@ -25,7 +25,10 @@ fn the_example_is_valid_and_says_what_it_seems_to() {
     assert_eq!((shop.deploy.health_timeout, shop.deploy.max_delete), (Duration::from_secs(120), 500));
     assert_eq!(shop.restart.strategy, Strategy::Dependency);
     let Source::Containers(edge) = &config.projects["edge"].source else { panic!() };
-    assert!(matches!(&edge[..], [ContainerSelector::Name(n), ContainerSelector::Label(l)] if n.as_str() == "nginx" && l == "role=certbot"));
+    let label = ContainerSelector { service: None, ways: vec![Way::Label("role=certbot".into())] };
+    assert_eq!(edge[..2], [ContainerSelector::named(ServiceName::new("nginx").unwrap()), label]);
+    assert_eq!(config.registry_credentials.as_deref(), Some("/etc/dockmaster/registry.json".as_ref()));
+    assert!(config.docker);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Checked, OnDisk, Problem, check};
+use super::{Checked, OnDisk, Problem, Rights, check};
 
 mod agreement;
 mod bad;
@@ -11,15 +11,24 @@ mod disk;
 mod good;
 mod included;
 mod random;
+mod selectors;
+mod services;
 
 /// The example at the top of the repository.
 const EXAMPLE: &str = include_str!("../../../projects.example.json");
 
-/// A disk on which every directory exists that has no dot in its name, and every file that ends in `.yml`.
+/// A file that is for us alone.
+const FILE: OnDisk = OnDisk::File(Rights { readable: true, executable: false, open: false });
+/// A program.
+const PROGRAM: OnDisk = OnDisk::File(Rights { readable: true, executable: true, open: true });
+
+/// A disk on which every directory exists that has no dot in its name, every file that ends in `.yml`, `.env`, `.txt` or
+/// `.json`, and every program in a directory called `bin`.
 fn plenty(path: &Path) -> OnDisk {
     match path.extension() {
+        None if path.parent().is_some_and(|parent| parent.ends_with("bin")) => PROGRAM,
         None => OnDisk::Directory(path.to_owned()),
-        Some(ext) if ext == "yml" => OnDisk::File,
+        Some(ext) if ["yml", "env", "txt", "json"].iter().any(|known| ext == *known) => FILE,
         Some(_) => OnDisk::Missing,
     }
 }
@@ -29,7 +38,7 @@ fn holding(directories: &[&str], files: &[&str]) -> impl Fn(&Path) -> OnDisk {
     let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
     let (directories, files) = (paths(directories), paths(files));
     move |path| match () {
-        () if files.iter().any(|f| f == path) => OnDisk::File,
+        () if files.iter().any(|f| f == path) => FILE,
         () if directories.iter().any(|d| d.starts_with(path)) => OnDisk::Directory(path.to_owned()),
         () => OnDisk::Missing,
     }

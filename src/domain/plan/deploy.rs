@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Action, Plan, ServicePlan, Step, digest, layers};
 use crate::domain::container::{ConfigHash, Container};
 use crate::domain::failure::Failure;
+use crate::domain::managed::{instance_of, label};
 use crate::domain::manifest::{Changes, Manifest, TreePath};
 use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName};
@@ -73,8 +74,8 @@ pub struct DeployFacts<'a> {
 pub struct ServiceFacts {
     /// Its name.
     pub name: ServiceName,
-    /// The hashes that Compose would label its containers with.
-    pub config_hash: ConfigHash,
+    /// What its containers are to be made from.
+    pub made: Made,
     /// How its image is built, where it is.
     pub build: Option<BuildFacts>,
     /// The id of the image that its image name means here, where the engine has it.
@@ -87,6 +88,52 @@ pub struct ServiceFacts {
     pub reads: Vec<TreePath>,
     /// What it newly asks for that reaches beyond its container, a few words each.
     pub asks: Vec<String>,
+}
+
+/// What a service's containers are to be made from.
+#[derive(Debug, Clone)]
+pub enum Made {
+    /// What Compose would label them with.
+    Compose(ConfigHash),
+    /// What dockmaster would label them with, and how many there are to be.
+    Managed(String, u16),
+    /// Only whoever made them knows.
+    Elsewhere,
+}
+
+impl Made {
+    /// Whether a container is one of those that there are to be, rather than one beyond their number.
+    pub fn counts(&self, container: &Container) -> bool {
+        !matches!(self, Self::Managed(_, instances) if instance_of(&container.labels) > *instances)
+    }
+
+    /// Why a service that has containers is not what it is to be, in a few words.
+    pub fn differs(&self, containers: &[&Container]) -> Option<String> {
+        match self {
+            Self::Compose(hash) => (!containers.iter().all(|c| hash.is_of(c))).then(|| "configuration changed".to_owned()),
+            Self::Managed(hash, instances) => {
+                let there = containers.len().min(usize::from(*instances));
+                if containers.iter().any(|c| c.labels.get(label::DEFINITION) != Some(hash)) {
+                    Some("definition changed".to_owned())
+                } else if there < usize::from(*instances) {
+                    Some(format!("{there} of {} there", count(usize::from(*instances), "instance")))
+                } else {
+                    None
+                }
+            }
+            Self::Elsewhere => None,
+        }
+    }
+
+    /// Whether any of its containers was made from something else, rather than that there are too few.
+    pub fn is_other(&self, containers: &[&Container]) -> bool {
+        matches!(self, Self::Managed(hash, _) if containers.iter().any(|c| c.labels.get(label::DEFINITION) != Some(hash)))
+    }
+
+    /// The hash that a plan binds.
+    pub fn hash(&self) -> Option<&str> {
+        if let Self::Managed(hash, _) = self { Some(hash) } else { None }
+    }
 }
 
 /// How a service's image is built.
@@ -131,7 +178,18 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     });
     let not_copied = facts.written.iter().map(|(path, by)| (path.clone(), format!("{by} writes there"))).collect();
     let release = Some(facts.release);
-    Ok(Plan { request: request.clone(), strategy: None, steps, services, files: Some(files), release, not_copied, warnings, digest })
+    Ok(Plan {
+        request: request.clone(),
+        strategy: None,
+        by_compose: false,
+        steps,
+        services,
+        files: Some(files),
+        release,
+        not_copied,
+        warnings,
+        digest,
+    })
 }
 
 fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>) -> Result<(), Failure> {
@@ -179,7 +237,7 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
 }
 
 fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, with: &BTreeSet<ServiceName>) -> ServicePlan {
-    let containers: Vec<&Container> = facts.containers.iter().filter(|c| c.service == service.name).collect();
+    let containers: Vec<&Container> = facts.containers.iter().filter(|c| c.service == service.name && service.made.counts(c)).collect();
     let stateful = facts.project.stateful.contains(&service.name);
     let moved = service.image_id.as_ref().is_some_and(|id| containers.iter().any(|c| c.image_id != *id));
     let moved = moved.then(|| match facts.back {
@@ -192,12 +250,16 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     let mut reasons: Vec<String> = why_build.into_iter().collect();
     let mut action = if build { Action::Recreate } else { Action::Stay };
     if containers.is_empty() {
-        action = Action::Create;
-        reasons.push("new".to_owned());
+        // What somebody else makes is not made here.
+        if !matches!(service.made, Made::Elsewhere) {
+            action = Action::Create;
+        }
+        reasons.push(if action == Action::Create { "new" } else { "it has no container" }.to_owned());
     } else {
-        if !containers.iter().all(|c| service.config_hash.is_of(c)) {
-            action = Action::Recreate;
-            reasons.push("configuration changed".to_owned());
+        if let Some(differs) = service.made.differs(&containers) {
+            let few = matches!(service.made, Made::Managed(..)) && !service.made.is_other(&containers) && moved.is_none();
+            action = if few { Action::Create } else { Action::Recreate };
+            reasons.push(differs);
         }
         if let Some(moved) = moved.filter(|_| !build) {
             action = Action::Recreate;
@@ -211,11 +273,12 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
             reasons.push(format!("mounted files changed: {}", listing(read, 3)));
         }
     }
+    let (made_from, name) = (service.made.hash().map(str::to_owned), service.name.clone());
     if stateful && !containers.is_empty() && !with.contains(&service.name) && action != Action::Stay {
         let reasons = vec![format!("it keeps data; pending: {}", reasons.join(", "))];
-        return ServicePlan { service: service.name.clone(), action: Action::Stay, build: false, reasons, stateful, ails: None };
+        return ServicePlan { service: name, action: Action::Stay, build: false, reasons, stateful, ails: None, made_from };
     }
-    ServicePlan { service: service.name.clone(), action, build, reasons, stateful, ails: None }
+    ServicePlan { service: name, action, build, reasons, stateful, ails: None, made_from }
 }
 
 fn why_build(build: &BuildFacts, files: &Changes, first: bool) -> Option<String> {

@@ -2,13 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Plan, ServicePlan, Step, digest, layers};
-use crate::domain::container::{Container, Health, State};
+use super::needs::{Declared, Needs, lacks};
+use super::order::{layered, restart_steps, start_steps, stop_steps};
+use super::{Action, Plan, ServicePlan, Step, digest};
+use crate::domain::Millis;
+use crate::domain::container::{Condition, Container, State};
 use crate::domain::failure::Failure;
 use crate::domain::names::offer;
-use crate::domain::project::{Project, ServiceName, Strategy};
+use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::{Kind, Request};
 use crate::domain::text::listing;
+
+/// How many services that are down are named where that is the reason for a refusal.
+const DOWN_SHOWN: usize = 4;
 
 /// What a plan for starting, stopping or restarting needs to know.
 #[derive(Debug)]
@@ -21,22 +27,22 @@ pub struct LifecycleFacts<'a> {
     pub configuration: &'a str,
     /// Variables that the compose files use and nothing sets.
     pub unset: &'a [String],
-    /// Services that its files declare; those without a container can be started. Empty where nothing declares them.
-    pub declared: &'a BTreeSet<ServiceName>,
+    /// What its files declare, as far as they were asked; of a start, what has no container can be made. Empty where nothing
+    /// declares it.
+    pub declared: &'a BTreeMap<ServiceName, Declared>,
+    /// The time.
+    pub now: Millis,
 }
 
-/// What Compose wrote on a container about the services it needs.
-pub(super) fn depends_on(container: &Container) -> BTreeSet<ServiceName> {
-    let label = container.labels.get("com.docker.compose.depends_on").map_or("", String::as_str);
-    label.split(',').filter_map(|part| ServiceName::new(part.split(':').next()?).ok()).collect()
-}
+/// The containers by service.
+pub(super) type ByService<'a> = BTreeMap<&'a ServiceName, Vec<&'a Container>>;
 
 /// What is wrong with a service before anything was done, in a few words.
-fn ails(containers: &[&Container]) -> Option<String> {
-    let one = |c: &&Container| match (c.state, c.health) {
-        (State::Running, Health::Unhealthy) => Some("unhealthy already".to_owned()),
-        (State::Restarting, _) => Some(format!("restarting in a loop already ({} times)", c.restarts)),
-        (State::Exited | State::Dead, _) if !c.is_done() => Some(format!("ended already, with code {}", c.exit_code)),
+pub(super) fn ails(containers: &[&Container], now: Millis) -> Option<String> {
+    let one = |c: &&Container| match c.condition(now) {
+        Condition::Unhealthy => Some("unhealthy already".to_owned()),
+        Condition::Restarting => Some(format!("restarting in a loop already ({} times)", c.restarts)),
+        Condition::Stopped | Condition::Failed if !c.is_done() => Some(format!("ended already, with code {}", c.exit_code)),
         _ => None,
     };
     containers.iter().find_map(one)
@@ -45,39 +51,50 @@ fn ails(containers: &[&Container]) -> Option<String> {
 /// Plans a start, stop or restart.
 ///
 /// # Errors
-/// The named service is not there, or nothing is there at all.
+/// The named service is not there, or nothing is there at all; something that is to come up depends on what is down, and
+/// nobody forced it.
 pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<Plan, Failure> {
-    let mut by_service: BTreeMap<&ServiceName, Vec<&Container>> = facts.declared.iter().map(|s| (s, Vec::new())).collect();
+    let kind = request.kind();
+    let creatable = facts.declared.keys().filter(|_| kind == Kind::Start);
+    let mut by_service: ByService<'_> = creatable.map(|s| (s, Vec::new())).collect();
     for container in facts.containers {
         by_service.entry(&container.service).or_default().push(container);
     }
-    check_presence(facts, request, &by_service)?;
-    let kind = request.kind();
-    let jobs = jobs(facts.containers);
-    let services: Vec<ServicePlan> =
-        by_service.iter().map(|(service, containers)| service_plan(facts.project, request, service, containers, &jobs)).collect();
+    check_presence(facts.project, !facts.containers.is_empty() || kind == Kind::Start, request, &by_service)?;
+    let needs = Needs::of(&facts.project.source, facts.containers, facts.declared);
+    let jobs = needs.jobs();
+    let planned = |(service, containers): (&&ServiceName, &Vec<&Container>)| ServicePlan {
+        ails: ails(containers, facts.now),
+        ..service_plan(facts.project, request, service, containers, &jobs)
+    };
+    let services: Vec<ServicePlan> = by_service.iter().map(planned).collect();
+    let down = down(&services, &needs, &by_service);
+    if !request.is_forced() && !down.is_empty() {
+        return Err(refused(request, &down));
+    }
     let acting = |wanted: Action| services.iter().filter(|s| s.action == wanted).map(|s| s.service.clone()).collect::<BTreeSet<_>>();
-    let depends = |service: &ServiceName| by_service.get(service).into_iter().flatten().flat_map(|c| depends_on(c)).collect();
-    let order = |services: &BTreeSet<ServiceName>| layers(services, depends);
     let strategy = match request {
         Request::Restart { strategy, .. } => Some(strategy.unwrap_or(facts.project.restart.strategy)),
         _ => None,
     };
-    let steps = match strategy {
-        Some(strategy) => restart_steps(strategy, order(&acting(Action::Restart))),
-        None if kind == Kind::Stop => order(&acting(Action::Stop)).into_iter().rev().map(|services| Step::Stop { services }).collect(),
-        None => {
-            let created: Vec<ServiceName> = acting(Action::Create).into_iter().collect();
-            let mut steps: Vec<Step> = order(&acting(Action::Start)).into_iter().map(|services| Step::Start { services }).collect();
-            if !created.is_empty() {
-                steps.push(Step::Up { services: created.clone() });
-                steps.push(Step::Verify { services: created });
-            }
-            steps
+    let by_compose = by_compose(facts, request, &services, &needs, &by_service);
+    let (started, created) = (acting(Action::Start), acting(Action::Create));
+    let steps = match (strategy, kind) {
+        (Some(strategy), _) => restart_steps(strategy, layered(&acting(Action::Restart), &needs)),
+        (None, Kind::Stop) if by_compose => {
+            let services = layered(&acting(Action::Stop), &needs).into_iter().rev().flatten().collect();
+            vec![Step::Stop { services }]
         }
+        (None, Kind::Stop) => stop_steps(layered(&acting(Action::Stop), &needs)),
+        (None, _) if by_compose => {
+            let all = started.union(&created).cloned().collect();
+            start_steps(Vec::new(), layered(&all, &needs).into_iter().flatten().collect())
+        }
+        (None, _) => start_steps(layered(&started, &needs), created.iter().cloned().collect()),
     };
-    let warnings = warnings(request, &services, &by_service);
-    let makes = services.iter().any(|s| s.action == Action::Create);
+    let mut warnings = warnings(request, &services, &needs, &by_service);
+    warnings.extend(down.iter().map(Down::words));
+    let makes = !created.is_empty();
     if makes && !facts.unset.is_empty() {
         return Err(Failure::new(
             format!("{} cannot be started.", facts.project.name),
@@ -91,28 +108,85 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
             feed(facts.configuration.as_bytes());
         }
     });
-    Ok(Plan { request: request.clone(), strategy, steps, services, files: None, release: None, not_copied: Vec::new(), warnings, digest })
+    let (request, not_copied) = (request.clone(), Vec::new());
+    Ok(Plan { request, strategy, by_compose, steps, services, files: None, release: None, not_copied, warnings, digest })
 }
 
-fn restart_steps(strategy: Strategy, layers: Vec<Vec<ServiceName>>) -> Vec<Step> {
-    match strategy {
-        Strategy::Immediate => {
-            let services: Vec<ServiceName> = layers.into_iter().flatten().collect();
-            if services.is_empty() { Vec::new() } else { vec![Step::Restart { services }] }
-        }
-        Strategy::Graceful => {
-            let stops = layers.iter().rev().map(|services| Step::Stop { services: services.clone() });
-            let starts = layers.iter().map(|services| Step::Start { services: services.clone() });
-            stops.chain(starts).collect()
-        }
-        Strategy::Rolling => layers.into_iter().flatten().map(|service| Step::Restart { services: vec![service] }).collect(),
-        Strategy::Dependency => layers.into_iter().map(|services| Step::Restart { services }).collect(),
+/// Whether one call of Compose starts or stops all of it and touches nothing else.
+fn by_compose(facts: &LifecycleFacts<'_>, request: &Request, services: &[ServicePlan], needs: &Needs, known: &ByService<'_>) -> bool {
+    let acting: BTreeMap<&ServiceName, Action> =
+        services.iter().filter(|s| s.action != Action::Stay).map(|s| (&s.service, s.action)).collect();
+    let whole_project = request.service().is_none() && matches!(request.kind(), Kind::Start | Kind::Stop);
+    if !matches!(facts.project.source, Source::Compose(_))
+        || !whole_project
+        || acting.is_empty()
+        || !acting.keys().all(|s| facts.declared.contains_key(*s))
+    {
+        return false;
+    }
+    let count = |service: &ServiceName| known.get(service).map_or(0, |c| u64::try_from(c.len()).unwrap_or(u64::MAX));
+    // Containers beyond what is declared would be removed.
+    let fits = |service: &ServiceName| facts.declared.get(service).is_some_and(|d| count(service) <= d.replicas);
+    // What is made is labelled with all that it needs, which has to stand beside it, and must give Compose nothing to do.
+    let stands = |service: &ServiceName| {
+        acting.contains_key(service) || (fits(service) && known.get(service).is_some_and(|c| !c.is_empty() && c.iter().all(|c| c.is_up())))
+    };
+    let whole = |service: &ServiceName| {
+        let optional = facts.declared.get(service).into_iter().flat_map(|d| &d.optional);
+        needs.of_service(service).map(|(needed, _)| needed).chain(optional).all(stands)
+    };
+    request.kind() == Kind::Stop || acting.iter().all(|(service, action)| fits(service) && (*action != Action::Create || whole(service)))
+}
+
+/// A service that takes part, one that does not and that it needs, and what is wrong with that.
+pub(super) struct Down<'a> {
+    service: &'a ServiceName,
+    needed: ServiceName,
+    how: String,
+}
+
+impl Down<'_> {
+    /// In a sentence.
+    pub(super) fn words(&self) -> String {
+        format!("{} depends on {}, which {}.", self.service, self.needed, self.how)
     }
 }
 
-fn check_presence(facts: &LifecycleFacts<'_>, request: &Request, known: &BTreeMap<&ServiceName, Vec<&Container>>) -> Result<(), Failure> {
-    let project = &facts.project.name;
-    if known.is_empty() || (facts.containers.is_empty() && request.kind() != Kind::Start) {
+/// What is to come up and needs what is down and stays so.
+pub(super) fn down<'a>(services: &'a [ServicePlan], needs: &Needs, known: &ByService<'_>) -> Vec<Down<'a>> {
+    let comes_up = |s: &&ServicePlan| matches!(s.action, Action::Start | Action::Restart | Action::Create | Action::Recreate);
+    let stays = |service: &ServiceName| !services.iter().any(|s| s.service == *service && s.action != Action::Stay);
+    let mut all = Vec::new();
+    for service in services.iter().filter(comes_up).map(|s| &s.service) {
+        for (needed, need) in needs.of_service(service).filter(|(needed, _)| stays(needed)) {
+            let containers = known.get(needed).map_or(&[][..], Vec::as_slice);
+            all.extend(lacks(containers, need).map(|how| Down { service, needed: needed.clone(), how }));
+        }
+    }
+    all
+}
+
+pub(super) fn refused(request: &Request, down: &[Down<'_>]) -> Failure {
+    let (kind, project) = (request.kind(), request.project());
+    let target = request.service().map_or_else(|| project.to_string(), |service| format!("{project}/{service}"));
+    let done = if kind == Kind::Restart { "restarted" } else { "started" };
+    let each = down.iter().take(DOWN_SHOWN).map(|d| format!("{} depends on {}, which {}", d.service, d.needed, d.how));
+    let more = down.len().checked_sub(DOWN_SHOWN).filter(|n| *n > 0).map_or_else(String::new, |n| format!("; and {n} more"));
+    let first = down.first().map_or_else(String::new, |d| {
+        // What runs is not started.
+        let command = if d.how == "is unhealthy" { Kind::Restart.command() } else { Kind::Start.command() };
+        format!("See to that one first: {command} {project}/{}. ", d.needed)
+    });
+    Failure::new(
+        format!("{target} was not {done}: it depends on what is down."),
+        format!("{}{more}.", each.collect::<Vec<_>>().join("; ")),
+        format!("{first}Or do it all the same: {} {target} force.", kind.command()),
+    )
+}
+
+pub(super) fn check_presence(project: &Project, there: bool, request: &Request, known: &ByService<'_>) -> Result<(), Failure> {
+    let project = &project.name;
+    if known.is_empty() || !there {
         return Err(Failure::new(
             format!("{project} has no containers."),
             "Nothing of it was ever started here, or it was taken down.",
@@ -129,16 +203,6 @@ fn check_presence(facts: &LifecycleFacts<'_>, request: &Request, known: &BTreeMa
     }
 }
 
-/// The services that others wait for to be done: what nobody waits for so and ended well may be a service that was stopped.
-fn jobs(containers: &[Container]) -> BTreeSet<ServiceName> {
-    let labels = containers.iter().filter_map(|c| c.labels.get("com.docker.compose.depends_on"));
-    let awaited = |part: &str| {
-        let (name, how) = part.split_once(':')?;
-        ServiceName::new(name).ok().filter(|_| how.starts_with("service_completed_successfully"))
-    };
-    labels.flat_map(|label| label.split(',').filter_map(awaited)).collect()
-}
-
 fn service_plan(
     project: &Project,
     request: &Request,
@@ -153,7 +217,7 @@ fn service_plan(
         Some(_) => named,
         None => !stateful,
     };
-    let running = containers.iter().any(|c| matches!(c.state, State::Running | State::Restarting | State::Paused));
+    let running = containers.iter().any(|c| c.runs());
     let all_running = containers.iter().all(|c| c.state == State::Running);
     let done = !containers.is_empty() && containers.iter().all(|c| c.is_done());
     let action = match kind {
@@ -172,10 +236,10 @@ fn service_plan(
         _ => None,
     };
     let reasons = reason.map(str::to_owned).into_iter().collect();
-    ServicePlan { service: service.clone(), action, build: false, reasons, stateful, ails: ails(containers) }
+    ServicePlan { service: service.clone(), action, build: false, reasons, stateful, ails: None, made_from: None }
 }
 
-fn warnings(request: &Request, services: &[ServicePlan], known: &BTreeMap<&ServiceName, Vec<&Container>>) -> Vec<String> {
+pub(super) fn warnings(request: &Request, services: &[ServicePlan], needs: &Needs, known: &ByService<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
     if request.kind() == Kind::Start {
         let done = |s: &&ServicePlan| known.get(&s.service).is_some_and(|c| !c.is_empty() && c.iter().all(|c| c.is_done()));
@@ -186,14 +250,8 @@ fn warnings(request: &Request, services: &[ServicePlan], known: &BTreeMap<&Servi
         return warnings;
     }
     for stopping in services.iter().filter(|s| s.action != Action::Stay) {
-        let needed_by: Vec<&ServiceName> = services
-            .iter()
-            .filter(|s| {
-                s.action == Action::Stay
-                    && known.get(&s.service).is_some_and(|c| c.iter().any(|c| depends_on(c).contains(&stopping.service)))
-            })
-            .map(|s| &s.service)
-            .collect();
+        let needs_it = |s: &&ServicePlan| s.action == Action::Stay && needs.of_service(&s.service).any(|(n, _)| *n == stopping.service);
+        let needed_by: Vec<&ServiceName> = services.iter().filter(needs_it).map(|s| &s.service).collect();
         if !needed_by.is_empty() {
             warnings.push(format!("{} depends on {} and stays as it is meanwhile.", listing(needed_by, 4), stopping.service));
         }
@@ -204,28 +262,17 @@ fn warnings(request: &Request, services: &[ServicePlan], known: &BTreeMap<&Servi
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::domain::container::Health;
     use crate::domain::container::tests::container;
+    use crate::domain::plan::Need;
+    use crate::domain::project::{ComposeSource, ProjectName, Strategy};
     use crate::domain::request::Target;
     use expect_test::{Expect, expect};
 
     pub(crate) fn project() -> Project {
-        Project {
-            name: crate::domain::project::ProjectName::new("shop").unwrap(),
-            description: None,
-            enabled: true,
-            source: crate::domain::project::Source::Compose(crate::domain::project::ComposeSource {
-                files: vec!["docker-compose.yml".into()],
-                name: "shop".into(),
-            }),
-            workspace: None,
-            production: None,
-            primary: None,
-            stateful: [ServiceName::new("postgres").unwrap()].into(),
-            exclude: Vec::new(),
-            access: BTreeMap::new(),
-            deploy: crate::domain::project::DeployPolicy::default(),
-            restart: crate::domain::project::RestartPolicy::default(),
-        }
+        let source = Source::Compose(ComposeSource { files: vec!["docker-compose.yml".into()], name: "shop".into() });
+        let stateful = [ServiceName::new("postgres").unwrap()].into();
+        Project { stateful, ..Project::new(ProjectName::new("shop").unwrap(), source) }
     }
 
     fn shop() -> Vec<Container> {
@@ -240,14 +287,37 @@ pub(crate) mod tests {
         Target { project: project().name, service: service.map(|s| ServiceName::new(s).unwrap()) }
     }
 
-    fn check(request: Request, expect: Expect) {
-        let (project, containers) = (project(), shop());
-        let facts =
-            LifecycleFacts { project: &project, containers: &containers, declared: &BTreeSet::new(), configuration: "", unset: &[] };
-        let shown = match plan_lifecycle(&facts, &request) {
+    fn restart(service: Option<&str>, strategy: Option<Strategy>) -> Request {
+        Request::Restart { target: target(service), strategy, force: false }
+    }
+
+    fn name(text: &str) -> ServiceName {
+        ServiceName::new(text).unwrap()
+    }
+
+    /// What the files of [`shop`] declare, each with one container.
+    fn declared() -> BTreeMap<ServiceName, Declared> {
+        let of = |needs: &[(&str, Need)]| Declared {
+            needs: needs.iter().map(|(service, need)| (name(service), *need)).collect(),
+            optional: BTreeSet::new(),
+            replicas: 1,
+        };
+        let (web, api) = (of(&[("api", Need::Healthy)]), of(&[("postgres", Need::Started)]));
+        [(name("web"), web), (name("api"), api), (name("postgres"), of(&[]))].into()
+    }
+
+    fn plan(containers: &[Container], declared: &BTreeMap<ServiceName, Declared>, request: &Request) -> Result<Plan, Failure> {
+        let project = project();
+        let facts = LifecycleFacts { project: &project, containers, declared, configuration: "", unset: &[], now: 1_000_000 };
+        plan_lifecycle(&facts, request)
+    }
+
+    fn check_with(containers: &[Container], declared: &BTreeMap<ServiceName, Declared>, request: &Request, expect: Expect) {
+        let shown = match plan(containers, declared, request) {
             Ok(plan) => {
                 let services = plan.services.iter().map(|s| format!("{} {} {:?} {:?}", s.service, s.action.word(), s.reasons, s.ails));
-                let steps = plan.steps.iter().map(Step::label);
+                let by = plan.by_compose.then(|| "by one call of Compose".to_owned());
+                let steps = plan.steps.iter().map(Step::label).chain(by);
                 services.chain(steps).chain(plan.warnings.clone()).collect::<Vec<_>>().join("\n")
             }
             Err(failure) => format!("{failure} {}", failure.next),
@@ -255,19 +325,26 @@ pub(crate) mod tests {
         expect.assert_eq(&shown);
     }
 
+    fn check(request: Request, expect: Expect) {
+        check_with(&shop(), &BTreeMap::new(), &request, expect);
+    }
+
     #[test]
     fn a_restart_leaves_stateful_services_alone_unless_named() {
         check(
-            Request::Restart { target: target(None), strategy: None },
+            restart(None, None),
             expect![[r#"
             api restart [] Some("unhealthy already")
             postgres stays ["keeps data; name it to include it"] None
             web restart [] None
-            Restart api
-            Restart web"#]],
+            Stop web
+            Stop api
+            Start api
+            Start web
+            Verify api, web"#]],
         );
         check(
-            Request::Restart { target: target(Some("postgres")), strategy: None },
+            restart(Some("postgres"), None),
             expect![[r#"
             api stays [] Some("unhealthy already")
             postgres restart [] None
@@ -279,16 +356,134 @@ pub(crate) mod tests {
 
     #[test]
     fn strategies_differ_in_their_steps() {
-        let request = |strategy| Request::Restart { target: target(None), strategy: Some(strategy) };
         let steps = |strategy| {
-            let (project, containers) = (project(), shop());
-            let facts =
-                LifecycleFacts { project: &project, containers: &containers, declared: &BTreeSet::new(), configuration: "", unset: &[] };
-            plan_lifecycle(&facts, &request(strategy)).unwrap().steps.iter().map(Step::label).collect::<Vec<_>>().join(", ")
+            let mut containers = shop();
+            containers.push(container("extra", State::Running, Health::None));
+            let plan = plan(&containers, &BTreeMap::new(), &restart(None, Some(strategy))).unwrap();
+            plan.steps.iter().map(Step::label).collect::<Vec<_>>().join("; ")
         };
-        assert_eq!(steps(Strategy::Immediate), "Restart api, web");
-        assert_eq!(steps(Strategy::Graceful), "Stop web, Stop api, Start api, Start web");
-        assert_eq!(steps(Strategy::Rolling), "Restart api, Restart web");
+        assert_eq!(steps(Strategy::Immediate), "Restart api, extra, web");
+        assert_eq!(steps(Strategy::Graceful), "Stop api, extra, web; Start api, extra; Start web; Verify api, extra, web");
+        assert_eq!(steps(Strategy::Rolling), "Restart api; Restart extra; Restart web");
+        assert_eq!(steps(Strategy::Dependency), "Stop web; Stop api, extra; Start api, extra; Start web; Verify api, extra, web");
+        let one = plan(&shop(), &BTreeMap::new(), &restart(Some("web"), Some(Strategy::Dependency)));
+        assert!(one.is_err(), "api is unhealthy");
+        let one = plan(&shop(), &BTreeMap::new(), &restart(Some("api"), Some(Strategy::Dependency))).unwrap();
+        assert_eq!(one.steps, [Step::Restart { services: vec![name("api")] }], "what is one layer is restarted at once");
+    }
+
+    #[test]
+    fn what_depends_on_something_that_is_down_is_left_unless_forced() {
+        let mut containers = shop();
+        containers[2].state = State::Exited;
+        containers[2].exit_code = 143;
+        check_with(
+            &containers,
+            &BTreeMap::new(),
+            &restart(None, None),
+            expect![
+                "shop was not restarted: it depends on what is down. api depends on postgres, which is down (ended with code 143). See to that one first: /docker_start shop/postgres. Or do it all the same: /docker_restart shop force."
+            ],
+        );
+        check_with(
+            &containers,
+            &BTreeMap::new(),
+            &restart(Some("web"), None),
+            expect![
+                "shop/web was not restarted: it depends on what is down. web depends on api, which is unhealthy. See to that one first: /docker_restart shop/api. Or do it all the same: /docker_restart shop/web force."
+            ],
+        );
+        let forced = Request::Restart { target: target(Some("api")), strategy: None, force: true };
+        check_with(
+            &containers,
+            &BTreeMap::new(),
+            &forced,
+            expect![[r#"
+            api restart [] Some("unhealthy already")
+            postgres stays [] Some("ended already, with code 143")
+            web stays [] None
+            Restart api
+            web depends on api and stays as it is meanwhile.
+            api depends on postgres, which is down (ended with code 143)."#]],
+        );
+        // What is down itself is started, and what takes part is none that is in the way.
+        assert!(plan(&containers, &BTreeMap::new(), &restart(Some("postgres"), None)).is_ok());
+        assert!(plan(&containers, &BTreeMap::new(), &Request::Stop(target(None))).is_ok());
+        containers[0].state = State::Exited;
+        containers[1].state = State::Exited;
+        let start = Request::Start { target: target(None), force: false };
+        check_with(
+            &containers,
+            &declared(),
+            &start,
+            expect![
+                "shop was not started: it depends on what is down. api depends on postgres, which is down (ended with code 143). See to that one first: /docker_start shop/postgres. Or do it all the same: /docker_start shop force."
+            ],
+        );
+        // With force it is nothing for Compose only where something is to be made of which that is a part.
+        let forced = Request::Start { target: target(None), force: true };
+        assert!(plan(&containers, &declared(), &forced).unwrap().by_compose);
+        containers.remove(1);
+        assert!(!plan(&containers, &declared(), &forced).unwrap().by_compose);
+    }
+
+    #[test]
+    fn compose_starts_and_stops_a_whole_project_at_once_where_it_knows_it() {
+        let (mut containers, declared) = (shop(), declared());
+        check_with(
+            &containers,
+            &declared,
+            &Request::Stop(target(None)),
+            expect![[r#"
+            api stop [] Some("unhealthy already")
+            postgres stays ["keeps data; name it to include it"] None
+            web stop [] None
+            Stop web, api
+            by one call of Compose"#]],
+        );
+        let named = plan(&containers, &declared, &Request::Stop(target(Some("web")))).unwrap();
+        assert!(!named.by_compose, "what is named is the engine's");
+        let nothing = plan(&containers, &BTreeMap::new(), &Request::Stop(target(None))).unwrap();
+        assert_eq!(nothing.steps.iter().map(Step::label).collect::<Vec<_>>(), ["Stop web", "Stop api"], "without files, too");
+        containers[0].state = State::Exited;
+        containers[1].state = State::Exited;
+        let start = Request::Start { target: target(None), force: false };
+        check_with(
+            &containers,
+            &declared,
+            &start,
+            expect![[r#"
+            api start [] Some("ended already, with code 0")
+            postgres stays ["keeps data; name it to include it"] None
+            web start [] Some("ended already, with code 0")
+            Bring up api, web
+            Verify api, web
+            by one call of Compose"#]],
+        );
+        let by_hand = plan(&containers, &BTreeMap::new(), &start).unwrap();
+        assert_eq!(by_hand.steps.iter().map(Step::label).collect::<Vec<_>>(), ["Start api", "Start web", "Verify api, web"]);
+
+        // A container more than is declared would be removed, and one of a service that is gone from the files is unknown.
+        let mut more = containers.clone();
+        more.push(Container { name: "shop-web-2".into(), ..more[0].clone() });
+        assert!(!plan(&more, &declared, &start).unwrap().by_compose);
+        assert!(plan(&more, &declared, &Request::Stop(target(None))).unwrap().is_empty(), "nothing runs");
+        let mut fewer = declared.clone();
+        fewer.remove(&name("web"));
+        assert!(!plan(&containers, &fewer, &start).unwrap().by_compose);
+        containers.clear();
+        check_with(
+            &containers,
+            &declared,
+            &start,
+            expect![[r#"
+            api create [] None
+            postgres create [] None
+            web create [] None
+            Bring up postgres, api, web
+            Verify postgres, api, web
+            by one call of Compose"#]],
+        );
     }
 
     #[test]
@@ -301,14 +496,8 @@ pub(crate) mod tests {
 
     #[test]
     fn the_digest_binds_actions_and_not_the_state_of_what_stays() {
-        let (project, mut containers) = (project(), shop());
-        let declared = BTreeSet::new();
-        let request = Request::Restart { target: target(None), strategy: None };
-        let digest = |containers: &[Container]| {
-            plan_lifecycle(&LifecycleFacts { project: &project, containers, declared: &declared, configuration: "", unset: &[] }, &request)
-                .unwrap()
-                .digest
-        };
+        let mut containers = shop();
+        let digest = |containers: &[Container]| plan(containers, &BTreeMap::new(), &restart(None, None)).unwrap().digest;
         let before = digest(&containers);
         containers[2].restarts = 9;
         containers[2].health = Health::Unhealthy;
@@ -316,5 +505,8 @@ pub(crate) mod tests {
         assert_eq!(digest(&containers), before);
         containers.remove(0);
         assert_ne!(digest(&containers), before, "a container that is gone changes what would be done");
+        let forced = Request::Restart { target: target(None), strategy: None, force: true };
+        let forced = plan(&shop(), &BTreeMap::new(), &forced).unwrap();
+        assert_ne!(forced.digest, before, "that it is forced is confirmed, too");
     }
 }

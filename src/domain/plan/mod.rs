@@ -2,15 +2,23 @@
 
 mod deploy;
 mod lifecycle;
+mod managed;
+mod needs;
+mod order;
+mod tidy;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use deploy::{BuildFacts, DeployFacts, ServiceFacts, plan_deploy};
+pub use deploy::{BuildFacts, DeployFacts, Made, ServiceFacts, plan_deploy};
 pub use lifecycle::{LifecycleFacts, plan_lifecycle};
+pub use managed::{ManagedFacts, ManagedService, plan_managed};
+pub use needs::{Declared, Need, Needs};
+pub use tidy::{TidyFacts, plan_tidy};
 
 use super::manifest::{Changes, TreePath};
+use super::orphans::Orphan;
 use super::project::{ServiceName, Strategy};
 use super::request::{Kind, Request};
 use super::text::listing;
@@ -26,6 +34,9 @@ pub struct Plan {
     /// For a restart, the order in which it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
+    /// Whether one call of Compose starts or stops all of it, in the order that the files ask for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_compose: bool,
     /// Its steps in order; none means that there is nothing to do.
     pub steps: Vec<Step>,
     /// What happens to each service, in dependency order.
@@ -60,9 +71,37 @@ impl Plan {
         }
     }
 
+    /// Whether it brings a release into production. Services that dockmaster makes itself are deployed without one, where they
+    /// have no files.
+    pub fn has_release(&self) -> bool {
+        self.release.is_some()
+    }
+
+    /// The services whose containers it replaces by others of our own making.
+    pub fn replaced(&self) -> Vec<ServiceName> {
+        let replaced = |s: &&ServicePlan| s.action == Action::Recreate && s.made_from.is_some();
+        self.services.iter().filter(replaced).map(|s| s.service.clone()).collect()
+    }
+
+    /// The containers of services that are no longer configured, which it removes.
+    pub fn orphans(&self) -> &[Orphan] {
+        self.steps.iter().find_map(|step| if let Step::Tidy { orphans, .. } = step { Some(&orphans[..]) } else { None }).unwrap_or_default()
+    }
+
+    /// The services of which it makes containers itself, in the place of others or not.
+    pub fn made(&self) -> Vec<ServiceName> {
+        let made = |s: &&ServicePlan| matches!(s.action, Action::Recreate | Action::Create) && s.made_from.is_some();
+        self.services.iter().filter(made).map(|s| s.service.clone()).collect()
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// Whether a step of its own watches what comes up.
+    pub fn has_verify(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Verify { .. }))
     }
 
     /// The services that an action other than staying awaits.
@@ -114,7 +153,8 @@ pub enum Step {
         /// Whose.
         services: Vec<ServiceName>,
     },
-    /// Start containers and wait until they are up.
+    /// Start containers and wait until they are what the ones that start after them ask for; where no step watches them
+    /// later, until they are up.
     Start {
         /// Whose.
         services: Vec<ServiceName>,
@@ -131,6 +171,14 @@ pub enum Step {
     },
     /// Record the release.
     Record,
+    /// Remove containers that no service has any more.
+    Tidy {
+        /// Which.
+        orphans: Vec<Orphan>,
+        /// The project's own network, where no service is in it any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<String>,
+    },
 }
 
 impl Step {
@@ -151,6 +199,7 @@ impl Step {
             Self::Restart { services } => format!("Restart {}", names(services)),
             Self::Verify { services } => format!("Verify {}", names(services)),
             Self::Record => "Record the release".to_owned(),
+            Self::Tidy { .. } => "Remove what is left over".to_owned(),
         }
     }
 
@@ -189,6 +238,9 @@ pub struct ServicePlan {
     /// What is wrong with it already, before anything was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ails: Option<String>,
+    /// For a service that dockmaster makes itself, the hash of what it is made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_from: Option<String>,
 }
 
 /// What happens to a service.
@@ -237,6 +289,7 @@ fn digest(request: &Request, steps: &[Step], services: &[ServicePlan], more: imp
     for service in services.iter().filter(|s| s.action != Action::Stay) {
         feed(service.service.as_str().as_bytes());
         feed(service.action.word().as_bytes());
+        feed(service.made_from.as_deref().unwrap_or_default().as_bytes());
     }
     more(&mut feed);
     hasher.finalize().to_hex().to_string()

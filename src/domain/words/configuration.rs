@@ -165,6 +165,7 @@ fn setting(change: &SettingChange) -> String {
         Effect::AtOnce => "",
         Effect::NextDeploy => " (with the next deploy)",
         Effect::NeedsDeploy => " (needs a deploy)",
+        Effect::NextStart => " (once I am restarted)",
     };
     format!("{}: {} → {}{when}", change.setting, value(&change.before), value(&change.after))
 }

@@ -3,6 +3,7 @@
 use super::{nothing_to_do, nothing_to_roll_back, plan, plan_heading, trimmed, version_plan, version_plan_heading, warning};
 use crate::domain::confirm::{Question, Settled};
 use crate::domain::manifest::TreePath;
+use crate::domain::orphans::Orphan;
 use crate::domain::plan::{Action, Plan};
 use crate::domain::text::{Text, count, duration};
 
@@ -77,6 +78,12 @@ fn differences(before: &Plan, now: &Plan) -> Vec<String> {
     for service in before.services.iter().filter(|s| action(now, s.service.as_str()).is_none()) {
         found.push(format!("{}: {} before, not there now", service.service, service.action.word()));
     }
+    let left = |orphans: &[Orphan], others: &[Orphan], word: &str| -> Vec<String> {
+        let missing = orphans.iter().filter(|orphan| others.iter().all(|other| other.id != orphan.id));
+        missing.map(|orphan| format!("{}: {word}", orphan.name)).collect()
+    };
+    found.extend(left(now.orphans(), before.orphans(), "was not among them before"));
+    found.extend(left(before.orphans(), now.orphans(), "not there now"));
     if let (Some(was), Some(is)) = (&before.files, &now.files) {
         for (word, was, is) in
             [("new", &was.added, &is.added), ("changed", &was.changed, &is.changed), ("deleted", &was.deleted, &is.deleted)]
@@ -180,9 +187,10 @@ pub fn toast(yes: bool) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::tests::{deploy, restart, service};
+    use super::super::plan::tests::{deploy, restart, service, tidy};
     use super::super::testing::check;
     use super::*;
+    use crate::domain::plan::Step;
     use expect_test::expect;
 
     fn of(plan: Plan) -> Question {
@@ -280,6 +288,17 @@ mod tests {
             ⚠️ Something changed since; nothing was done.
             cron: not there before, restart now
             api: restart before, not there now"#]],
+        );
+        let mut now = tidy();
+        if let Some(Step::Tidy { orphans, .. }) = now.steps.first_mut() {
+            orphans[0].id = "another".into();
+        }
+        check(
+            &changed_since(&tidy(), &now),
+            expect![[r#"
+            ⚠️ Something changed since; nothing was done.
+            dockmaster-tools-mail: was not among them before
+            dockmaster-tools-mail: not there now"#]],
         );
         let mut now = deploy();
         if let Some(files) = &mut now.files {

@@ -78,8 +78,10 @@ pub enum FollowEnd {
     Stopped,
     /// The longest time is over.
     TimeOver,
-    /// The container ended, or the engine.
+    /// The container ended, or was removed.
     Ended,
+    /// The engine stopped telling.
+    BrokenOff,
     /// The same person follows another log now.
     Replaced,
     /// dockmaster is stopping.
@@ -93,6 +95,7 @@ pub fn follow(heading: &LogHeading<'_>, lines: &[RawLine<'_>], end: Option<Follo
         Some(FollowEnd::Stopped) => "stopped",
         Some(FollowEnd::TimeOver) => "ended after ten minutes; ask again to go on",
         Some(FollowEnd::Ended) => "ended: the container writes no more",
+        Some(FollowEnd::BrokenOff) => "ended: the engine broke off; ask again when it is back",
         Some(FollowEnd::Replaced) => "ended: you follow another log now",
         Some(FollowEnd::Stopping) => "ended: I am being stopped",
     };

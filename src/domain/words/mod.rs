@@ -19,6 +19,7 @@ mod releases;
 mod selftest;
 mod status;
 mod versions;
+mod volumes;
 
 pub use answers::{disabled, lines_out_of_range, no_project, unclear, unknown_command, unknown_project, which_project, wrong_service};
 pub use configuration::{configuration, impact, rejected, reload_came_to, reloaded, unseen};
@@ -31,7 +32,7 @@ pub use files::{files_caption, files_list, leaves_paths_out};
 pub use help::{HelpRow, help, welcome, whoami};
 pub use history::{HistoryRow, history};
 pub use logs::{FollowEnd, LogHeading, RawLine, follow, follow_over, log_caption, log_file, log_lines, logs, no_lines};
-pub use notices::{broke_down, cannot_keep, chat_not_listed, hint, stale, stranger, token, unanswered};
+pub use notices::{broke_down, cannot_keep, chat_not_listed, hint, left_over, stale, stranger, token, unanswered};
 pub use outcome::outcome;
 pub use plan::{nothing_to_do, plan, plan_heading};
 pub use progress::progress;
@@ -40,8 +41,10 @@ pub use releases::{ReleaseRow, cancelling, releases};
 pub use selftest::selftest;
 pub use status::{overview, status};
 pub use versions::{no_version, nothing_to_roll_back, version_diff, version_kept, version_plan, version_plan_heading, versions};
+pub use volumes::{low_space, volumes};
 
 use super::Millis;
+use super::orphans::Orphan;
 use super::text::Text;
 
 /// `14:03:22`, in UTC.
@@ -66,6 +69,22 @@ fn shown(at: Millis, format: &str) -> String {
 /// A warning on a line of its own.
 fn warning(text: Text, what: impl AsRef<str>) -> Text {
     text.plain(format!("⚠️ {}\n", what.as_ref()))
+}
+
+/// How many containers that are left over get a line.
+const ORPHANS_SHOWN: usize = 15;
+
+/// A line for each container that is left over; how it was seen, where that is wanted.
+fn orphan_lines(text: Text, orphans: &[Orphan], with_seen: bool) -> Text {
+    let mut text = text;
+    for orphan in orphans.iter().take(ORPHANS_SHOWN) {
+        text = text.code(orphan.name.as_str()).plain(format!(": {}", orphan.why));
+        text = if with_seen { text.plain(format!(" ({})\n", orphan.seen)) } else { text.line() };
+    }
+    match orphans.len().saturating_sub(ORPHANS_SHOWN) {
+        0 => text,
+        more => text.plain(format!("and {more} more\n")),
+    }
 }
 
 /// Adds a block on lines of its own; nothing for no lines.

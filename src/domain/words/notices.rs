@@ -1,5 +1,7 @@
 //! What a chat is told though it did not ask just then, and the sentences for strangers.
 
+use super::orphan_lines;
+use crate::domain::orphans::Orphan;
 use crate::domain::text::{Text, count, duration, listing};
 
 /// How many old commands are named.
@@ -24,6 +26,13 @@ pub fn hint() -> Text {
 pub fn unanswered(what: &str) -> Text {
     let text = Text::new().plain("I was stopped while I answered ").code(what);
     text.plain(". It is not run again by itself.\nLook at /docker_history, and send it again if it is still wanted.")
+}
+
+/// Containers are left over from services that are no longer configured.
+pub fn left_over(project: &str, orphans: &[Orphan]) -> Text {
+    let text = Text::new().plain("🧹 ").bold(format!("Left over from {project}")).line();
+    let text = orphan_lines(text, orphans, false);
+    text.plain(format!("They stay as they are until you remove them (/docker_tidy {project}); their volumes stay in any case."))
 }
 
 /// There is a new token for the bot; why it is not used, where it is not.
@@ -101,6 +110,26 @@ mod tests {
             That failed because of an error of mine; the log has the details.
             Look at /docker_history before you ask again."#]],
         );
+    }
+
+    #[test]
+    fn what_is_left_over() {
+        let orphan = |n: usize| Orphan {
+            id: n.to_string(),
+            name: format!("dockmaster-tools-mail-{n}"),
+            why: "mail is no longer configured".into(),
+            seen: "running for 3 h".into(),
+        };
+        check(
+            &left_over("tools", &(1..=2).map(orphan).collect::<Vec<_>>()),
+            expect![[r#"
+                🧹 *Left over from tools*
+                `dockmaster-tools-mail-1`: mail is no longer configured
+                `dockmaster-tools-mail-2`: mail is no longer configured
+                They stay as they are until you remove them (/docker_tidy tools); their volumes stay in any case."#]],
+        );
+        let many = left_over("tools", &(1..=100).map(orphan).collect::<Vec<_>>()).to_plain();
+        assert!(many.contains("and 85 more") && many.len() < 1_500, "{many}");
     }
 
     #[test]

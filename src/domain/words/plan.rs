@@ -1,6 +1,6 @@
 //! What an operation will do, before anybody confirms.
 
-use super::{trimmed, warning};
+use super::{orphan_lines, trimmed, warning};
 use crate::domain::manifest::{Changes, TreePath};
 use crate::domain::plan::{Action, Plan, ServicePlan, Step};
 use crate::domain::request::Kind;
@@ -16,10 +16,14 @@ const STEPS_SHOWN: usize = 12;
 /// The plan, with its reasons.
 pub fn plan(plan: &Plan) -> Text {
     let mut text = plan_heading(plan).line();
+    if plan.kind() == Kind::Tidy {
+        return tidy_lines(text, plan);
+    }
     if let Some(files) = &plan.files {
         text = files_lines(text, files, &plan.not_copied);
     }
-    text = if plan.kind().is_release() { deploy_services(text, plan) } else { lifecycle_services(text, plan) };
+    let of_our_making = plan.services.iter().any(|s| s.made_from.is_some());
+    text = if plan.has_release() || of_our_making { deploy_services(text, plan) } else { lifecycle_services(text, plan) };
     text = steps(text, plan);
     let ails = plan.services.iter().filter_map(|s| s.ails.as_ref().map(|ails| format!("{} is {ails}.", s.service)));
     let mut warnings: Vec<String> = ails.take(SERVICES_SHOWN).chain(plan.warnings.iter().cloned()).collect();
@@ -30,6 +34,20 @@ pub fn plan(plan: &Plan) -> Text {
         text = text.line();
     }
     trimmed(warnings.into_iter().fold(text, warning))
+}
+
+/// What is left over, all of which is removed.
+fn tidy_lines(text: Text, plan: &Plan) -> Text {
+    let mut text = text.line();
+    if !plan.orphans().is_empty() {
+        text = orphan_lines(text.plain("Stopped and removed:\n"), plan.orphans(), true);
+    }
+    for step in &plan.steps {
+        if let Step::Tidy { network: Some(network), .. } = step {
+            text = text.code(network.as_str()).plain(", the project's own network, which no service is in any more, is removed\n");
+        }
+    }
+    text.plain("Volumes stay, with all that is in them.")
 }
 
 /// What it is, without its details.
@@ -49,8 +67,10 @@ pub fn nothing_to_do(plan: &Plan) -> Text {
         Kind::Start => format!("Nothing to start: {target} runs already."),
         Kind::Stop => format!("Nothing to stop: {target} does not run."),
         Kind::Restart => format!("Nothing to restart in {target}."),
+        Kind::Deploy if !plan.has_release() => format!("Nothing to deploy: {target} runs as it is configured."),
         Kind::Deploy => format!("Nothing to deploy: production of {target} is what the workspace holds."),
         Kind::Rollback => format!("Nothing to roll back: {target} runs release {} already.", plan.release.unwrap_or(0)),
+        Kind::Tidy => format!("Nothing to tidy up: nothing is left over from {target}."),
     };
     let mut text = Text::new().plain(why).line();
     text = stays(text, plan);
@@ -148,6 +168,8 @@ fn steps(text: Text, plan: &Plan) -> Text {
 pub(crate) mod tests {
     use super::super::testing::check;
     use super::*;
+    use crate::domain::orphans::Orphan;
+    use crate::domain::plan::{TidyFacts, plan_tidy};
     use crate::domain::project::{ProjectName, ServiceName, Strategy};
     use crate::domain::request::{Request, Target};
     use expect_test::expect;
@@ -158,7 +180,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn service(service: &str, action: Action) -> ServicePlan {
-        ServicePlan { service: name(service), action, build: false, reasons: Vec::new(), stateful: false, ails: None }
+        ServicePlan { service: name(service), action, build: false, reasons: Vec::new(), stateful: false, ails: None, made_from: None }
     }
 
     pub(crate) fn target(service: Option<&str>) -> Target {
@@ -172,8 +194,9 @@ pub(crate) mod tests {
         postgres.reasons = vec!["keeps data; name it to include it".into()];
         postgres.stateful = true;
         Plan {
-            request: Request::Restart { target: target(None), strategy: None },
+            request: Request::Restart { target: target(None), strategy: None, force: false },
             strategy: Some(Strategy::Dependency),
+            by_compose: false,
             steps: vec![Step::Restart { services: vec![name("api")] }, Step::Restart { services: vec![name("web")] }],
             services: vec![api, postgres, service("web", Action::Restart)],
             files: None,
@@ -182,6 +205,16 @@ pub(crate) mod tests {
             warnings: Vec::new(),
             digest: "d1".into(),
         }
+    }
+
+    pub(crate) fn tidy() -> Plan {
+        let orphan = |name: &str, why: &str, seen: &str| Orphan { id: name.into(), name: name.into(), why: why.into(), seen: seen.into() };
+        let orphans = vec![
+            orphan("dockmaster-tools-mail", "mail is no longer configured", "running for 3 h"),
+            orphan("dockmaster-tools-web-3", "web has 2 instances now", "stopped for 5 min"),
+        ];
+        let network = Some("dockmaster-tools".to_owned());
+        plan_tidy(TidyFacts { orphans, network }, &Request::Tidy { project: ProjectName::new("tools").unwrap() })
     }
 
     pub(crate) fn deploy() -> Plan {
@@ -197,6 +230,7 @@ pub(crate) mod tests {
         Plan {
             request: Request::Deploy { project: ProjectName::new("shop").unwrap(), with: BTreeSet::new() },
             strategy: None,
+            by_compose: false,
             steps: vec![
                 Step::Stage,
                 Step::Build { services: vec![name("backend")] },
@@ -242,7 +276,7 @@ pub(crate) mod tests {
     #[test]
     fn a_restart_of_one_service() {
         let mut plan_ = restart();
-        plan_.request = Request::Restart { target: target(Some("web")), strategy: None };
+        plan_.request = Request::Restart { target: target(Some("web")), strategy: None, force: false };
         plan_.steps.remove(0);
         plan_.services = vec![service("api", Action::Stay), service("postgres", Action::Stay), service("web", Action::Restart)];
         check(
@@ -314,6 +348,24 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_is_left_over() {
+        let mut plan_ = tidy();
+        check(
+            &plan(&plan_),
+            expect![[r#"
+                *Tidy up tools*
+
+                Stopped and removed:
+                `dockmaster-tools-mail`: mail is no longer configured (running for 3 h)
+                `dockmaster-tools-web-3`: web has 2 instances now (stopped for 5 min)
+                `dockmaster-tools`, the project's own network, which no service is in any more, is removed
+                Volumes stay, with all that is in them."#]],
+        );
+        plan_.steps.clear();
+        check(&nothing_to_do(&plan_), expect!["Nothing to tidy up: nothing is left over from tools."]);
+    }
+
+    #[test]
     fn two_hundred_services_fit_one_message() {
         let mut plan_ = restart();
         let many: Vec<ServiceName> = (0..200).map(|n| name(&format!("a-service-with-quite-a-long-name-{n}"))).collect();
@@ -325,7 +377,7 @@ pub(crate) mod tests {
     #[test]
     fn nothing_to_do_says_what_stays() {
         let mut plan_ = restart();
-        plan_.request = Request::Start(target(None));
+        plan_.request = Request::Start { target: target(None), force: false };
         plan_.services.iter_mut().for_each(|s| s.action = Action::Stay);
         check(
             &nothing_to_do(&plan_),

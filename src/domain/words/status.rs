@@ -101,6 +101,10 @@ fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) 
         text = text.plain(format!(" ({})", marks.join(", ")));
     }
     text = text.plain(format!("\n{}\n", state(service, now)));
+    let measured = measured(service, now);
+    if !measured.is_empty() {
+        text = text.plain(format!("{measured}\n"));
+    }
     let ports = ports(&service.ports);
     if !ports.is_empty() {
         text = text.plain(format!("ports {ports}\n"));
@@ -111,7 +115,7 @@ fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) 
         } else {
             String::new()
         };
-        text = text.plain(format!("image {}{restarts}\n", service.image));
+        text = text.plain(format!("{} {}{restarts}\n", if service.process { "process" } else { "image" }, service.image));
     }
     if service.pending {
         text = text.plain("configuration pending: the files say otherwise than what runs\n");
@@ -146,6 +150,25 @@ fn state(service: &ServiceStatus, now: Millis) -> String {
         Condition::Missing => "no container".to_owned(),
         Condition::Unknown => "the engine does not say how it stands".to_owned(),
     }
+}
+
+/// How it came up, and how its health check does: of what runs only.
+fn measured(service: &ServiceStatus, now: Millis) -> String {
+    let measures = &service.measures;
+    if measures.uptime.is_none() {
+        return String::new();
+    }
+    let startup = measures.startup.filter(|startup| service.since == Some(startup.at));
+    let startup = startup.map(|startup| format!("came up in {}", duration(startup.took)));
+    let check = measures.checks.and_then(|checks| checks.last).map(|last| {
+        let word = if last.good { "checked" } else { "check failed" };
+        let ago = match now.saturating_sub(last.at) {
+            ..1_000 => "just now".to_owned(),
+            ms => format!("{} ago", duration(ms)),
+        };
+        format!("{word} {ago} ({})", duration(last.took))
+    });
+    startup.into_iter().chain(check).collect::<Vec<_>>().join(", ")
 }
 
 /// Published ports first; one that is published on every address of both families shows once.
@@ -193,6 +216,8 @@ fn files(text: Text, status: &ProjectStatus, now: Millis) -> Text {
 mod tests {
     use super::super::testing::check;
     use super::*;
+    use crate::domain::container::Check;
+    use crate::domain::measures::{Checks, ServiceMeasures, StartUp};
     use crate::domain::project::{ProjectName, ServiceName};
     use crate::domain::status::{Ahead, Busy};
     use expect_test::expect;
@@ -210,12 +235,18 @@ mod tests {
             out_of_memory: false,
             ports: Vec::new(),
             image: format!("example/{name}:1"),
+            process: false,
             restarts: 0,
             primary: false,
             stateful: false,
             pending: false,
             done: false,
+            measures: ServiceMeasures::default(),
         }
+    }
+
+    fn checked(good: bool, ago: Millis, took: Millis) -> Option<Checks> {
+        Some(Checks { count: 3, total: 3 * took, failures: 0, last: Some(Check { at: NOW - ago, took, good }) })
     }
 
     fn shop() -> ProjectStatus {
@@ -224,6 +255,14 @@ mod tests {
         backend.primary = true;
         backend.ports = vec![port("0.0.0.0", Some(8080)), port("::", Some(8080)), port("127.0.0.1", Some(9000)), port("", None)];
         backend.restarts = 2;
+        backend.measures = ServiceMeasures {
+            uptime: Some(8_100_000),
+            startup: Some(StartUp { at: NOW - 8_100_000, took: 4_250, operation: Some(7) }),
+            checks: checked(true, 12_000, 80),
+            check_average: Some(81),
+            restarts: 5,
+            since: Some(NOW - 86_400_000),
+        };
         let mut postgres = service("postgres", Condition::Running, Health::None);
         postgres.stateful = true;
         postgres.pending = true;
@@ -255,6 +294,7 @@ mod tests {
 
                 🟢 `backend` (primary)
                 up 2 h 15 min, healthy
+                came up in 4 s, checked 12 s ago (80 ms)
                 ports 8080→8000, 127.0.0.1:9000→8000, 8000 (inside)
                 image example/backend:1 · 2 restarts
 
@@ -318,6 +358,25 @@ mod tests {
                 Workspace `/workspace/shop`
                 Production `/srv/shop`"#]],
         );
+    }
+
+    #[test]
+    fn what_was_measured_is_of_what_runs_now() {
+        let line = |change: fn(&mut ServiceStatus)| {
+            let mut web = service("web", Condition::Running, Health::Healthy);
+            web.measures.uptime = Some(8_100_000);
+            web.measures.startup = Some(StartUp { at: NOW - 8_100_000, took: 950, operation: None });
+            change(&mut web);
+            measured(&web, NOW)
+        };
+        assert_eq!(line(|_| ()), "came up in 950 ms");
+        assert_eq!(line(|web| web.since = Some(NOW - 60_000)), "", "that was another start");
+        assert_eq!(line(|web| web.measures.checks = checked(true, 400, 1_200)), "came up in 950 ms, checked just now (1 s)");
+        assert_eq!(
+            line(|web| (web.measures.startup, web.measures.checks) = (None, checked(false, 90_000, 30_000))),
+            "check failed 1 min 30 s ago (30 s)"
+        );
+        assert_eq!(line(|web| web.measures.uptime = None), "", "it does not run");
     }
 
     #[test]

@@ -8,16 +8,16 @@ use tokio::time::Instant;
 use super::super::recorder::history_failure;
 use super::super::relay;
 use super::super::tools::{Config, Hashes, Tools};
+use super::declared::{Declared, declared};
 use super::mounts::same_on_host;
-use super::overlay;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::trees::{rules, scans, touchable, tree_path, written};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Manifest, TreePath};
 use crate::domain::names::{Match, find};
-use crate::domain::plan::{BuildFacts, DeployFacts, Plan, ServiceFacts, plan_deploy};
-use crate::domain::project::{ComposeSource, Project, ServiceName, Source};
+use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, ServiceFacts, plan_deploy};
+use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
 use crate::engine::compose::{BuildSection, Definition, Files};
 use crate::files::rsync;
@@ -33,9 +33,7 @@ pub(in super::super) struct Facts {
     /// Where the files are read from: the workspace, or the tree of an earlier release.
     pub(super) source_root: PathBuf,
     pub(super) production_root: PathBuf,
-    pub(super) compose: ComposeSource,
-    pub(super) config: Config,
-    pub(super) definitions: BTreeMap<ServiceName, Definition>,
+    pub(super) declared: Declared,
     pub(super) rules: Rules,
     /// What production is to hold.
     pub(super) workspace: Manifest,
@@ -53,7 +51,6 @@ pub(in super::super) struct Facts {
     pub(super) environment: Option<String>,
     services: Vec<ServiceFacts>,
     containers: Vec<Container>,
-    pub(super) configuration: String,
     written: Vec<(TreePath, ServiceName)>,
     free: Option<u64>,
     /// What to tell beyond what the plan finds.
@@ -66,7 +63,7 @@ pub(in super::super) fn environment(production: &Path) -> Option<PathBuf> {
 }
 
 /// Production's own compose files, resolved; none where it has none yet or the project is none of Compose.
-pub(super) async fn production_only(tools: &Tools, project: &Project) -> Result<Option<Config>, Failure> {
+pub(in super::super) async fn production_only(tools: &Tools, project: &Project) -> Result<Option<Config>, Failure> {
     Ok(production(tools, project, false).await?.map(|(config, _)| config))
 }
 
@@ -95,7 +92,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         Coming::Workspace => format!("{} cannot be deployed.", project.name),
         Coming::Release(_) => format!("{} cannot be rolled back.", project.name),
     };
-    let (compose, workspace, production_root) = places(project, &tools.data, coming, &what)?;
+    let (workspace, production_root) = places(project, &tools.data, coming, &what)?;
     same_on_host(tools, &project.name, workspace.as_deref(), &production_root, &what).await?;
     let old = match coming {
         Coming::Workspace => None,
@@ -103,39 +100,22 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     };
     let old_tree = old.as_ref().map(|r| release_tree(tools, &project.name, r.number));
     let source_root = workspace.clone().or(old_tree).unwrap_or_default();
-    files_there(project, &compose, &source_root, old.as_ref().map(|r| r.number), &what)?;
-    let environment = environment(&production_root);
-    let files = Files {
-        name: &compose.name,
-        root: &source_root,
-        files: &compose.files,
-        directory: &production_root,
-        environment: environment.as_deref(),
-    };
+    files_there(project, &source_root, old.as_ref().map(|r| r.number), &what)?;
     let before_mounts = rules(project, &source_root, &[], &what)?;
-    let resolving = overlay::resolve(tools, &what, &project.name, &files, &before_mounts);
-    // Production that cannot be resolved is replaced by what can: it only tells what is new.
-    let (config, current) = if overlay::says_the_same(&files) {
-        let config = resolving.await?;
-        (config.clone(), Some(config))
-    } else {
-        let (config, current) = tokio::join!(resolving, production_only(tools, project));
-        (config?, current.ok().flatten())
-    };
+    let declared = declared(tools, project, &source_root, &production_root, &before_mounts, &what).await?;
     // Said before anybody is asked to confirm what could not be done.
     if !rsync::is_installed(&std::env::var_os("PATH").unwrap_or_default()) {
         return Err(rsync::missing(&what));
     }
-    let definitions = config.resolved.services(&compose.name, &production_root);
-    let before = current.as_ref().map(|c| c.resolved.services(&compose.name, &production_root)).unwrap_or_default();
-    let ours = relay::own_service(tools, &project.source).await.map_err(|e| e.failure(&*what))?;
-    let written = written(&production_root, ours.as_ref(), definitions.iter().chain(&before));
+    let (definitions, before) = (&declared.definitions, &declared.before);
+    let ours = relay::own_service(tools, project).await.map_err(|e| e.failure(&*what))?;
+    let written = written(&production_root, ours.as_ref(), definitions.iter().chain(before));
     let rules = rules(project, &source_root, &written, &what)?;
     let unread = |e| history_failure(&*what, &e);
-    let (hashes, (mut workspace_scan, production_scan), containers, current, next) = tokio::try_join!(
-        tools.hashes(&what, &files, &config.resolved),
+    let (made, (mut workspace_scan, production_scan), containers, current, next) = tokio::try_join!(
+        made(tools, &declared, &source_root, &production_root, &what),
         scans(tools, project, workspace.as_deref(), &production_root, &rules, &what),
-        async { tools.docker.containers(&project.source).await.map_err(|e| e.failure(&*what)) },
+        async { tools.containers(project).await.map_err(|e| e.failure(&*what)) },
         async { tools.history.release_current(project.name.clone()).await.map_err(unread) },
         async { tools.history.release_next(project.name.clone()).await.map_err(unread) },
     )?;
@@ -146,15 +126,15 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let kept = touchable(&production_scan.manifest, &workspace_scan.manifest, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), &kept, &containers, &what).await?.then_some(next);
     let mut services = Vec::new();
-    for (name, definition) in &definitions {
+    for (name, definition) in definitions {
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
         services.push(
-            service(tools, project, name, definition, asks, &hashes, &workspace_scan.manifest, &production_root, &containers, &what)
-                .await?,
+            service(tools, project, name, definition, asks, &made, &workspace_scan.manifest, &production_root, &containers, &what).await?,
         );
     }
-    if let Some(old) = &old {
+    // Of what we make ourselves, the image is what the configuration says.
+    if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
         for service in &mut services {
             kept_image(tools, project, old, service, &what).await?;
         }
@@ -173,18 +153,17 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         release: old.as_ref().map_or(next + i64::from(keeps.is_some()), |r| r.number),
         keeps,
         kept,
-        environment: environment.as_ref().and_then(|path| std::fs::read(path).ok()).map(|text| blake3::hash(&text).to_hex().to_string()),
+        environment: environment(&production_root)
+            .and_then(|path| std::fs::read(path).ok())
+            .map(|text| blake3::hash(&text).to_hex().to_string()),
         current,
         old,
         what,
-        configuration: config.resolved.hash(),
         workspace: workspace_scan.manifest,
         production: production_scan.manifest,
         source_root,
         production_root,
-        compose,
-        config,
-        definitions,
+        declared,
         rules,
         services,
         containers,
@@ -202,7 +181,7 @@ impl Facts {
 
     /// Whether a configuration is the one that was planned with.
     pub(super) fn is_configured_as(&self, config: &Config) -> bool {
-        config.hash_is(&self.configuration)
+        config.hash_is(&self.declared.configuration)
     }
 
     /// The plan that follows from these facts.
@@ -230,8 +209,8 @@ impl Facts {
             held: self.current.as_ref().map(|c| &c.release.manifest),
             services: &self.services,
             containers: &self.containers,
-            configuration: &self.configuration,
-            unset: &self.config.unset,
+            configuration: &self.declared.configuration,
+            unset: self.declared.unset(),
             written: &self.written,
             free: self.free,
         };
@@ -254,6 +233,21 @@ impl Facts {
     }
 }
 
+/// What the containers of the services are to be made from.
+async fn made(
+    tools: &Tools,
+    declared: &Declared,
+    source: &Path,
+    production: &Path,
+    what: &str,
+) -> Result<BTreeMap<ServiceName, Made>, Failure> {
+    let Some(composed) = &declared.composed else { return Ok(declared.made.clone()) };
+    let environment = environment(production);
+    let files = composed.files(source, production, environment.as_deref());
+    let hashes = tools.hashes(what, &files, &composed.config.resolved).await?;
+    Ok(hashes.into_iter().map(|(service, hash)| (service, Made::Compose(hash))).collect())
+}
+
 /// Whether production is no longer what its release brought: its files, or the images that run.
 async fn must_be_kept(
     tools: &Tools,
@@ -267,7 +261,8 @@ async fn must_be_kept(
     if *kept != release.manifest || !release_tree(tools, &project.name, release.number).is_dir() {
         return Ok(true);
     }
-    for container in containers {
+    // What images others run, and we make others from, is no part of a release.
+    for container in containers.iter().filter(|_| matches!(project.source, Source::Compose(_))) {
         let own = tools.own_tag(&project.name, &container.service, release.number);
         let image = tools.docker.image_id(&own).await.map_err(|e| e.failure(what))?;
         if image.as_deref() != Some(container.image_id.as_str()) {
@@ -300,7 +295,7 @@ async fn service(
     name: &ServiceName,
     definition: &Definition,
     asks: Vec<String>,
-    hashes: &Hashes,
+    made: &BTreeMap<ServiceName, Made>,
     workspace: &Manifest,
     production: &Path,
     containers: &[Container],
@@ -317,12 +312,17 @@ async fn service(
             Some(facts)
         }
     };
-    let image_id = tools.docker.image_id(&definition.image).await.map_err(|e| e.failure(what))?;
+    let image_id = match made.get(name) {
+        // Nothing is made from it.
+        None | Some(Made::Elsewhere) => None,
+        Some(_) if definition.image.is_empty() => None,
+        Some(_) => tools.docker.image_id(&definition.image).await.map_err(|e| e.failure(what))?,
+    };
     let reads =
         definition.binds.iter().filter(|b| !b.writable).filter_map(|b| b.source.strip_prefix(production).ok()).map(tree_path).collect();
     Ok(ServiceFacts {
         name: name.clone(),
-        config_hash: hashes.get(name).cloned().unwrap_or_default(),
+        made: made.get(name).cloned().unwrap_or(Made::Elsewhere),
         build,
         image_id,
         image: definition.image.clone(),

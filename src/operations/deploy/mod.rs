@@ -1,5 +1,6 @@
 //! Deploying and going back: gathering what the plan needs, the steps, and undoing them.
 
+mod declared;
 mod gather;
 mod mounts;
 mod overlay;
@@ -10,9 +11,9 @@ mod trees;
 mod undo;
 mod up;
 
-pub(super) use gather::{Facts, environment, gather, production_config};
+pub(super) use gather::{Facts, environment, gather, production_config, production_only};
 pub(super) use places::Coming;
 pub(super) use releases::{arrive, keep, set_out, sweep};
 pub(super) use steps::{build, promote, pull, stage};
 pub(super) use undo::{Undoing, put_back, remove, stay, undo_steps};
-pub(super) use up::{is_as_confirmed, up};
+pub(super) use up::{is_as_confirmed, remove_half_made, up};

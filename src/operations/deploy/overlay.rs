@@ -86,7 +86,7 @@ fn documents(root: &Path, below: &Path, rules: &Rules, found: &mut BTreeSet<Path
 }
 
 /// Whether a deploy copies this file from the workspace.
-fn is_brought(workspace: &Path, path: &Path, rules: &Rules) -> bool {
+pub(super) fn is_brought(workspace: &Path, path: &Path, rules: &Rules) -> bool {
     workspace.join(path).is_file() && !rules.excluded(&TreePath::new(path.as_os_str().as_bytes()), false)
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::super::recorder::history_failure;
 use super::super::tools::Tools;
 use crate::domain::failure::Failure;
-use crate::domain::project::{ComposeSource, Project, ProjectName, Source};
+use crate::domain::project::{Project, ProjectName, Source};
 use crate::files::scan::Scan;
 use crate::history::releases::ReleaseRecord;
 
@@ -52,20 +52,15 @@ pub(super) async fn wanted(tools: &Tools, project: &Project, number: Option<i64>
     })
 }
 
-/// The compose source, the workspace (where it is to be read) and production.
-pub(super) fn places(
-    project: &Project,
-    data: &Path,
-    coming: Coming,
-    what: &str,
-) -> Result<(ComposeSource, Option<PathBuf>, PathBuf), Failure> {
-    let Source::Compose(compose) = &project.source else {
+/// The workspace (where it is to be read) and production.
+pub(super) fn places(project: &Project, data: &Path, coming: Coming, what: &str) -> Result<(Option<PathBuf>, PathBuf), Failure> {
+    if !matches!(project.source, Source::Compose(_)) && project.workspace.is_none() && project.production.is_none() {
         return Err(Failure::new(
             what,
-            "It is made of named containers, which have no files to deploy.",
-            "Only a compose project can be deployed; restart this one with /docker_restart.",
+            "It has neither a workspace nor production, so that there are no files to deploy.",
+            format!("Name both in projects.json, or restart it: /docker_restart {}.", project.name),
         ));
-    };
+    }
     let real = |path: &Option<PathBuf>, which: &str| {
         let next = format!("Correct \"{which}\" of {} in projects.json.", project.name);
         let Some(path) = path else { return Err(Failure::new(what, format!("It has no {which}."), next)) };
@@ -93,19 +88,14 @@ pub(super) fn places(
             "Give it a directory of its own with --data.",
         ));
     }
-    Ok((compose.clone(), workspace, production))
+    Ok((workspace, production))
 }
 
 /// Compose would say of a workspace without its files that it cannot open them: here it is said what that means.
-pub(super) fn files_there(
-    project: &Project,
-    compose: &ComposeSource,
-    workspace: &Path,
-    release: Option<i64>,
-    what: &str,
-) -> Result<(), Failure> {
+pub(super) fn files_there(project: &Project, workspace: &Path, release: Option<i64>, what: &str) -> Result<(), Failure> {
+    let files: &[String] = if let Source::Compose(compose) = &project.source { &compose.files } else { &[] };
     if let Some(release) = release {
-        return match compose.files.iter().find(|file| !workspace.join(file).exists()) {
+        return match files.iter().find(|file| !workspace.join(file).exists()) {
             Some(file) => Err(Failure::new(what, format!("Release {release} has no {file}."), "Go back to another one: /docker_releases.")),
             None => Ok(()),
         };
@@ -114,7 +104,7 @@ pub(super) fn files_there(
     if std::fs::read_dir(workspace).is_ok_and(|mut entries| entries.next().is_none()) {
         return Err(Failure::new(what, "The workspace is empty.", correct("workspace")));
     }
-    match compose.files.iter().find(|file| !workspace.join(file).exists()) {
+    match files.iter().find(|file| !workspace.join(file).exists()) {
         Some(file) => Err(Failure::new(what, format!("The workspace has no {file}."), correct("compose.files"))),
         None => Ok(()),
     }

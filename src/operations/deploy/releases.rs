@@ -10,7 +10,7 @@ use super::places::{release_directory, release_tree};
 use super::steps::{facts, on_disk};
 use crate::domain::failure::Failure;
 use crate::domain::plan::Step;
-use crate::domain::project::{Project, ProjectName, ServiceName};
+use crate::domain::project::{Project, ProjectName, ServiceName, Source};
 use crate::domain::text::count;
 use crate::engine::docker::EngineError;
 use crate::files::store;
@@ -37,8 +37,8 @@ async fn kept(job: &Job, step: &Step, number: i64) -> StepResult {
     let mut line = |line: &str| job.recorder.line(line);
     let staged = store::stage(&facts.production_root, &tree(number), &facts.kept, &base, &job.mark, &mut line, &job.cancel_for(step)).await;
     staged.map_err(|failure| Failure { what: what.to_owned(), ..failure })?;
-    let compose =
-        facts.compose.files.iter().filter_map(|f| Some((f.clone(), std::fs::read_to_string(facts.production_root.join(f)).ok()?)));
+    let names = facts.declared.composed.iter().flat_map(|composed| &composed.source.files);
+    let compose = names.filter_map(|f| Some((f.clone(), std::fs::read_to_string(facts.production_root.join(f)).ok()?)));
     let ours = |(path, _): &(&_, &_)| facts.owned().is_some_and(|owned| owned.0.contains_key(*path));
     let record = ReleaseRecord {
         number,
@@ -60,7 +60,10 @@ async fn kept(job: &Job, step: &Step, number: i64) -> StepResult {
 /// mean. Returns the names.
 async fn tag_running(tools: &Tools, project: &Project, number: i64) -> Result<BTreeMap<ServiceName, String>, EngineError> {
     let mut images = BTreeMap::new();
-    for container in tools.docker.containers(&project.source).await? {
+    if !matches!(project.source, Source::Compose(_)) {
+        return Ok(images);
+    }
+    for container in tools.containers(project).await? {
         let own = tools.own_tag(&project.name, &container.service, number);
         match tools.docker.tag(&container.image_id, &own).await {
             Ok(()) => drop(images.insert(container.service.clone(), container.image.clone())),
@@ -110,7 +113,7 @@ fn compose_files(facts: &super::Facts, tree: &Path) -> std::io::Result<Vec<(Stri
         let staged = std::fs::read_to_string(tree.join(file));
         Ok((file.clone(), staged.or_else(|_| std::fs::read_to_string(facts.source_root.join(file)))?))
     };
-    facts.compose.files.iter().map(read).collect()
+    facts.declared.composed.iter().flat_map(|composed| &composed.source.files).map(read).collect()
 }
 
 /// The release has arrived: what it runs is kept with it, and what is too old is forgotten.

@@ -8,16 +8,17 @@ use std::time::Duration;
 use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{last_message, process_failure};
+use super::Facts;
+use super::declared::{Composed, declared};
 use super::places::{release_directory, release_tree};
 use super::trees::hashes;
 use super::up::configuration_changed;
-use super::{Facts, overlay};
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Changes, Manifest, TreePath};
 use crate::domain::plan::{Plan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
-use crate::engine::compose::{Files, override_file};
+use crate::engine::compose::override_file;
 use crate::files::cache::{HashCache, Hashes};
 use crate::files::scan::look;
 use crate::files::{store, transfer};
@@ -33,6 +34,12 @@ pub(super) fn facts(job: &Job) -> Result<&Facts, Stop> {
     job.deploy
         .as_ref()
         .ok_or_else(|| Failure::new("The step could not be taken.", "It belongs to a deploy.", "Report this as a bug.").into())
+}
+
+/// What Compose knows of what planning found out.
+fn composed(facts: &Facts) -> Result<&Composed, Stop> {
+    let none = || Failure::new("The step could not be taken.", "It belongs to a compose project.", "Report this as a bug.");
+    facts.declared.composed.as_ref().ok_or_else(|| none().into())
 }
 
 /// The tree of the release that comes.
@@ -78,15 +85,11 @@ async fn copy_aside(job: &Job, step: &Step, facts: &Facts) -> StepResult {
 pub(in super::super) async fn pull(job: &Job, step: &Step, services: &[ServiceName]) -> StepResult {
     let facts = facts(job)?;
     let what = "The images could not be pulled.";
-    let files = Files {
-        name: &facts.compose.name,
-        root: &facts.production_root,
-        files: &facts.compose.files,
-        directory: &facts.production_root,
-        environment: None,
-    };
+    let composed = composed(facts)?;
+    let files = composed.files(&facts.production_root, &facts.production_root, None);
     // As it was resolved for the plan: Compose would look for every `env_file`, and production may not have them yet.
-    let invocation = job.tools.compose(what, files.pull(services), BUILD_LIMIT, &job.mark)?.stdin(facts.config.resolved.to_bytes());
+    let resolved = composed.config.resolved.to_bytes();
+    let invocation = job.tools.compose(what, files.pull(services), BUILD_LIMIT, &job.mark)?.stdin(resolved);
     images(job, step, what, invocation).await?;
     Ok(None)
 }
@@ -102,13 +105,7 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
     std::fs::write(&override_path, override_file(&tags))
         .map_err(|e| Failure::new(what, format!("{} cannot be written: {e}.", override_path.display()), "Make room and ask again."))?;
     let environment = production_environment(facts);
-    let files = Files {
-        name: &facts.compose.name,
-        root: &stage,
-        files: &facts.compose.files,
-        directory: &stage,
-        environment: environment.as_deref(),
-    };
+    let files = composed(facts)?.files(&stage, &stage, environment.as_deref());
     let invocation = job.tools.compose(what, files.build(&override_path, services), BUILD_LIMIT, &job.mark)?;
     images(job, step, what, invocation).await?;
     for (service, tag) in &tags {
@@ -168,16 +165,8 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
 /// Compares the configuration as it is by now with the one that was confirmed: a build may have taken long.
 async fn is_still_configured(job: &Job, facts: &Facts) -> Result<(), Stop> {
     let what = "The files were not brought into production.";
-    let environment = production_environment(facts);
-    let files = Files {
-        name: &facts.compose.name,
-        root: &facts.source_root,
-        files: &facts.compose.files,
-        directory: &facts.production_root,
-        environment: environment.as_deref(),
-    };
-    let config = overlay::resolve(&job.tools, what, &job.project.name, &files, &facts.rules).await;
-    if config.map_err(|failure| Stop::unchanged(failure, true))?.hash_is(&facts.configuration) {
+    let declared = declared(&job.tools, &job.project, &facts.source_root, &facts.production_root, &facts.rules, what).await;
+    if declared.map_err(|failure| Stop::unchanged(failure, true))?.configuration == facts.declared.configuration {
         return Ok(());
     }
     Err(Stop::unchanged(configuration_changed(what), true))
@@ -241,6 +230,6 @@ impl Facts {
         let built = plan.steps.iter().filter_map(|s| if let Step::Build { services } = s { Some(services) } else { None }).flatten();
         let kept = self.old.iter().flat_map(|old| old.images.keys());
         let recreated = |service: &&ServiceName| plan.affected().any(|s| s.service == **service);
-        built.chain(kept.filter(recreated)).filter_map(|s| Some((s.clone(), self.definitions.get(s)?.image.clone()))).collect()
+        built.chain(kept.filter(recreated)).filter_map(|s| Some((s.clone(), self.declared.definitions.get(s)?.image.clone()))).collect()
     }
 }

@@ -58,8 +58,11 @@ pub(in super::super) fn undo_steps(plan: &Plan, base: i64, services_touched: boo
     let having = |action| plan.services.iter().filter(move |s| s.action == action).map(|s| s.service.clone()).collect::<Vec<_>>();
     let mut steps = vec![Step::Return { release: base }];
     if services_touched {
-        let (made, remade, restarted) = (having(Action::Create), having(Action::Recreate), having(Action::Restart));
-        let verified: Vec<ServiceName> = remade.iter().chain(&restarted).cloned().collect();
+        let (mut made, mut remade, restarted) = (having(Action::Create), having(Action::Recreate), having(Action::Restart));
+        // Of what we make ourselves, that which was made is told from what was there.
+        let ours = |service: &ServiceName| plan.services.iter().any(|s| s.service == *service && s.made_from.is_some());
+        remade.extend(made.extract_if(.., |service| ours(service)));
+        let verified: Vec<ServiceName> = having(Action::Recreate).iter().chain(&restarted).cloned().collect();
         let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
         steps.extend(
             [
@@ -109,13 +112,13 @@ pub(in super::super) async fn put_back(job: &Job) -> StepResult {
 /// Removes the containers of services that there were none of before.
 pub(in super::super) async fn remove(job: &Job, services: &[ServiceName]) -> StepResult {
     let what = "What the release added could not be removed.";
-    let containers = job.tools.docker.containers(&job.project.source).await.map_err(|e| e.failure(what))?;
+    let containers = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
     let mut removed = 0;
     for container in containers.iter().filter(|c| services.contains(&c.service)) {
         if container.is_up() {
-            job.tools.docker.stop(&container.id, job.project.restart.stop_timeout).await.map_err(|e| e.failure(what))?;
+            job.tools.stop(container, job.project.restart.stop_timeout).await.map_err(|e| e.failure(what))?;
         }
-        job.tools.docker.remove(&container.id).await.map_err(|e| e.failure(what))?;
+        job.tools.remove(container).await.map_err(|e| e.failure(what))?;
         removed += 1;
     }
     Ok(Some(count(removed, "container")))

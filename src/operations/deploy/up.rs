@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
-use super::super::tools::{Config, Hashes, last_message, process_failure};
+use super::super::tools::{Config, Hashes};
+use super::super::whole::call;
 use super::gather::production_only;
 use crate::domain::container::{Container, State};
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, LINES_MAX};
 use crate::domain::plan::layers;
 use crate::domain::project::{ServiceName, Source};
 use crate::domain::request::Kind;
 use crate::domain::text::count;
 use crate::engine::compose::{Definition, Files};
 use crate::engine::docker::EngineError;
-use crate::process;
 
 /// How much longer than services may take to become healthy `up` may take: making containers, and stopping those that
 /// were made with a long time to stop.
@@ -46,7 +46,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     }
     .map_err(|e| e.failure(what))?;
     remove_half_made(job).await.map_err(|e| e.failure(what))?;
-    let containers = job.tools.docker.containers(&job.project.source).await.map_err(|e| e.failure(what))?;
+    let containers = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
     let definitions = config.resolved.services(&compose.name, &production);
     // What is gone back to may not know a service whose container was merely left running.
     let services: Vec<ServiceName> = services.iter().filter(|s| undoing.is_none() || definitions.contains_key(*s)).cloned().collect();
@@ -77,12 +77,13 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         if substituted {
             invocation = invocation.stdin(config.resolved.to_bytes());
         }
-        let mut line = |line: &str| job.recorder.line(line);
         // Never cancelled: killed in the middle of remaking a container, Compose leaves the old one stopped and the new one half made.
         let never = tokio_util::sync::CancellationToken::new();
-        let finished = process::run(&invocation, &mut line, &never).await.map_err(|e| process_failure(what, e))?;
-        if finished.code != Some(0) {
-            return Err(explain(job, last_message(&finished), finished.tail).await.into());
+        if let Err(refused) = call(job, what, &invocation, &never).await {
+            return Err(match refused.failure {
+                Some(failure) => failure.into(),
+                None => explain(job, refused.message, refused.tail).await.into(),
+            });
         }
     }
     Ok(Some(count(services.len(), "service")))
@@ -116,8 +117,8 @@ async fn tag(job: &Job, release: i64, images: &BTreeMap<ServiceName, String>) ->
 
 /// Removes what a Compose that was killed in the middle of remaking a container has left: the half made one is in the way
 /// of the next.
-async fn remove_half_made(job: &Job) -> Result<(), EngineError> {
-    for container in job.tools.docker.containers(&job.project.source).await? {
+pub(in super::super) async fn remove_half_made(job: &Job) -> Result<(), EngineError> {
+    for container in job.tools.containers(&job.project).await? {
         if container.state == State::Created && container.labels.contains_key("com.docker.compose.replace") {
             tracing::warn!(container = container.name, "a container that was only half made is removed");
             job.tools.docker.remove(&container.id).await?;
@@ -241,11 +242,13 @@ fn write_files(root: &Path, files: &[(String, String)]) -> std::io::Result<()> {
 /// Compose says only which container failed; its log says why.
 async fn explain(job: &Job, message: String, tail: Vec<String>) -> Failure {
     let plain = Failure::new("The services were not brought up.", format!("{message}."), "Mend it and deploy again.").with_lines(tail);
-    let Ok(containers) = job.tools.docker.containers(&job.project.source).await else { return plain };
+    let Ok(containers) = job.tools.containers(&job.project).await else { return plain };
     // It may name one that others depend on, which was not meant itself.
     let named = containers.iter().find(|c| !c.is_up() && !c.is_done() && message.contains(c.name.as_str()));
     match named {
-        Some(container) => super::super::verify::failure_of(&job.tools.docker, &job.project.name, container, &message).await,
+        Some(container) => {
+            super::super::verify::failure_of(job.tools.log(container, LINES_MAX, None, false), &job.project.name, container, &message).await
+        }
         None => plain,
     }
 }

@@ -31,7 +31,7 @@ use parts::Parts;
 pub use parts::{Taken, Takeover};
 pub(super) use start::plan_only;
 pub use start::{Beginning, begin, look_only};
-pub(super) use take::tell_admins;
+pub(super) use take::{admins, tell_admins};
 use watch::Watcher;
 
 use super::desk::Refusal;

@@ -130,6 +130,9 @@ mod tests {
             chats: [].into(),
             confirm_timeout: Duration::from_secs(60),
             reload: crate::domain::reload::ReloadPolicy::default(),
+            warn_below: crate::domain::space::SpaceLimit::default(),
+            docker: true,
+            registry_credentials: None,
             projects: [].into(),
         });
         Change { old: config.clone(), new: config }

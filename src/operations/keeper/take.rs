@@ -251,7 +251,7 @@ pub(super) fn told(files: blake3::Hash, problems: &[String]) -> blake3::Hash {
 }
 
 /// The chat of each admin.
-pub(super) fn admins(configurations: &[&Configuration]) -> BTreeSet<ChatId> {
+pub(in super::super) fn admins(configurations: &[&Configuration]) -> BTreeSet<ChatId> {
     let admins = configurations.iter().flat_map(|config| &config.users).filter(|(_, role)| **role == Role::Admin).map(|(user, _)| *user);
     admins.filter_map(|user| i64::try_from(user).ok()).collect()
 }

@@ -43,7 +43,9 @@ pub(crate) fn which(command: &str) -> Option<char> {
         "docker_history" => Some('h'),
         "docker_rollback" => Some('b'),
         "docker_releases" => Some('v'),
+        "docker_volumes" => Some('o'),
         "docker_cancel" => Some('k'),
+        "docker_tidy" => Some('t'),
         _ => None,
     }
 }
@@ -66,6 +68,10 @@ impl Press {
             _ => {}
         }
         let project = ProjectName::new(name).ok()?;
+        if letter == "t" {
+            // What is left over may be of a project that is no longer configured.
+            return Some(Self::Command(Command::Operate(Request::Tidy { project })));
+        }
         if !config.enabled().any(|p| p.name == project) {
             return Some(Self::Gone(name.to_owned()));
         }
@@ -75,13 +81,14 @@ impl Press {
             "l" => {
                 Command::Logs { query: LogQuery { project, service: None, lines: LINES_DEFAULT, grep: None, since: None }, follow: false }
             }
-            "r" => Command::Operate(Request::Restart { target, strategy: None }),
+            "r" => Command::Operate(Request::Restart { target, strategy: None, force: false }),
             "d" => Command::Operate(Request::Deploy { project, with: std::collections::BTreeSet::new() }),
-            "u" => Command::Operate(Request::Start(target)),
+            "u" => Command::Operate(Request::Start { target, force: false }),
             "e" => Command::Operate(Request::Stop(target)),
             "h" => Command::History(project),
             "b" => Command::Operate(Request::Rollback { project, release: None, with: std::collections::BTreeSet::new() }),
             "v" => Command::Releases(project),
+            "o" => Command::Volumes(project),
             "k" => Command::Cancel(project),
             _ => return None,
         }))

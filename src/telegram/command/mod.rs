@@ -8,7 +8,7 @@ use callback::which;
 pub(crate) use callback::{Press, data};
 
 use arguments::{Arguments, Token};
-use readers::{config, deploy, lifecycle, logs, of_project, rollback, status};
+use readers::{config, deploy, lifecycle, logs, of_project, rollback, status, tidy};
 
 use super::outbox::Keyboard;
 use crate::domain::access::Role;
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     History(ProjectName),
     /// The kept releases.
     Releases(ProjectName),
+    /// Where the data is.
+    Volumes(ProjectName),
     /// End what runs.
     Cancel(ProjectName),
     /// Something about the configuration.
@@ -85,7 +87,9 @@ impl Command {
     /// The project that it is about.
     pub(crate) fn project(&self) -> Option<&ProjectName> {
         match self {
-            Self::Status(project) | Self::History(project) | Self::Releases(project) | Self::Cancel(project) => Some(project),
+            Self::Status(project) | Self::History(project) | Self::Releases(project) | Self::Volumes(project) | Self::Cancel(project) => {
+                Some(project)
+            }
             Self::Logs { query, .. } => Some(&query.project),
             Self::Operate(request) => Some(request.project()),
             Self::Overview | Self::Config(_) | Self::Whoami | Self::Help { .. } => None,
@@ -122,7 +126,7 @@ pub(crate) struct Spec {
 }
 
 /// Every command.
-pub(crate) const COMMANDS: [Spec; 14] = [
+pub(crate) const COMMANDS: [Spec; 16] = [
     Spec {
         name: "docker_status",
         arguments: "[p | all]",
@@ -141,7 +145,7 @@ pub(crate) const COMMANDS: [Spec; 14] = [
     },
     Spec {
         name: "docker_restart",
-        arguments: "[p[/service]] [immediate | graceful | rolling | dependency]",
+        arguments: "[p[/service]] [immediate | graceful | rolling | dependency] [force]",
         role: Some(Role::Operator),
         description: "Restart; services that keep data only when named",
         example: "shop/backend",
@@ -149,9 +153,9 @@ pub(crate) const COMMANDS: [Spec; 14] = [
     },
     Spec {
         name: "docker_start",
-        arguments: "[p[/service]]",
+        arguments: "[p[/service]] [force]",
         role: Some(Role::Operator),
-        description: "Start what is stopped",
+        description: "Start what is stopped; force: also where what it depends on is down",
         example: "shop",
         parse: |input, arguments| lifecycle(input, arguments, Kind::Start),
     },
@@ -188,12 +192,28 @@ pub(crate) const COMMANDS: [Spec; 14] = [
         parse: |input, arguments| of_project(input, arguments, Command::Releases),
     },
     Spec {
+        name: "docker_volumes",
+        arguments: "[p]",
+        role: Some(Role::Viewer),
+        description: "Where the data is: volumes and directories, how large, how much room",
+        example: "shop",
+        parse: |input, arguments| of_project(input, arguments, Command::Volumes),
+    },
+    Spec {
         name: "docker_cancel",
         arguments: "[p]",
         role: Some(Role::Operator),
         description: "End what runs; what was begun is put back",
         example: "shop",
         parse: |input, arguments| of_project(input, arguments, Command::Cancel),
+    },
+    Spec {
+        name: "docker_tidy",
+        arguments: "[p]",
+        role: Some(Role::Admin),
+        description: "Remove the containers of services that are no longer configured; volumes stay",
+        example: "shop",
+        parse: tidy,
     },
     Spec {
         name: "docker_history",

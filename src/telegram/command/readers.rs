@@ -56,21 +56,32 @@ fn strategy(token: &Token) -> Option<Strategy> {
     Strategy::ALL.into_iter().find(|s| s.word().eq_ignore_ascii_case(&token.raw))
 }
 
+fn is_force(token: &Token) -> bool {
+    token.raw.eq_ignore_ascii_case("force")
+}
+
 pub(super) fn lifecycle(input: &Input<'_>, mut arguments: Arguments, kind: Kind) -> Result<Command, Unclear> {
-    let is_restart = kind == Kind::Restart;
-    let target = input.target(&mut arguments, if is_restart { |t| strategy(t).is_some() } else { |_| false })?;
-    let mut chosen = None;
-    if is_restart {
-        chosen = arguments.first().and_then(strategy);
-        if chosen.is_some() {
-            arguments.skip();
+    let is_option: fn(&Token) -> bool = match kind {
+        Kind::Restart => |t| strategy(t).is_some() || is_force(t),
+        Kind::Start => is_force,
+        _ => |_| false,
+    };
+    let target = input.target(&mut arguments, is_option)?;
+    let (mut chosen, mut force) = (None, false);
+    // In any order, each once.
+    while let Some(option) = arguments.first().filter(|t| is_option(t)) {
+        match strategy(option) {
+            Some(typed) if chosen.is_none() => chosen = Some(typed),
+            None if !force => force = true,
+            _ => break,
         }
+        arguments.skip();
     }
     arguments.end(input)?;
     Ok(Command::Operate(match kind {
-        Kind::Start => Request::Start(target),
+        Kind::Start => Request::Start { target, force },
         Kind::Stop => Request::Stop(target),
-        Kind::Restart | Kind::Deploy | Kind::Rollback => Request::Restart { target, strategy: chosen },
+        Kind::Restart | Kind::Deploy | Kind::Rollback | Kind::Tidy => Request::Restart { target, strategy: chosen, force },
     }))
 }
 
@@ -87,6 +98,19 @@ pub(super) fn rollback(input: &Input<'_>, mut arguments: Arguments) -> Result<Co
         arguments.skip();
     }
     Ok(Command::Operate(Request::Rollback { project, release, with: with(input, arguments)? }))
+}
+
+/// What is left over may be of a project that is no longer configured: its name is taken as it was typed.
+pub(super) fn tidy(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
+    let typed = arguments.first().and_then(|first| ProjectName::new(&first.raw).ok());
+    let project = match typed.filter(|typed| matches!(input.find(typed.as_str()), Match::Unknown(_))) {
+        Some(unknown) => {
+            arguments.skip();
+            unknown
+        }
+        None => input.project(&mut arguments, |_| false)?,
+    };
+    arguments.end(input).map(|()| Command::Operate(Request::Tidy { project }))
 }
 
 pub(super) fn config(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {

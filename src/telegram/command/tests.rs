@@ -1,24 +1,15 @@
 use super::*;
-use crate::domain::project::{ComposeSource, DeployPolicy, Project, RestartPolicy, Source};
+use crate::domain::project::{ComposeSource, Project, Source};
 use crate::domain::reload::ReloadPolicy;
+use crate::domain::space::SpaceLimit;
 use expect_test::{Expect, expect};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(crate) fn configuration_for_tests(names: &[&str], default: Option<&str>) -> Configuration {
-    let project = |name: &str| Project {
-        name: ProjectName::new(name).unwrap(),
-        description: None,
-        enabled: name != "disabled",
-        source: Source::Compose(ComposeSource { files: Vec::new(), name: name.to_lowercase() }),
-        workspace: None,
-        production: None,
-        primary: None,
-        stateful: BTreeSet::new(),
-        exclude: Vec::new(),
-        access: BTreeMap::new(),
-        deploy: DeployPolicy::default(),
-        restart: RestartPolicy::default(),
+    let project = |name: &str| {
+        let source = Source::Compose(ComposeSource { files: Vec::new(), name: name.to_lowercase() });
+        Project { enabled: name != "disabled", ..Project::new(ProjectName::new(name).unwrap(), source) }
     };
     Configuration {
         default_project: default.map(|d| ProjectName::new(d).unwrap()),
@@ -26,8 +17,15 @@ pub(crate) fn configuration_for_tests(names: &[&str], default: Option<&str>) -> 
         chats: BTreeSet::new(),
         confirm_timeout: Duration::from_secs(60),
         reload: ReloadPolicy::default(),
+        warn_below: SpaceLimit::default(),
+        docker: true,
+        registry_credentials: None,
         projects: names.iter().map(|n| (ProjectName::new(n).unwrap(), project(n))).collect(),
     }
+}
+
+fn forced(force: bool) -> &'static str {
+    if force { " force" } else { "" }
 }
 
 fn read(text: &str, config: &Configuration) -> String {
@@ -38,10 +36,10 @@ fn read(text: &str, config: &Configuration) -> String {
                 let follow = if follow { " follow" } else { "" };
                 format!("logs {}{service} {} grep {:?} since {:?}{follow}", q.project, q.lines, q.grep, q.since)
             }
-            Command::Operate(Request::Restart { target, strategy }) => format!("restart {target} {strategy:?}"),
+            Command::Operate(Request::Restart { target, strategy, force }) => format!("restart {target} {strategy:?}{}", forced(force)),
             Command::Operate(Request::Deploy { project, with }) => format!("deploy {project} with {with:?}"),
             Command::Operate(Request::Rollback { project, release, with }) => format!("rollback {project} to {release:?} with {with:?}"),
-            Command::Operate(Request::Start(target)) => format!("start {target}"),
+            Command::Operate(Request::Start { target, force }) => format!("start {target}{}", forced(force)),
             Command::Operate(Request::Stop(target)) => format!("stop {target}"),
             other => format!("{other:?}"),
         },
@@ -88,6 +86,13 @@ fn with_a_default_project() {
             "/docker_restart rolling",
             "/docker_restart shop ROLLING",
             "/docker_restart shop/web rolling now",
+            "/docker_restart FORCE",
+            "/docker_restart shop/web force rolling",
+            "/docker_restart graceful force",
+            "/docker_restart force force",
+            "/docker_start shop force",
+            "/docker_start graceful",
+            "/docker_stop force",
             "/docker_restart -rf",
             "/docker_stop edge/nginx",
             "/docker_start shp",
@@ -164,8 +169,28 @@ fn with_a_default_project() {
               restart shop Some(Rolling)
             /docker_restart shop/web rolling now
               I do not understand now here.
-              Allowed: /docker_restart [p[/service]] [immediate | graceful | rolling | dependency]
+              Allowed: /docker_restart [p[/service]] [immediate | graceful | rolling | dependency] [force]
               Example: /docker_restart shop/backend
+            /docker_restart FORCE
+              restart shop None force
+            /docker_restart shop/web force rolling
+              restart shop/web Some(Rolling) force
+            /docker_restart graceful force
+              restart shop Some(Graceful) force
+            /docker_restart force force
+              I do not understand force here.
+              Allowed: /docker_restart [p[/service]] [immediate | graceful | rolling | dependency] [force]
+              Example: /docker_restart shop/backend
+            /docker_start shop force
+              start shop force
+            /docker_start graceful
+              There is no project graceful.
+              There is: 50, Rolling, edge, shop.
+              A service is named with its project: shop/graceful
+            /docker_stop force
+              There is no project force.
+              There is: 50, Rolling, edge, shop.
+              A service is named with its project: shop/force
             /docker_restart -rf
               There is no project -rf.
               There is: 50, Rolling, edge, shop.
@@ -230,6 +255,14 @@ fn releases_are_named_by_their_numbers() {
             "/docker_cancel",
             "/docker_cancel EDGE",
             "/docker_cancel shop now",
+            "/docker_volumes",
+            "/docker_volumes edge",
+            "/docker_volumes shop/web",
+            "/docker_tidy",
+            "/docker_tidy Edge",
+            "/docker_tidy left-by-somebody",
+            "/docker_tidy shop/web",
+            "/docker_tidy left now",
         ],
         expect![[r#"
             /docker_rollback
@@ -289,11 +322,33 @@ fn releases_are_named_by_their_numbers() {
             /docker_cancel shop now
               I do not understand now here.
               Allowed: /docker_cancel [p]
-              Example: /docker_cancel shop"#]],
+              Example: /docker_cancel shop
+            /docker_volumes
+              Volumes(ProjectName("shop"))
+            /docker_volumes edge
+              Volumes(ProjectName("edge"))
+            /docker_volumes shop/web
+              I do not understand shop/web here.
+              Allowed: /docker_volumes [p]
+              Example: /docker_volumes shop
+            /docker_tidy
+              Operate(Tidy { project: ProjectName("shop") })
+            /docker_tidy Edge
+              Operate(Tidy { project: ProjectName("edge") })
+            /docker_tidy left-by-somebody
+              Operate(Tidy { project: ProjectName("left-by-somebody") })
+            /docker_tidy shop/web
+              I do not understand shop/web here.
+              Allowed: /docker_tidy [p]
+              Example: /docker_tidy shop
+            /docker_tidy left now
+              I do not understand now here.
+              Allowed: /docker_tidy [p]
+              Example: /docker_tidy shop"#]],
     );
     check(
         &configuration_for_tests(&["shop", "edge"], None),
-        &["/docker_rollback", "/docker_rollback 3", "/docker_releases", "/docker_cancel"],
+        &["/docker_rollback", "/docker_rollback 3", "/docker_releases", "/docker_cancel", "/docker_volumes"],
         expect![[r#"
             /docker_rollback
               Which project? ["b:edge", "b:shop"]
@@ -303,7 +358,9 @@ fn releases_are_named_by_their_numbers() {
             /docker_releases
               Which project? ["v:edge", "v:shop"]
             /docker_cancel
-              Which project? ["k:edge", "k:shop"]"#]],
+              Which project? ["k:edge", "k:shop"]
+            /docker_volumes
+              Which project? ["o:edge", "o:shop"]"#]],
     );
 }
 

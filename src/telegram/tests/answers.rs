@@ -135,7 +135,7 @@ async fn the_menus_say_what_each_chat_may() {
     chat.api.wait_for_calls(SOON, all).await.unwrap();
     let names = |user| chat.api.commands_for(user, user).into_iter().map(|c| c.command).collect::<Vec<_>>().join(" ");
     assert_eq!(names(STRANGER), "whoami help start");
-    assert_eq!(names(VIEWER), "docker_status docker_logs docker_releases docker_history whoami help start");
+    assert_eq!(names(VIEWER), "docker_status docker_logs docker_releases docker_volumes docker_history whoami help start");
     assert!(names(ADMIN).contains("docker_deploy"));
     chat.finish().await;
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::access::Actor;
 use crate::domain::container::{Condition, Health};
+use crate::domain::measures::ServiceMeasures;
 use crate::domain::project::{ProjectName, ServiceName};
 use crate::domain::status::{ProjectStatus, ServiceStatus};
 use crate::domain::text::Text;
@@ -31,6 +32,7 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
     let shutdown = CancellationToken::new();
     let tools = Tools {
         instance: "0a1b".to_owned(),
+        host: crate::engine::host::Host::new(chat.directory.path(), "dockmaster".into()),
         docker_host: "unix:///nowhere".to_owned(),
         docker: Docker::at(Some(&format!("unix://{}", chat.directory.path().join("docker.sock").display()))).unwrap(),
         compose: None,
@@ -44,6 +46,8 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
         own: None,
         registry: Registry::default(),
         asked: Asked::default(),
+        checks: crate::operations::Checks::default(),
+        gauge: Gauge::default(),
     };
     let (sender, receiver) = watch::channel(Arc::new(Chat::configuration()));
     let desk = Arc::new(Desk::new(receiver, tools));
@@ -64,11 +68,13 @@ async fn two_hundred_services_come_in_several_messages_with_the_buttons_on_the_l
         out_of_memory: false,
         ports: Vec::new(),
         image: "example/<image>&more:1".into(),
+        process: false,
         restarts: 0,
         primary: false,
         stateful: false,
         pending: false,
         done: false,
+        measures: ServiceMeasures::default(),
     };
     let status = ProjectStatus {
         project: ProjectName::new("shop").unwrap(),

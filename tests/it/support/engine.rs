@@ -3,6 +3,9 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Pid, Signal};
+
+use super::eventually;
 use super::fixture::sh;
 
 thread_local! {
@@ -35,9 +38,20 @@ impl PrivateEngine {
 
     /// `kill -9`: its containers go on for now.
     pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// As a service manager stops it: it stops its containers and ends.
+    pub(crate) async fn terminate(&self) {
+        let pid = self.signal(Signal::TERM);
+        eventually("the engine ends", async || rustix::process::test_kill_process(pid).is_err()).await;
+    }
+
+    fn signal(&self, wanted: Signal) -> Pid {
         let pid = std::fs::read_to_string(self.0.join("state/pid")).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, wanted).unwrap();
+        pid
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -15,6 +15,8 @@ use super::engine;
 /// A project on the engine.
 pub(crate) struct Fixture {
     pub(crate) name: String,
+    /// Whether that is the project's name as well: what dockmaster makes itself is called by it.
+    pub(crate) called_so: bool,
     pub(crate) workspace: PathBuf,
     pub(crate) production: PathBuf,
     /// What its entry in projects.json says beyond its place and name.
@@ -68,9 +70,21 @@ pub(crate) fn healthy_service(more: &str) -> String {
     service("touch /tmp/well; echo ready; while true; do sleep 1; done", more)
 }
 
+/// The health check of [`healthy_service`]: eager while it starts, where the engine is able to.
+pub(crate) fn check() -> String {
+    static EAGER: OnceLock<bool> = OnceLock::new();
+    // Engine 25 brought that, and Compose refuses it on an older one.
+    let eager = *EAGER.get_or_init(|| {
+        let api = engine_get("/version")["ApiVersion"].as_str().and_then(|version| version.strip_prefix("1.")?.parse::<u32>().ok());
+        api.is_some_and(|minor| minor >= 44)
+    });
+    let eager = if eager { ", start_interval: 200ms" } else { "" };
+    format!("healthcheck: {{ test: [\"CMD\", \"test\", \"-e\", \"/tmp/well\"], interval: 500ms, retries: 3, start_period: 2s{eager} }}")
+}
+
 /// A compose service from a shell command, with the health check of [`healthy_service`].
 pub(crate) fn service(script: &str, more: &str) -> String {
-    let check = "healthcheck: { test: [\"CMD\", \"test\", \"-e\", \"/tmp/well\"], interval: 500ms, retries: 3, start_period: 2s, start_interval: 200ms }";
+    let check = check();
     format!(
         "{{ image: {}, init: true, stop_grace_period: 2s, command: [\"sh\", \"-c\", {}], {check}{} }}",
         image(),
@@ -102,6 +116,7 @@ impl Fixture {
         let (workspace, production) = (directory.path().join("workspace"), directory.path().join("production"));
         let fixture = Self {
             name: format!("dmt-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)),
+            called_so: false,
             workspace,
             production,
             entry: json!({}),
@@ -204,6 +219,9 @@ pub(crate) fn engine_get(path: &str) -> Value {
 impl Drop for Fixture {
     fn drop(&mut self) {
         // Also when the test failed, and whatever state it left things in.
+        if self.called_so {
+            return super::made::take_down(&self.name);
+        }
         let file = self.production.join("docker-compose.yml");
         let _ = std::fs::create_dir_all(&self.production);
         let _ = std::fs::write(&file, "services: { none: { image: none } }\n");

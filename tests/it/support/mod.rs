@@ -5,12 +5,15 @@ pub(crate) mod browser;
 pub(crate) mod disk;
 pub(crate) mod engine;
 pub(crate) mod fixture;
+pub(crate) mod made;
 pub(crate) mod program;
 pub(crate) mod proxy;
+pub(crate) mod registry;
 pub(crate) mod saves;
 pub(crate) mod shop;
 pub(crate) mod terminal;
 pub(crate) mod world;
+pub(crate) mod yard;
 
 pub(crate) use fixture::Fixture;
 pub(crate) use world::{ADMIN, TOKEN, World};

@@ -6,12 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::fixture::command;
 use super::world::TOKEN;
-use super::{World, eventually};
+use super::{PATIENCE, World, eventually};
 
 /// What no output may hold.
 pub(crate) const SECRET: &str = "AAE-test-token";
@@ -233,11 +234,12 @@ impl Program {
 
     /// Waits until standard error holds a text.
     pub(crate) async fn says(&mut self, text: &str) {
-        eventually(&format!("it says {text:?}"), async || {
-            assert!(self.err().contains(text) || self.lives(), "it ended without {text:?}: {}", self.err());
-            self.err().contains(text)
-        })
-        .await;
+        let deadline = Instant::now() + PATIENCE;
+        while !self.err().contains(text) {
+            assert!(self.lives(), "it ended without {text:?}: {}", self.err());
+            assert!(Instant::now() < deadline, "it did not say {text:?} within {PATIENCE:?}: {}", self.err());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Asks it to end, as a service manager does.

@@ -13,7 +13,32 @@ pub(crate) struct Proxy {
     away: Arc<watch::Sender<bool>>,
     /// The way is cut once a request that holds this has been passed on.
     cut_after: Arc<Mutex<Option<String>>>,
+    /// The first line of each request so far.
+    asked: Arc<Mutex<Vec<String>>>,
+    refusals: Arc<Mutex<Option<Refusal>>>,
+    held: Arc<Mutex<Option<Held>>>,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// A request that the engine never sees, and that nobody answers.
+struct Held {
+    /// What it holds.
+    request: String,
+    /// How many such requests are passed on before.
+    after: u32,
+    /// Whether it came.
+    came: bool,
+}
+
+/// Requests that the engine never sees.
+struct Refusal {
+    /// What they hold.
+    request: String,
+    /// How many of them are left.
+    times: u32,
+    /// How many there were.
+    made: u32,
+    message: String,
 }
 
 impl Proxy {
@@ -23,8 +48,17 @@ impl Proxy {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("docker.sock")).unwrap();
         let (away, cut_after) = (Arc::new(watch::channel(false).0), Arc::new(Mutex::default()));
-        let task = tokio::spawn(serve(listener, engine, away.clone(), cut_after.clone()));
-        Self { directory, away, cut_after, task }
+        let (refusals, held, asked) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()), Arc::default());
+        let way = Way {
+            engine,
+            away: away.clone(),
+            cut_after: cut_after.clone(),
+            refusals: refusals.clone(),
+            held: held.clone(),
+            asked: Arc::clone(&asked),
+        };
+        let task = tokio::spawn(serve(listener, way));
+        Self { directory, away, cut_after, refusals, held, asked, task }
     }
 
     /// What `DOCKER_HOST` is set to.
@@ -37,9 +71,39 @@ impl Proxy {
         self.away.send_replace(away);
     }
 
+    /// What was asked since this was asked last: methods and addresses.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+
     /// Cuts the way as soon as a request that holds this text was passed on: the engine acts, and nobody hears of it.
     pub(crate) fn cut_after(&self, request: &str) {
         *self.cut_after.lock().unwrap() = Some(request.to_owned());
+    }
+
+    /// Keeps a request that holds this text from the engine, and the one who asked waiting, once so many were passed on.
+    pub(crate) fn hold(&self, request: &str, after: u32) {
+        *self.held.lock().unwrap() = Some(Held { request: request.to_owned(), after, came: false });
+    }
+
+    /// Holds nothing any more.
+    pub(crate) fn release(&self) {
+        *self.held.lock().unwrap() = None;
+    }
+
+    /// Waits until the request came that is held.
+    pub(crate) async fn held(&self) {
+        super::eventually("a request is held", async || self.held.lock().unwrap().as_ref().is_some_and(|held| held.came)).await;
+    }
+
+    /// Refuses the next so many requests that hold this text, as the engine would, in these words.
+    pub(crate) fn refuse(&self, request: &str, times: u32, message: &str) {
+        *self.refusals.lock().unwrap() = Some(Refusal { request: request.to_owned(), times, made: 0, message: message.to_owned() });
+    }
+
+    /// How many were refused since it was told to.
+    pub(crate) fn refused(&self) -> u32 {
+        self.refusals.lock().unwrap().as_ref().map_or(0, |refusal| refusal.made)
     }
 }
 
@@ -49,31 +113,39 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(listener: UnixListener, engine: PathBuf, away: Arc<watch::Sender<bool>>, cut_after: Arc<Mutex<Option<String>>>) {
+/// What is passed on, and what is not.
+#[derive(Clone)]
+struct Way {
+    engine: PathBuf,
+    away: Arc<watch::Sender<bool>>,
+    cut_after: Arc<Mutex<Option<String>>>,
+    refusals: Arc<Mutex<Option<Refusal>>>,
+    held: Arc<Mutex<Option<Held>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+async fn serve(listener: UnixListener, way: Way) {
     loop {
         let (client, _) = listener.accept().await.unwrap();
-        if *away.borrow() {
+        if *way.away.borrow() {
             continue;
         }
-        let (engine, away, cut_after) = (engine.clone(), away.clone(), cut_after.clone());
+        let way = way.clone();
         tokio::spawn(async move {
-            let mut cut = away.subscribe();
+            let mut cut = way.away.subscribe();
             tokio::select! {
                 _ = cut.wait_for(|away| *away) => {}
-                _ = pass(client, engine, &away, &cut_after) => {}
+                _ = pass(client, &way) => {}
             }
         });
     }
 }
 
-async fn pass(
-    mut client: UnixStream,
-    engine: PathBuf,
-    away: &watch::Sender<bool>,
-    cut_after: &Mutex<Option<String>>,
-) -> std::io::Result<()> {
-    let mut server = UnixStream::connect(engine).await?;
-    let (mut from_client, mut to_client) = client.split();
+async fn pass(mut client: UnixStream, way: &Way) -> std::io::Result<()> {
+    let mut server = UnixStream::connect(&way.engine).await?;
+    let (mut from_client, to_client) = client.split();
+    // A client asks for one thing at a time: what we answer ourselves comes between the engine's answers.
+    let to_client = tokio::sync::Mutex::new(to_client);
     let (mut from_server, mut to_server) = server.split();
     let requests = async {
         let mut bytes = vec![0; 64 * 1024];
@@ -83,13 +155,51 @@ async fn pass(
                 to_server.shutdown().await?;
                 return std::io::Result::Ok(());
             }
-            to_server.write_all(&bytes[..n]).await?;
             let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
-            if cut_after.lock().unwrap().take_if(|wanted| text.contains(wanted.as_str())).is_some() {
-                away.send_replace(true);
+            if let Some(line) = text.lines().next().and_then(|line| line.strip_suffix(" HTTP/1.1")) {
+                way.asked.lock().unwrap().push(line.to_owned());
+            }
+            if is_held(&way.held, &text) {
+                std::future::pending::<()>().await;
+            }
+            if let Some(answer) = refusal(&way.refusals, &text) {
+                to_client.lock().await.write_all(answer.as_bytes()).await?;
+                continue;
+            }
+            to_server.write_all(&bytes[..n]).await?;
+            if way.cut_after.lock().unwrap().take_if(|wanted| text.contains(wanted.as_str())).is_some() {
+                way.away.send_replace(true);
             }
         }
     };
-    let answers = tokio::io::copy(&mut from_server, &mut to_client);
+    let answers = async {
+        let mut bytes = vec![0; 64 * 1024];
+        loop {
+            let n = from_server.read(&mut bytes).await?;
+            if n == 0 {
+                return std::io::Result::Ok(());
+            }
+            to_client.lock().await.write_all(&bytes[..n]).await?;
+        }
+    };
     tokio::try_join!(requests, answers).map(|_| ())
+}
+
+/// Whether a request is the one that is to be held.
+fn is_held(held: &Mutex<Option<Held>>, request: &str) -> bool {
+    let mut held = held.lock().unwrap();
+    let Some(held) = held.as_mut().filter(|held| !held.came && request.contains(&held.request)) else { return false };
+    held.came = held.after == 0;
+    held.after = held.after.saturating_sub(1);
+    held.came
+}
+
+/// The answer to a request that is to be refused.
+fn refusal(refusals: &Mutex<Option<Refusal>>, request: &str) -> Option<String> {
+    let mut refusals = refusals.lock().unwrap();
+    let refusal = refusals.as_mut().filter(|r| r.times > 0 && request.contains(&r.request))?;
+    (refusal.times, refusal.made) = (refusal.times - 1, refusal.made + 1);
+    let body = serde_json::json!({ "message": refusal.message }).to_string();
+    let head = format!("HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    Some(head + &body)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::{compose_file, engine_get, healthy_service, image};
+use super::fixture::{check, compose_file, engine_get, healthy_service, image};
 use super::{Fixture, World};
 
 /// What the web service runs: it shows its page and is well.
@@ -10,7 +10,7 @@ pub(crate) const SERVES: &str = "cat /page; touch /tmp/well; while true; do slee
 
 /// A web service that is built from the project's files: its page is copied into the image.
 pub(crate) fn web(more: &str) -> String {
-    let check = "healthcheck: { test: [\"CMD\", \"test\", \"-e\", \"/tmp/well\"], interval: 500ms, retries: 3, start_period: 2s, start_interval: 200ms }";
+    let check = check();
     format!("{{ build: ., init: true, stop_grace_period: 2s, {check}{more} }}")
 }
 
@@ -52,7 +52,12 @@ pub(crate) fn write_one_that_is_never_well(shop: &Fixture) {
 
 /// Deploys, and expects that this comes out as a release.
 pub(crate) async fn deployed(world: &World, release: i64) {
-    world.ask("/docker_deploy").await;
+    deployed_of(world, "shop", release).await;
+}
+
+/// The same where there are several projects.
+pub(crate) async fn deployed_of(world: &World, project: &str, release: i64) {
+    world.ask(&format!("/docker_deploy {project}")).await;
     let outcome = world.confirm().await;
     assert!(outcome.text.starts_with('✅') && outcome.text.contains(&format!("runs release {release} ")), "{}", outcome.text);
 }

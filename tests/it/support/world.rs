@@ -48,12 +48,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// The bot with one project, called `shop`.
+    /// The bot with one project, called `shop` unless it is called otherwise.
     pub(crate) async fn start(fixture: Fixture) -> Self {
-        Self::start_with(vec![fixture], json!({ "default_project": "shop" })).await
+        let name = if fixture.called_so { fixture.name.clone() } else { "shop".to_owned() };
+        Self::start_with(vec![fixture], json!({ "default_project": name })).await
     }
 
-    /// The bot with several projects: `shop`, `edge`, `third`.
+    /// The bot with several projects: `shop`, `edge`, `third`, unless they are called otherwise.
     pub(crate) async fn start_with(fixtures: Vec<Fixture>, settings: Value) -> Self {
         let mut world = Self::prepare(fixtures, settings).await;
         world.boot();
@@ -79,11 +80,13 @@ impl World {
 
     /// The text of projects.json.
     pub(crate) fn projects_json(&self) -> String {
-        let projects: serde_json::Map<String, Value> =
-            ["shop", "edge", "third"].iter().zip(&self.fixtures).map(|(name, f)| ((*name).to_owned(), f.project_json())).collect();
+        let called = |(name, f): (&&str, &Fixture)| (if f.called_so { f.name.clone() } else { (*name).to_owned() }, f.project_json());
+        let projects: serde_json::Map<String, Value> = ["shop", "edge", "third"].iter().zip(&self.fixtures).map(called).collect();
         let mut all = json!({
             "access": { "users": { ADMIN.to_string(): "admin", OPERATOR.to_string(): "operator", VIEWER.to_string(): "viewer" }, "chats": [GROUP] },
             "projects": projects,
+            // How full the machine is that tests run on is not what they are about.
+            "volumes": { "warn_below": "off" },
         });
         if let (Value::Object(all), Value::Object(more)) = (&mut all, &self.settings) {
             all.extend(more.clone());
@@ -114,7 +117,7 @@ impl World {
     pub(crate) fn boot_with(&mut self, config: &Path) {
         let (shutdown, activity) = (CancellationToken::new(), Activity::default());
         let parts = Parts {
-            given: Given { path: config.to_owned(), hot: true },
+            given: Given { path: config.to_owned(), hot: true, program: Some(env!("CARGO_BIN_EXE_dockmaster").into()) },
             token: BotToken::fixed(TOKEN),
             api_url: Some(self.api.url()),
             docker_host: self.docker_host.clone(),

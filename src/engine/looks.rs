@@ -1,0 +1,167 @@
+//! Looking for the containers of a project.
+
+use std::collections::HashMap;
+
+use bollard::query_parameters as query;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
+
+use super::docker::{Docker, EngineError};
+use super::events::Change;
+use super::find::{self, Found, Listed};
+use super::inspect;
+use crate::domain::container::Container;
+use crate::domain::managed::label;
+use crate::domain::project::{ContainerSelector, Project, ProjectName, Source};
+
+/// How many containers are inspected at a time.
+const INSPECTED_AT_ONCE: usize = 16;
+
+/// Which containers are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Look {
+    /// A compose project's, by its name.
+    Compose(String),
+    /// Those that somebody else made.
+    Selected(Vec<ContainerSelector>),
+    /// Those that a dockmaster made for a project.
+    Managed {
+        /// The project.
+        project: ProjectName,
+        /// Which dockmaster's.
+        owner: String,
+    },
+    /// All that a dockmaster made, of whichever project.
+    Owned(String),
+}
+
+impl Look {
+    /// At the containers of a project, as the dockmaster `owner` has them.
+    pub fn at(project: &Project, owner: &str) -> Self {
+        match &project.source {
+            Source::Compose(compose) => Self::Compose(compose.name.clone()),
+            Source::Containers(selectors) => Self::Selected(selectors.clone()),
+            Source::Services(_) => Self::Managed { project: project.name.clone(), owner: owner.to_owned() },
+        }
+    }
+
+    /// Whether what changed may be seen by it.
+    pub fn may_see(&self, change: &Change) -> bool {
+        let has = |label: &str, value: &str| change.labels.get(label).is_some_and(|found| found == value);
+        match self {
+            Self::Compose(name) => has(find::COMPOSE_PROJECT, name),
+            // It may go by what is not told: a port, say.
+            Self::Selected(_) => true,
+            Self::Managed { project, owner } => has(label::PROJECT, project.as_str()) && has(label::OWNER, owner),
+            Self::Owned(owner) => has(label::OWNER, owner),
+        }
+    }
+}
+
+/// What was found, or why not.
+pub(super) type Seen = Result<Vec<Container>, EngineError>;
+
+impl Docker {
+    /// The containers of a project as they are now, in no particular order. One that vanishes meanwhile is left out.
+    ///
+    /// # Errors
+    /// The engine does not answer or refuses.
+    pub async fn containers(&self, look: &Look) -> Seen {
+        self.looks.ask(look, self.look(look)).await
+    }
+
+    /// The same as it was a moment ago, as long as the engine has told nothing else since: for whoever only wants to know.
+    ///
+    /// # Errors
+    /// As for [`Docker::containers`].
+    pub async fn glance(&self, look: &Look) -> Seen {
+        if let Some(seen) = self.glances.of(look, self.events.told(), Instant::now()) {
+            return Ok(seen);
+        }
+        // What is told while it is looked may come after the look: what was told before counts.
+        let (told, began) = (self.events.told(), Instant::now());
+        let seen = self.containers(look).await?;
+        self.glances.keep(look, told, began, &seen);
+        Ok(seen)
+    }
+
+    /// The containers with a label, in no particular order.
+    ///
+    /// # Errors
+    /// The engine does not answer or refuses.
+    pub async fn labelled(&self, label: &str) -> Result<Vec<Container>, EngineError> {
+        self.listed(label, inspect::of_name).await
+    }
+
+    async fn look(&self, look: &Look) -> Seen {
+        match look {
+            Look::Compose(name) => self.listed(&format!("{}={name}", find::COMPOSE_PROJECT), inspect::of_compose).await,
+            Look::Selected(selectors) => self.selected(selectors).await,
+            Look::Managed { project, owner } => {
+                let labels = [format!("{}={project}", label::PROJECT), format!("{}={owner}", label::OWNER)];
+                self.listed_with(&labels, inspect::of_managed).await
+            }
+            Look::Owned(owner) => {
+                let labels = [format!("{}=true", label::MANAGED), format!("{}={owner}", label::OWNER)];
+                self.listed_with(&labels, inspect::of_managed).await
+            }
+        }
+    }
+
+    async fn selected(&self, selectors: &[ContainerSelector]) -> Seen {
+        let all = self.api.list_containers(Some(query::ListContainersOptionsBuilder::default().all(true).build())).await?;
+        let mut listed: Vec<Listed> = all.into_iter().filter_map(inspect::listed).collect();
+        if find::needs_ports(selectors) {
+            // A port is listed of what runs alone; what is stopped is asked what it would publish.
+            let asked = stream::iter(listed.into_iter().map(|one| async move { self.with_ports(one).await }));
+            listed = asked.buffer_unordered(INSPECTED_AT_ONCE).try_collect().await?;
+        }
+        let found = find::find(selectors, &listed).map_err(EngineError::Unclear)?;
+        let inspected = found.into_iter().map(|Found { id, service }| async move {
+            let seen = self.inspected(&id, inspect::of_name).await?;
+            Ok::<_, EngineError>(seen.map(|seen| Container { service: service.unwrap_or_else(|| seen.service.clone()), ..seen }))
+        });
+        let found: Vec<Option<Container>> = stream::iter(inspected).buffer_unordered(INSPECTED_AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn with_ports(&self, one: Listed) -> Result<Listed, EngineError> {
+        if !one.ports.is_empty() {
+            return Ok(one);
+        }
+        match self.api.inspect_container(&one.id, None::<query::InspectContainerOptions>).await.map_err(EngineError::from) {
+            Ok(seen) => Ok(Listed { ports: inspect::would_publish(&seen), ..one }),
+            Err(EngineError::Gone(_)) => Ok(one),
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn listed(&self, label: &str, read: inspect::Reader) -> Seen {
+        self.listed_with(&[label.to_owned()], read).await
+    }
+
+    async fn listed_with(&self, labels: &[String], read: inspect::Reader) -> Seen {
+        let filters = HashMap::from([("label".to_owned(), labels.to_vec())]);
+        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let ids = self.api.list_containers(Some(options)).await?.into_iter().filter_map(|c| c.id);
+        let inspected = stream::iter(ids.map(|id| async move { self.inspected(&id, read).await })).buffer_unordered(INSPECTED_AT_ONCE);
+        let found: Vec<Option<Container>> = inspected.try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_seen_where_its_container_is_looked_for() {
+        let change = |labels: &[(&str, &str)]| Change { labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect() };
+        let compose = change(&[(find::COMPOSE_PROJECT, "shop")]);
+        let made = change(&[(label::PROJECT, "shop"), (label::OWNER, "0a1b")]);
+        let managed = |owner: &str| Look::Managed { project: ProjectName::new("shop").unwrap(), owner: owner.into() };
+        assert!(Look::Compose("shop".into()).may_see(&compose) && !Look::Compose("blog".into()).may_see(&compose));
+        assert!(managed("0a1b").may_see(&made) && !managed("ffff").may_see(&made) && !managed("0a1b").may_see(&compose));
+        assert!(Look::Selected(Vec::new()).may_see(&change(&[])));
+    }
+}

@@ -1,0 +1,171 @@
+//! What a project's services are made from, by the kind of project.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::super::managed;
+use super::super::tools::{Config, Tools};
+use super::gather::{environment, production_only};
+use super::overlay;
+use crate::domain::container::Container;
+use crate::domain::failure::Failure;
+use crate::domain::managed::{Managed, MountSource};
+use crate::domain::plan::Made;
+use crate::domain::project::{ComposeSource, Project, ServiceName, Source};
+use crate::domain::volumes::StoreKind;
+use crate::engine::compose::{Bind, Definition, Files};
+use crate::files::rules::Rules;
+
+/// What a project's services are made from.
+pub(super) struct Declared {
+    /// As Compose has it, where it is a compose project.
+    pub(super) composed: Option<Composed>,
+    /// What the services are to be.
+    pub(super) definitions: BTreeMap<ServiceName, Definition>,
+    /// What they were to be before, as far as that makes a difference.
+    pub(super) before: BTreeMap<ServiceName, Definition>,
+    /// A hash of all that they are made from.
+    pub(super) configuration: String,
+    /// What their containers are to be made from, where not Compose knows that.
+    pub(super) made: BTreeMap<ServiceName, Made>,
+}
+
+/// A compose project, its configuration resolved. It holds values of `.env`, so it is never printed.
+pub(super) struct Composed {
+    pub(super) source: ComposeSource,
+    pub(super) config: Config,
+}
+
+impl Composed {
+    /// Its files below a directory, for production.
+    pub(super) fn files<'a>(&'a self, root: &'a Path, directory: &'a Path, environment: Option<&'a Path>) -> Files<'a> {
+        Files { name: &self.source.name, root, files: &self.source.files, directory, environment }
+    }
+}
+
+/// Finds out what a project's services are made from, once its files are in production. `source` is where they come from.
+pub(super) async fn declared(
+    tools: &Tools,
+    project: &Project,
+    source: &Path,
+    production: &Path,
+    rules: &Rules,
+    what: &str,
+) -> Result<Declared, Failure> {
+    match &project.source {
+        Source::Compose(compose) => composed(tools, project, compose, source, production, rules, what).await,
+        Source::Containers(_) => {
+            let containers = tools.containers(project).await.map_err(|e| e.failure(what))?;
+            Ok(Declared { definitions: mounted(tools, &containers, what).await?, ..Declared::nothing() })
+        }
+        Source::Services(managed) => {
+            // As it is written, it may be a link.
+            let written = project.production.as_deref().unwrap_or(production);
+            let below = |path: &Path| path.strip_prefix(written).or_else(|_| path.strip_prefix(production)).ok().map(Path::to_owned);
+            // A deploy may bring files of the environment.
+            let brought = |file: &Path| below(file).filter(|path| overlay::is_brought(source, path, rules)).map(|path| source.join(path));
+            let place = |file: &Path| brought(file).unwrap_or_else(|| file.to_owned());
+            let real = |path: &Path| below(path).map_or_else(|| path.to_owned(), |path| production.join(path));
+            let containers = tools.containers(project).await.map_err(|e| e.failure(what))?;
+            from_definitions(tools, managed, &containers, production, &place, &real, what).await
+        }
+    }
+}
+
+impl Declared {
+    fn nothing() -> Self {
+        let (definitions, before, made) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { composed: None, definitions, before, configuration: String::new(), made }
+    }
+
+    /// Variables that nothing sets.
+    pub(super) fn unset(&self) -> &[String] {
+        self.composed.as_ref().map_or(&[], |composed| &composed.config.unset)
+    }
+}
+
+async fn composed(
+    tools: &Tools,
+    project: &Project,
+    compose: &ComposeSource,
+    source: &Path,
+    production: &Path,
+    rules: &Rules,
+    what: &str,
+) -> Result<Declared, Failure> {
+    let environment = environment(production);
+    let files =
+        Files { name: &compose.name, root: source, files: &compose.files, directory: production, environment: environment.as_deref() };
+    let resolving = overlay::resolve(tools, what, &project.name, &files, rules);
+    // Production that cannot be resolved is replaced by what can: it only tells what is new.
+    let (config, current) = if overlay::says_the_same(&files) {
+        let config = resolving.await?;
+        (config.clone(), Some(config))
+    } else {
+        let (config, current) = tokio::join!(resolving, production_only(tools, project));
+        (config?, current.ok().flatten())
+    };
+    Ok(Declared {
+        definitions: config.resolved.services(&compose.name, production),
+        before: current.as_ref().map(|c| c.resolved.services(&compose.name, production)).unwrap_or_default(),
+        configuration: config.resolved.hash(),
+        composed: Some(Composed { source: compose.clone(), config }),
+        made: BTreeMap::new(),
+    })
+}
+
+/// What containers that somebody else made have mounted: all that is known of what they are made from.
+async fn mounted(tools: &Tools, containers: &[Container], what: &str) -> Result<BTreeMap<ServiceName, Definition>, Failure> {
+    let mut all: BTreeMap<ServiceName, Definition> = BTreeMap::new();
+    for container in containers {
+        let attached = tools.docker.attached(&container.id).await.map_err(|e| e.failure(what))?;
+        let binds = attached.into_iter().filter(|a| a.kind == StoreKind::Bind);
+        // The engine tells them as they were written.
+        let real = |source: PathBuf| source.canonicalize().unwrap_or(source);
+        let binds = binds.filter_map(|a| Some(Bind { source: real(a.source?), writable: a.writable }));
+        let definition = all.entry(container.service.clone()).or_insert_with(|| definition(&container.image));
+        definition.binds.extend(binds);
+    }
+    Ok(all)
+}
+
+fn definition(image: &str) -> Definition {
+    Definition { image: image.to_owned(), build: None, depends_on: BTreeSet::new(), binds: Vec::new(), asks: BTreeSet::new() }
+}
+
+/// What we make ourselves: a file that it mounts read-only, or a program below production that it runs, is one of its files.
+/// `place` says where a file of an environment is read, `real` what a path is where production is no link.
+async fn from_definitions(
+    tools: &Tools,
+    managed: &Managed,
+    containers: &[Container],
+    production: &Path,
+    place: &(dyn Fn(&Path) -> PathBuf + Sync),
+    real: &(dyn Fn(&Path) -> PathBuf + Sync),
+    what: &str,
+) -> Result<Declared, Failure> {
+    let mut declared = Declared::nothing();
+    let mut hasher = blake3::Hasher::new();
+    for (service, made) in &managed.services {
+        let process = managed::is_process(tools, made, &managed::those(service, containers), true).await;
+        let whole = managed::whole_at(what, service, made, process, place)?;
+        hasher.update(service.as_str().as_bytes());
+        hasher.update(whole.hash.as_bytes());
+        let mut definition = definition(made.container().filter(|_| !process).map_or("", |c| &c.image));
+        definition.depends_on = made.depends_on.keys().cloned().collect();
+        for volume in made.container().filter(|_| !process).into_iter().flat_map(|c| &c.volumes) {
+            if let MountSource::Path(source) = &volume.source {
+                definition.binds.push(Bind { source: real(source), writable: !volume.read_only });
+            }
+        }
+        if let Some(process) = made.process().filter(|_| process) {
+            let program = process.command.first().map(PathBuf::from);
+            let directory = process.directory.clone().unwrap_or_else(|| production.to_owned());
+            definition.binds.extend(program.into_iter().chain([directory]).map(|source| Bind { source: real(&source), writable: false }));
+        }
+        declared.definitions.insert(service.clone(), definition);
+        declared.made.insert(service.clone(), Made::Managed(whole.hash, made.instances));
+    }
+    declared.configuration = hasher.finalize().to_hex().to_string();
+    Ok(declared)
+}

@@ -1,0 +1,181 @@
+//! Starting and stopping a whole project by one call of Compose, which names no service: over the configuration of what takes
+//! part, and of nothing else, so that it has no reason to touch the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::attempts::{PAUSE, announced, attempts};
+use super::deploy;
+use super::lifecycle::{Act, containers_of, stopped};
+use super::runner::{Job, StepResult, Stop};
+use super::tools::{last_message, process_failure};
+use super::verify::{failure_of, shown};
+use crate::domain::container::{Container, State};
+use crate::domain::event::Progress;
+use crate::domain::failure::{Failure, LINES_MAX};
+use crate::domain::outcome::ServiceOutcome;
+use crate::domain::plan::{Action, layers};
+use crate::domain::project::{ServiceName, Source};
+use crate::domain::text::count;
+use crate::engine::compose::{Files, Resolved};
+use crate::engine::passing::may_pass;
+use crate::process::{self, Invocation, ProcessError};
+
+/// How much longer than services may take to become healthy a start may take: making and starting containers.
+const START_GRACE: Duration = Duration::from_secs(60);
+/// The longest that a container which says so itself may take to stop.
+const STOP_MAX: Duration = Duration::from_secs(600);
+/// How much longer than containers may take to stop a stop may take.
+const STOP_GRACE: Duration = Duration::from_secs(60);
+
+/// Why a call of Compose failed.
+pub(super) struct Refused {
+    pub(super) message: String,
+    /// What it printed last.
+    pub(super) tail: Vec<String>,
+    /// The same in words for a person, where it is not Compose that says why.
+    pub(super) failure: Option<Failure>,
+    /// Whether that is only because it was ended before its end.
+    cut_short: bool,
+}
+
+/// Starts what is stopped and makes what is not there; what runs stays as it is.
+pub(super) async fn start(job: &Job, services: &[ServiceName]) -> StepResult {
+    let what = "Not everything was started.";
+    let resolved = resolved(job, what).await?;
+    deploy::remove_half_made(job).await.map_err(|e| e.failure(what))?;
+    let containers = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
+    let meant: Vec<&Container> = containers.iter().filter(|c| services.contains(&c.service)).collect();
+    // A frozen container runs for the engine, which would refuse to start it.
+    for container in meant.iter().filter(|c| c.state == State::Paused) {
+        job.tools.docker.unpause(&container.id).await.map_err(|e| e.failure(what))?;
+    }
+    for container in &meant {
+        job.recorder.service(&shown(container, &containers), Progress::Working, "starting");
+    }
+    let declared = resolved.declared();
+    let needs = |service: &ServiceName| -> BTreeSet<ServiceName> {
+        declared.get(service).map(|d| d.needs.keys().chain(&d.optional).cloned().collect()).unwrap_or_default()
+    };
+    // What is made is labelled with all that it needs.
+    let made = job.plan.services.iter().filter(|s| s.action == Action::Create).flat_map(|s| needs(&s.service));
+    let kept: BTreeSet<ServiceName> = services.iter().cloned().chain(made).collect();
+    // Compose waits for what others ask of a service without a limit of its own.
+    let depth = u32::try_from(layers(&kept, needs).len()).unwrap_or(u32::MAX);
+    let limit = job.project.deploy.health_timeout.saturating_mul(depth) + START_GRACE;
+    let invocation = invocation(job, what, |files| files.up_all(), &resolved.only(&kept), limit)?;
+    match call(job, what, &invocation, job.ends_watching()).await {
+        Ok(()) => Ok(Some(count(services.len(), "service"))),
+        Err(refused) => Err(explained(job, what, services, refused).await),
+    }
+}
+
+/// Stops what runs; nothing is removed.
+pub(super) async fn stop(job: &Job, services: &[ServiceName]) -> StepResult {
+    let what = "Not everything was stopped.";
+    let resolved = resolved(job, what).await?;
+    let meant = containers_of(job, Act::Stop, services).await?;
+    for container in &meant {
+        job.recorder.service(&shown(container, &meant), Progress::Working, "stopping");
+    }
+    let kept: BTreeSet<ServiceName> = services.iter().cloned().collect();
+    let declared = resolved.declared();
+    let needs = |service: &ServiceName| declared.get(service).map(|d| d.needs.keys().cloned().collect()).unwrap_or_default();
+    let depth = u32::try_from(layers(&kept, needs).len()).unwrap_or(u32::MAX);
+    let within = job.project.restart.stop_timeout;
+    let limit = within.unwrap_or(STOP_MAX).saturating_mul(depth) + STOP_GRACE;
+    // Never cancelled: the engine goes on with a stop that nobody waits for, and would end what was started again.
+    let never = CancellationToken::new();
+    let invocation = invocation(job, what, |files| files.stop_all(within), &resolved.only(&kept), limit)?;
+    let Err(refused) = call(job, what, &invocation, &never).await else { return stopped(job, &meant).await };
+    let now = job.tools.containers(&job.project).await.unwrap_or_default();
+    let running: Vec<&Container> = meant.iter().filter(|c| now.iter().any(|n| n.id == c.id && n.state == State::Running)).collect();
+    for container in &running {
+        let line = ServiceOutcome { service: shown(container, &meant), good: false, seen: "did not stop".to_owned() };
+        job.recorder.service(&line.service, Progress::Failed, line.seen.clone());
+        job.note(vec![line]);
+    }
+    let others: Vec<Container> = meant.iter().filter(|c| !running.iter().any(|r| r.id == c.id)).cloned().collect();
+    // Their lines are told; why it failed is what Compose says.
+    drop(stopped(job, &others).await);
+    Err(Failure::new(what, format!("{}.", refused.message), "Mend the cause and ask again.").with_lines(refused.tail).into())
+}
+
+/// Production's configuration, as Compose resolved it.
+async fn resolved(job: &Job, what: &str) -> Result<Resolved, Failure> {
+    let config = deploy::production_only(&job.tools, &job.project).await?;
+    let gone = || Failure::new(what, "Production has no compose file any more.", "Ask again: without it, only what is there takes part.");
+    config.map(|config| config.resolved).ok_or_else(gone)
+}
+
+/// A call of Compose over a configuration.
+fn invocation(
+    job: &Job,
+    what: &str,
+    args: impl Fn(&Files<'_>) -> Vec<OsString>,
+    part: &Resolved,
+    limit: Duration,
+) -> Result<Invocation, Failure> {
+    let bug = || Failure::new(what, "It is no compose project.", "Report this as a bug.");
+    let (Source::Compose(compose), Some(production)) = (&job.project.source, &job.project.production) else { return Err(bug()) };
+    let directory = production.canonicalize().unwrap_or_else(|_| production.clone());
+    let environment = deploy::environment(&directory);
+    let (root, environment) = (directory.as_path(), environment.as_deref());
+    let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment };
+    // What was left out has containers all the same.
+    let invocation = job.tools.compose(what, args(&files), limit, &job.mark)?.environment("COMPOSE_IGNORE_ORPHANS", "1");
+    Ok(invocation.stdin(part.to_bytes()))
+}
+
+/// Calls Compose, again where what fails it may pass and no release has to be undone for it.
+pub(super) async fn call(job: &Job, what: &str, invocation: &Invocation, ending: &CancellationToken) -> Result<(), Refused> {
+    let try_it = |_| async move {
+        let mut line = |line: &str| job.recorder.line(line);
+        match process::run(invocation, &mut line, ending).await {
+            Ok(finished) if finished.code == Some(0) => Ok(()),
+            Ok(finished) => Err(Refused { message: last_message(&finished), tail: finished.tail, failure: None, cut_short: false }),
+            Err(error) => {
+                let cut_short = matches!(error, ProcessError::Cancelled { .. });
+                let failure = process_failure(what, error);
+                let message = failure.why.trim_end_matches('.').to_owned();
+                Err(Refused { message, tail: failure.lines.clone(), failure: Some(failure), cut_short })
+            }
+        }
+    };
+    let again = |attempt, refused: &Refused| {
+        tracing::warn!(operation = job.operation, why = refused.message, attempt, "Compose is called again");
+        job.recorder.line(&announced(attempt, &refused.message));
+    };
+    let passes = |refused: &Refused| !job.plan.kind().is_release() && may_pass(&refused.message);
+    attempts(PAUSE, job.ends_watching(), try_it, passes, again).await
+}
+
+/// Why a start failed: Compose says only which container it was, whose log says why.
+async fn explained(job: &Job, what: &str, services: &[ServiceName], refused: Refused) -> Stop {
+    if refused.cut_short {
+        let why = match job.tools.stopping.is_cancelled() {
+            true => "dockmaster was stopped while the services were started.",
+            false => "It was cancelled while the services were started.",
+        };
+        return Stop::cut_short(Failure::new(what, why, "Look at /docker_status."), true);
+    }
+    let plain = Failure::new(what, format!("{}.", refused.message), "Mend it and ask again.").with_lines(refused.tail);
+    let Ok(containers) = job.tools.containers(&job.project).await else { return plain.into() };
+    let mut lines = BTreeMap::new();
+    for container in containers.iter().filter(|c| services.contains(&c.service)) {
+        let (good, seen) = if container.is_up() || container.is_done() { (true, "started") } else { (false, "did not come up") };
+        lines.insert(shown(container, &containers), (good, seen.to_owned()));
+    }
+    job.note(lines.into_iter().map(|(service, (good, seen))| ServiceOutcome { service, good, seen }).collect());
+    // It may name one that others depend on.
+    let named = containers.iter().find(|c| !c.is_up() && !c.is_done() && refused.message.contains(c.name.as_str()));
+    match named {
+        Some(container) => {
+            failure_of(job.tools.log(container, LINES_MAX, None, false), &job.project.name, container, &refused.message).await.into()
+        }
+        None => plain.into(),
+    }
+}
