@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Millis;
 use super::project::ServiceName;
+use super::volumes::Attached;
 
 /// How a service stands, as people and programs are told: what its container's state and its health check come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +152,8 @@ pub struct Container {
     pub image_id: String,
     /// Its ports.
     pub ports: Vec<Port>,
+    /// What it has mounted, memory included.
+    pub attached: Vec<Attached>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Whether its log is a terminal's (one stream, carriage returns).
@@ -262,6 +265,7 @@ pub(crate) mod tests {
             image: format!("shop-{service}"),
             image_id: format!("sha256:{service}"),
             ports: Vec::new(),
+            attached: Vec::new(),
             labels: BTreeMap::new(),
             tty: false,
         }

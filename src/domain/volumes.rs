@@ -74,6 +74,25 @@ pub enum StoreKind {
     Other,
 }
 
+/// Something that a container has mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// What it is.
+    pub kind: StoreKind,
+    /// The name of a volume.
+    pub name: Option<String>,
+    /// Where it is on the host; none for memory.
+    pub source: Option<PathBuf>,
+    /// The driver of a volume.
+    pub driver: Option<String>,
+    /// Where it is in the container.
+    pub at: PathBuf,
+    /// Whether the container may write there.
+    pub writable: bool,
+    /// The most that it can hold, in bytes, where it has a limit.
+    pub limit: Option<u64>,
+}
+
 /// Who uses a store, and how.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StoreUser {

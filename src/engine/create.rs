@@ -93,23 +93,16 @@ impl Docker {
         self.acted(self.api.rename_container(id, options).await)
     }
 
-    /// Whether a network is this dockmaster's; none where there is no such network.
-    async fn network_is(&self, name: &str, owner: &str) -> Result<Option<bool>, EngineError> {
-        match self.api.inspect_network(name, None::<query::InspectNetworkOptions>).await.map_err(EngineError::from) {
+    /// Whether a project's own network is this dockmaster's; none where there is no such network.
+    ///
+    /// # Errors
+    /// The engine does not answer or refuses.
+    pub async fn owns_network(&self, project: &ProjectName, owner: &str) -> Result<Option<bool>, EngineError> {
+        match self.api.inspect_network(&network_name(project), None::<query::InspectNetworkOptions>).await.map_err(EngineError::from) {
             Ok(network) => Ok(Some(network.labels.as_ref().and_then(|l| l.get(label::OWNER)).is_some_and(|of| of == owner))),
             Err(EngineError::Gone(_)) => Ok(None),
             Err(other) => Err(other),
         }
-    }
-
-    /// The name of a project's own network, where it is there and this dockmaster made it.
-    ///
-    /// # Errors
-    /// The engine does not answer or refuses.
-    pub async fn own_network(&self, project: &ProjectName, owner: &str) -> Result<Option<String>, EngineError> {
-        let name = network_name(project);
-        let ours = self.network_is(&name, owner).await?;
-        Ok(ours.filter(|ours| *ours).map(|_| name))
     }
 
     /// Removes a network. One that is gone is no error.
@@ -128,13 +121,13 @@ impl Docker {
     /// # Errors
     /// The engine does not answer or refuses.
     pub async fn ensure_network(&self, project: &ProjectName, owner: &str) -> Result<bool, EngineError> {
-        let name = network_name(project);
-        if let Some(ours) = self.network_is(&name, owner).await? {
+        if let Some(ours) = self.owns_network(project, owner).await? {
             return Ok(ours);
         }
         let labels = [(label::MANAGED, "true"), (label::PROJECT, project.as_str()), (label::OWNER, owner)];
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let request = NetworkCreateRequest { name, labels: Some(HashMap::from(labels)), ..NetworkCreateRequest::default() };
+        let request =
+            NetworkCreateRequest { name: network_name(project), labels: Some(HashMap::from(labels)), ..NetworkCreateRequest::default() };
         self.api.create_network(request).await?;
         Ok(true)
     }

@@ -20,7 +20,7 @@ use super::own::Mount;
 use super::passing::may_pass;
 use super::shared::Shared;
 use super::transport;
-use super::volumes::{Attached, Volume};
+use super::volumes::Volume;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::text::capital;
@@ -221,18 +221,6 @@ impl Docker {
         match self.api.inspect_container(id, None::<query::InspectContainerOptions>).await.map_err(EngineError::from) {
             Ok(seen) => Ok(Some(inspect::mounts(seen))),
             Err(EngineError::Gone(_)) => Ok(None),
-            Err(other) => Err(other),
-        }
-    }
-
-    /// What a container has mounted, memory included; nothing where it is gone.
-    ///
-    /// # Errors
-    /// The engine does not answer.
-    pub async fn attached(&self, id: &str) -> Result<Vec<Attached>, EngineError> {
-        match self.api.inspect_container(id, None::<query::InspectContainerOptions>).await.map_err(EngineError::from) {
-            Ok(seen) => Ok(inspect::attached(seen)),
-            Err(EngineError::Gone(_)) => Ok(Vec::new()),
             Err(other) => Err(other),
         }
     }

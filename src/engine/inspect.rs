@@ -11,13 +11,13 @@ use bollard::models::{
 use super::events::Change;
 use super::find::Listed;
 use super::own::{self, Mount};
-use super::volumes::{Attached, Volume, memory_options};
+use super::volumes::{Volume, memory_options};
 use crate::domain::Millis;
 use crate::domain::container::{Check, Container, Health, Port, State};
 use crate::domain::managed::label;
 use crate::domain::project::ServiceName;
 use crate::domain::redact::clean_line;
-use crate::domain::volumes::StoreKind;
+use crate::domain::volumes::{Attached, StoreKind};
 
 /// Reads a container; none where it is not one of the kind that is looked for.
 pub(super) type Reader = fn(ContainerInspectResponse) -> Option<Container>;
@@ -83,9 +83,8 @@ pub(super) fn mounts(seen: ContainerInspectResponse) -> Vec<Mount> {
 }
 
 /// What a container has mounted, memory included.
-pub(super) fn attached(seen: ContainerInspectResponse) -> Vec<Attached> {
-    let mut all: Vec<Attached> = seen.mounts.unwrap_or_default().into_iter().filter_map(attached_one).collect();
-    let host = seen.host_config.unwrap_or_default();
+fn attached(mounts: Vec<MountPoint>, host: HostConfig) -> Vec<Attached> {
+    let mut all: Vec<Attached> = mounts.into_iter().filter_map(attached_one).collect();
     let mut limits: BTreeMap<PathBuf, (Option<u64>, bool)> = BTreeMap::new();
     for (at, options) in host.tmpfs.unwrap_or_default() {
         limits.insert(at.into(), memory_options(&options));
@@ -207,6 +206,7 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
         image: config.image.unwrap_or_default(),
         image_id: seen.image.unwrap_or_default(),
         ports: read_ports(ports),
+        attached: attached(seen.mounts.unwrap_or_default(), seen.host_config.unwrap_or_default()),
         labels,
         tty: config.tty.unwrap_or_default(),
     })

@@ -1,27 +1,6 @@
-//! What containers have mounted and which volumes there are, in our types. Pure.
+//! Which volumes there are, in our types. Pure.
 
 use std::path::PathBuf;
-
-use crate::domain::volumes::StoreKind;
-
-/// Something that a container has mounted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attached {
-    /// What it is.
-    pub kind: StoreKind,
-    /// The name of a volume.
-    pub name: Option<String>,
-    /// Where it is on the host; none for memory.
-    pub source: Option<PathBuf>,
-    /// The driver of a volume.
-    pub driver: Option<String>,
-    /// Where it is in the container.
-    pub at: PathBuf,
-    /// Whether the container may write there.
-    pub writable: bool,
-    /// The most that it can hold, in bytes, where it has a limit.
-    pub limit: Option<u64>,
-}
 
 /// A volume of the engine's.
 #[derive(Debug, Clone, PartialEq, Eq)]

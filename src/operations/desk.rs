@@ -246,6 +246,7 @@ impl Desk {
             let facts = deploy::gather(&self.tools, project, coming).await?;
             let mut plan = facts.plan(project, with)?;
             facts.check(&plan).await?;
+            managed::check_names(&self.tools, project, &plan, facts.containers()).await?;
             relay::consider(&self.tools, &mut plan, facts.containers()).await?;
             return Ok((plan, Some(facts)));
         }

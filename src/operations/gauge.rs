@@ -189,9 +189,10 @@ impl Desk {
         let configuration = self.configuration();
         let projects = projects.iter().filter_map(|name| configuration.projects.get(name).filter(|project| project.enabled));
         let look = async |project| {
-            // An engine that is away is followed again when it is back, and looked at then.
-            if let Err(error) = self.tools.glance(project).await {
-                tracing::debug!(project = %project.name, %error, "could not be looked at");
+            match self.tools.glance(project).await {
+                Ok(containers) => self.watch_places(&project.name, &containers).await,
+                // An engine that is away is followed again when it is back, and looked at then.
+                Err(error) => tracing::debug!(project = %project.name, %error, "could not be looked at"),
             }
         };
         stream::iter(projects).for_each_concurrent(LOOKS_AT_ONCE, look).await;

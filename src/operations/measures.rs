@@ -1,15 +1,16 @@
 //! How much there is in volumes, directories and layers, and how much room beside them: measured aside where it takes long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::figures::Figures;
-use super::tools::Clock;
+use super::here::Here;
+use super::tools::{Clock, Tools};
 use crate::domain::Millis;
 use crate::domain::project::ProjectName;
 use crate::domain::volumes::{Figure, Why};
@@ -41,8 +42,11 @@ pub(super) struct Measures {
     rooms: Figures<PathBuf, Result<Room, Why>>,
     looks: Arc<Semaphore>,
     counts: Arc<Semaphore>,
-    /// Where the data of each project was seen last, as far as its room can be seen from here.
-    pub(super) seen: Arc<DashMap<ProjectName, Vec<PathBuf>>>,
+    /// Where the containers of each project were seen to keep data, as far as that is to be seen from here.
+    pub(super) places: Arc<DashMap<ProjectName, BTreeSet<PathBuf>>>,
+    /// Notified when that is something else.
+    pub(super) moved: Arc<Notify>,
+    here: Arc<OnceLock<Here>>,
 }
 
 impl Measures {
@@ -54,7 +58,21 @@ impl Measures {
             rooms: Figures::default(),
             looks: Arc::new(Semaphore::new(LOOKS_AT_ONCE)),
             counts: Arc::new(Semaphore::new(LAYERS_AT_ONCE)),
-            seen: Arc::default(),
+            places: Arc::default(),
+            moved: Arc::default(),
+            here: Arc::default(),
+        }
+    }
+
+    /// Where the paths of the host are. That does not change as long as we run: the engine is asked once.
+    pub(super) async fn here(&self, tools: &Tools) -> Here {
+        if let Some(known) = self.here.get() {
+            return known.clone();
+        }
+        let here = Here::of(tools).await;
+        match here {
+            Here::Unclear => here,
+            clear => self.here.get_or_init(|| clear).clone(),
         }
     }
 

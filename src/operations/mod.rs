@@ -9,6 +9,7 @@ mod desk;
 mod ending;
 mod figures;
 mod gauge;
+mod here;
 mod insight;
 pub mod keeper;
 mod lifecycle;

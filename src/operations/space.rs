@@ -1,15 +1,18 @@
 //! Whether there is room where data is: looked at every minute, told once a file system.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
 use super::desk::Desk;
 use super::keeper::admins;
+use crate::domain::container::Container;
 use crate::domain::notice::Notice;
-use crate::domain::project::Configuration;
+use crate::domain::project::{Configuration, ProjectName};
 use crate::domain::space::{Judgement, Keeps, LowSpace, Space, SpaceLimit, Watched, judge};
+use crate::domain::volumes::{Attached, StoreKind};
 use crate::domain::words;
 use crate::history::HistoryError;
 
@@ -17,9 +20,11 @@ use crate::history::HistoryError;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How many places are looked at at a time.
 const LOOKS_AT_ONCE: usize = 4;
+/// How many places of a project are watched.
+const PLACES_MAX: usize = 100;
 
 impl Desk {
-    /// Looks for as long as dockmaster runs, and as soon as the configuration is another one.
+    /// Looks for as long as dockmaster runs, and as soon as the configuration is another one or data is somewhere else.
     pub async fn watch_space(&self) {
         let mut configuration = self.configuration.clone();
         loop {
@@ -29,8 +34,19 @@ impl Desk {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.measures.moved.notified() => {}
                 changed = configuration.changed() => if changed.is_err() { return },
             }
+        }
+    }
+
+    /// Watches the places of the host where containers of a project write, from now on.
+    pub(super) async fn watch_places(&self, project: &ProjectName, containers: &[Container]) {
+        let sources: BTreeSet<&PathBuf> = containers.iter().flat_map(|c| &c.attached).filter_map(kept_at).collect();
+        let here = self.measures.here(&self.tools).await;
+        let places: BTreeSet<PathBuf> = sources.into_iter().filter_map(|source| here.path(source)).take(PLACES_MAX).collect();
+        if self.measures.places.insert(project.clone(), places.clone()).unwrap_or_default() != places {
+            self.measures.moved.notify_one();
         }
     }
 
@@ -79,12 +95,19 @@ impl Desk {
         for project in configuration.enabled() {
             let name = project.name.to_string();
             places.extend(project.production.clone().map(|path| Watched { path, keeps: Keeps::Production { project: name.clone() } }));
-            if let Some(seen) = self.measures.seen.get(&project.name) {
-                places.extend(seen.iter().map(|path| Watched { path: path.clone(), keeps: Keeps::Store { project: name.clone() } }));
+            if let Some(kept) = self.measures.places.get(&project.name) {
+                places.extend(kept.iter().map(|path| Watched { path: path.clone(), keeps: Keeps::Store { project: name.clone() } }));
             }
         }
         places
     }
+}
+
+/// Where on the host a container keeps something that it writes; none where it does not, or where the host does not have it.
+fn kept_at(attached: &Attached) -> Option<&PathBuf> {
+    let of_the_host = matches!(attached.kind, StoreKind::Bind | StoreKind::Volume | StoreKind::Anonymous)
+        && attached.driver.as_deref().is_none_or(|driver| driver == "local");
+    attached.source.as_ref().filter(|_| of_the_host && attached.writable)
 }
 
 /// The places of one file system without those that lie in others of them.

@@ -2,11 +2,12 @@
 //! is found out in the time that an answer has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use futures_util::{StreamExt, TryStreamExt, future, stream};
+use futures_util::{StreamExt, future, stream};
 
 use super::desk::{Desk, Refusal};
+use super::here::Here;
 use super::measures::{Counted, Measures};
 use super::tools::Tools;
 use crate::domain::Millis;
@@ -16,45 +17,10 @@ use crate::domain::failure::Failure;
 use crate::domain::project::{Project, ProjectName, Source};
 use crate::domain::volumes::{Figure, LAYER_WORTH, Lasts, ProjectVolumes, Store, StoreKind, StoreUser, Trouble, Why};
 use crate::engine::disk::Room;
-use crate::engine::own::{self, Mount};
-use crate::engine::volumes::{Attached, Volume};
+use crate::engine::volumes::Volume;
 
-/// How many containers are asked about at a time.
-const ASKED_AT_ONCE: usize = 16;
 /// How many projects are looked at at a time.
 const PROJECTS_AT_ONCE: usize = 4;
-/// How many places of a project are watched for room.
-const WATCHED_MAX: usize = 100;
-
-/// Where the paths of the host are for us.
-enum Here {
-    /// Where they are there.
-    Same,
-    /// Where they are mounted, if they are.
-    Mounted(Vec<Mount>),
-    /// It could not be found out.
-    Unclear,
-}
-
-impl Here {
-    async fn of(tools: &Tools) -> Self {
-        let Some(own) = &tools.own else { return Self::Same };
-        match tools.docker.mounts(&own.container).await {
-            Ok(Some(mounts)) => Self::Mounted(mounts),
-            // A container that holds the engine, too.
-            Ok(None) => Self::Same,
-            Err(_) => Self::Unclear,
-        }
-    }
-
-    fn path(&self, host: &Path) -> Option<PathBuf> {
-        match self {
-            Self::Same => Some(host.to_owned()),
-            Self::Mounted(mounts) => own::in_here(mounts, host),
-            Self::Unclear => None,
-        }
-    }
-}
 
 impl Desk {
     /// Where the data of a project is.
@@ -83,8 +49,6 @@ struct Look<'a> {
 
 /// What was seen of one store on the disk.
 struct Seen {
-    /// Where it is for us.
-    here: Option<PathBuf>,
     /// How much a directory holds.
     size: Option<Figure>,
     /// The room around it.
@@ -100,23 +64,16 @@ impl Look<'_> {
         let containers = self.tools.glance(project).await.map_err(|e| e.failure(&*what))?;
         // What a process of the host reads and writes is where it is anyway.
         let containers: Vec<Container> = containers.into_iter().filter(|c| !c.is_process() && !c.id.is_empty()).collect();
-        let ids: Vec<String> = containers.iter().map(|c| c.id.clone()).collect();
-        let attached = stream::iter(ids).map(|id| async move { docker.attached(&id).await });
-        let attached = attached.buffered(ASKED_AT_ONCE).try_collect::<Vec<Vec<Attached>>>();
         let volumes = async { if docker.is_absent() { Ok(Vec::new()) } else { docker.volumes().await } };
-        let (attached, volumes, here) = tokio::join!(attached, volumes, Here::of(self.tools));
-        let attached = attached.map_err(|e| e.failure(&*what))?;
-        let attached: Vec<(&Container, Vec<Attached>)> = containers.iter().zip(attached).collect();
+        let (volumes, here) = tokio::join!(volumes, self.measures.here(self.tools));
         let mut unknown: Vec<String> =
             volumes.as_ref().err().map(|e| format!("Which volumes there are is not known: {e}.")).into_iter().collect();
-        let mut stores = stores(project, &attached, volumes.as_deref().ok());
+        let mut stores = stores(project, &containers, volumes.as_deref().ok());
         let has_volumes = stores.iter().any(|store| is_volume(store.kind));
         let counted =
             async { if has_volumes { Some(self.measures.counted(&self.tools.docker_host, self.tools.clock).await) } else { None } };
         let looks = future::join_all(stores.iter().map(|store| self.look(store, &here)));
         let (counted, seen, (layers, untold)) = tokio::join!(counted, looks, self.layers(&containers));
-        let watched = seen.iter().filter(|seen| seen.room.is_ok()).filter_map(|seen| seen.here.clone()).take(WATCHED_MAX).collect();
-        self.measures.seen.insert(project.name.clone(), watched);
         for (store, seen) in stores.iter_mut().zip(seen) {
             apply(store, seen);
         }
@@ -129,7 +86,7 @@ impl Look<'_> {
     /// Looks at one store on the disk.
     async fn look(&self, store: &Store, here: &Here) -> Seen {
         let clock = self.tools.clock;
-        let nothing = |why| Seen { here: None, size: None, room: Err(why), silent: false };
+        let nothing = |why| Seen { size: None, room: Err(why), silent: false };
         let Some(path) = store.path.as_ref().filter(|_| store.driver.as_deref().is_none_or(|driver| driver == "local")) else {
             return nothing(Why::Nothing);
         };
@@ -146,13 +103,13 @@ impl Look<'_> {
             {
                 room = Err(Why::NotHere);
             }
-            return Seen { here: Some(at), size: None, room, silent: false };
+            return Seen { size: None, room, silent: false };
         }
         let size = match room {
             Err(why @ (Why::Gone | Why::Nothing)) => Figure::Unknown(why),
             _ => self.measures.walked(&at, clock).await,
         };
-        Seen { here: Some(at), size: Some(size), room, silent: false }
+        Seen { size: Some(size), room, silent: false }
     }
 
     /// The layers of containers that hold something worth a word, and what could not be found out of them.
@@ -199,11 +156,11 @@ fn store(kind: StoreKind, lasts: Lasts) -> Store {
 type Key = (StoreKind, Option<String>, Option<PathBuf>, Option<StoreUser>);
 
 /// What the containers have mounted, and the volumes of the project that nobody has.
-fn stores(project: &Project, attached: &[(&Container, Vec<Attached>)], volumes: Option<&[Volume]>) -> Vec<Store> {
+fn stores(project: &Project, containers: &[Container], volumes: Option<&[Volume]>) -> Vec<Store> {
     let known: BTreeMap<&str, &Volume> = volumes.into_iter().flatten().map(|volume| (volume.name.as_str(), volume)).collect();
     let composes = matches!(project.source, Source::Compose(_));
     let mut all: BTreeMap<Key, Store> = BTreeMap::new();
-    for (container, mount) in attached.iter().flat_map(|(c, mounts)| mounts.iter().map(move |mount| (c, mount))) {
+    for (container, mount) in containers.iter().flat_map(|c| c.attached.iter().map(move |mount| (c, mount))) {
         let volume = mount.name.as_deref().filter(|_| is_volume(mount.kind)).map(|name| known.get(name));
         let lasts = match (mount.kind, volume.flatten()) {
             (_, Some(volume)) if volume.memory => Lasts::UntilStopped,
@@ -282,6 +239,7 @@ mod tests {
     use super::*;
     use crate::domain::container::{Health, State, tests::container};
     use crate::domain::project::{ComposeSource, ContainerSelector};
+    use crate::domain::volumes::Attached;
 
     fn project(source: Source) -> Project {
         Project::new(ProjectName::new("shop").unwrap(), source)
@@ -318,12 +276,13 @@ mod tests {
 
     #[test]
     fn what_several_have_is_one_store_and_what_nobody_has_is_left_over() {
-        let (web, db) = (container("web", State::Running, Health::None), container("db", State::Exited, Health::None));
+        let with =
+            |service, attached: &[Attached]| Container { attached: attached.to_vec(), ..container(service, State::Running, Health::None) };
         let id = "a".repeat(64);
-        let attached = [
-            (
-                &web,
-                vec![
+        let containers = [
+            with(
+                "web",
+                &[
                     mount(StoreKind::Volume, Some("data"), Some("/v/data"), "/data"),
                     mount(StoreKind::Bind, None, Some("/srv/x"), "/x"),
                     mount(StoreKind::Anonymous, Some(&id), Some("/v/a"), "/cache"),
@@ -331,8 +290,11 @@ mod tests {
                 ],
             ),
             // A second container of the same service adds nothing but what is its own.
-            (&web, vec![mount(StoreKind::Volume, Some("data"), Some("/v/data"), "/data"), mount(StoreKind::Memory, None, None, "/run")]),
-            (&db, vec![mount(StoreKind::Volume, Some("data"), Some("/v/data"), "/d"), mount(StoreKind::Volume, Some("lost"), None, "/l")]),
+            with("web", &[mount(StoreKind::Volume, Some("data"), Some("/v/data"), "/data"), mount(StoreKind::Memory, None, None, "/run")]),
+            with(
+                "db",
+                &[mount(StoreKind::Volume, Some("data"), Some("/v/data"), "/d"), mount(StoreKind::Volume, Some("lost"), None, "/l")],
+            ),
         ];
         let quick = Volume { memory: true, ..volume("data", Some("shop")) };
         let volumes = [volume("data", Some("shop")), volume(&id, None), volume("old", Some("shop")), volume("strange", Some("other"))];
@@ -343,17 +305,17 @@ mod tests {
             Anonymous aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa [web:/cache] HandedOn None
             Memory  [web:/run] UntilStopped None
             Volume old [] Longer None"#]]
-        .assert_eq(&told(&stores(&composed(), &attached, Some(&volumes))).join("\n"));
+        .assert_eq(&told(&stores(&composed(), &containers, Some(&volumes))).join("\n"));
         // Which volumes there are may not be known: nothing is gone then, and nothing left over.
-        let blind = told(&stores(&composed(), &attached, None));
+        let blind = told(&stores(&composed(), &containers, None));
         assert!(blind.len() == 5 && blind.iter().all(|line| line.ends_with("None")), "{blind:?}");
-        let memory = stores(&composed(), &attached[..1], Some(&[quick]));
+        let memory = stores(&composed(), &containers[..1], Some(&[quick]));
         assert_eq!(memory.iter().find(|s| s.name.as_deref() == Some("data")).map(|s| s.lasts), Some(Lasts::UntilStopped));
         let named = project(Source::Containers(vec![ContainerSelector {
             service: None,
             ways: vec![crate::domain::project::Way::Label("a".into())],
         }]));
-        let unnamed = stores(&named, &attached[..1], Some(&volumes));
+        let unnamed = stores(&named, &containers[..1], Some(&volumes));
         assert_eq!(unnamed.iter().find(|s| s.kind == StoreKind::Anonymous).map(|s| s.lasts), Some(Lasts::UntilRemade));
         assert!(!unnamed.iter().any(|s| s.users.is_empty()), "volumes of other people's projects are none of it");
     }
@@ -379,7 +341,7 @@ mod tests {
     #[test]
     fn memory_of_the_host_does_not_last() {
         let space = crate::domain::space::Space { device: 1, free: 1, total: 2 };
-        let seen = |room, silent| Seen { here: None, size: None, room, silent };
+        let seen = |room, silent| Seen { size: None, room, silent };
         let noted = |lasts, seen| {
             let mut one = store(StoreKind::Bind, lasts);
             apply(&mut one, seen);

@@ -166,6 +166,24 @@ async fn low(world: &World) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_only_a_container_writes_to_is_watched_too() {
+    let fixture = Fixture::new(&[("web", plain_service(&writes(&[]), "volumes: [\"./uploads:/uploads\"]"))]);
+    let uploads = fixture.production.join("uploads");
+    let disk = SmallDisk::mount(&uploads, "30m");
+    disk.fill(2 * MB);
+    fixture.compose(&["up", "-d"]);
+    let world = World::prepare(vec![fixture], json!({ "default_project": "shop", "volumes": { "warn_below": "5MB" } })).await;
+    let tools = Tools::all();
+    let program = Launch::run(&world, &tools).start();
+    let told = low(&world).await;
+    assert!(told.contains(uploads.to_str().unwrap()), "nobody has asked for it: {told}");
+    program.stop().await;
+    world.fixtures[0].compose(&["down"]);
+    drop(disk);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn little_room_is_told_once_until_there_was_room_again() {
     let below = |limit: &str| json!({ "default_project": "shop", "volumes": { "warn_below": limit } });
     let mut world = World::prepare(vec![Fixture::new(&[("web", plain_service(&writes(&[]), ""))])], below("5MB")).await;

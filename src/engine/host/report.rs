@@ -120,6 +120,7 @@ impl Report {
             image: self.program,
             image_id: String::new(),
             ports: Vec::new(),
+            attached: Vec::new(),
             labels: BTreeMap::from([
                 (label::DEFINITION.to_owned(), self.definition),
                 (label::INSTANCE.to_owned(), key.instance.to_string()),

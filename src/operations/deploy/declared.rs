@@ -56,7 +56,7 @@ pub(super) async fn declared(
         Source::Compose(compose) => composed(tools, project, compose, source, production, rules, what).await,
         Source::Containers(_) => {
             let containers = tools.containers(project).await.map_err(|e| e.failure(what))?;
-            Ok(Declared { definitions: mounted(tools, &containers, what).await?, ..Declared::nothing() })
+            Ok(Declared { definitions: mounted(&containers), ..Declared::nothing() })
         }
         Source::Services(managed) => {
             // As it is written, it may be a link.
@@ -115,18 +115,17 @@ async fn composed(
 }
 
 /// What containers that somebody else made have mounted: all that is known of what they are made from.
-async fn mounted(tools: &Tools, containers: &[Container], what: &str) -> Result<BTreeMap<ServiceName, Definition>, Failure> {
+fn mounted(containers: &[Container]) -> BTreeMap<ServiceName, Definition> {
     let mut all: BTreeMap<ServiceName, Definition> = BTreeMap::new();
     for container in containers {
-        let attached = tools.docker.attached(&container.id).await.map_err(|e| e.failure(what))?;
-        let binds = attached.into_iter().filter(|a| a.kind == StoreKind::Bind);
+        let binds = container.attached.iter().filter(|a| a.kind == StoreKind::Bind);
         // The engine tells them as they were written.
-        let real = |source: PathBuf| source.canonicalize().unwrap_or(source);
-        let binds = binds.filter_map(|a| Some(Bind { source: real(a.source?), writable: a.writable }));
+        let real = |source: &PathBuf| source.canonicalize().unwrap_or_else(|_| source.clone());
+        let binds = binds.filter_map(|a| Some(Bind { source: real(a.source.as_ref()?), writable: a.writable }));
         let definition = all.entry(container.service.clone()).or_insert_with(|| definition(&container.image));
         definition.binds.extend(binds);
     }
-    Ok(all)
+    all
 }
 
 fn definition(image: &str) -> Definition {

@@ -8,9 +8,9 @@ use super::super::tools::Tools;
 use super::of;
 use crate::domain::container::{Container, State};
 use crate::domain::failure::Failure;
-use crate::domain::managed::{is_in_place, label, network_name, was_named};
+use crate::domain::managed::{is_in_place, label, was_named};
 use crate::domain::plan::Action;
-use crate::domain::project::{Project, ProjectName, ServiceName};
+use crate::domain::project::{Project, ServiceName};
 use crate::domain::text::count;
 use crate::engine::docker::EngineError;
 use crate::engine::looks::Look;
@@ -130,25 +130,4 @@ pub(in super::super) async fn settle(tools: &Tools, project: &Project, operation
             tracing::warn!(%error, container = old.name, "a container that was replaced could not be removed");
         }
     }
-}
-
-/// That the name of a container is taken by one that is not ours, in words for a person.
-pub(super) fn taken(what: &str, name: &str, error: EngineError) -> Failure {
-    match error {
-        EngineError::Refused(why) if why.contains("already in use") => Failure::new(
-            what,
-            format!("There is a container {name} already, which this dockmaster has not made."),
-            "Another dockmaster may have a service of that name on this engine: call the project or the service otherwise here, or remove that container, and ask again.",
-        ),
-        other => other.failure(what),
-    }
-}
-
-/// That the project's network is not ours, likewise.
-pub(super) fn network_taken(what: &str, project: &ProjectName) -> Failure {
-    Failure::new(
-        what,
-        format!("There is a network {} already, which this dockmaster has not made.", network_name(project)),
-        "Another dockmaster may have a project of that name on this engine: call the project otherwise here, or remove that network, and ask again.",
-    )
 }

@@ -3,6 +3,7 @@
 mod apart;
 mod aside;
 mod leftovers;
+mod names;
 mod output;
 mod pull;
 mod shutdown;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) use apart::part;
 pub(super) use aside::{awake, put_back, settle};
+pub(super) use names::check_names;
 pub(super) use pull::pull;
 pub(super) use tidy::{plan_tidying, tidy};
 pub(super) use up::up;
@@ -78,7 +80,9 @@ pub(super) async fn plan(tools: &Tools, project: &Project, request: &Request) ->
         };
         services.insert(service.clone(), ManagedService { made, process, image, image_id });
     }
-    plan_managed(&ManagedFacts { project, containers: &containers, services: &services, now: (tools.clock)() }, &request).map(Some)
+    let plan = plan_managed(&ManagedFacts { project, containers: &containers, services: &services, now: (tools.clock)() }, &request)?;
+    check_names(tools, project, &plan, &containers).await?;
+    Ok(Some(plan))
 }
 
 /// Names are matched in any case; what is unknown stays as it was typed, to be refused.

@@ -9,6 +9,7 @@ use super::super::tools::Tools;
 use crate::domain::container::{Container, State};
 use crate::domain::event::Progress;
 use crate::domain::failure::Failure;
+use crate::domain::managed::network_name;
 use crate::domain::orphans::{Orphan, needs_network, orphans};
 use crate::domain::outcome::ServiceOutcome;
 use crate::domain::plan::{Plan, TidyFacts, plan_tidy};
@@ -53,7 +54,10 @@ pub(in super::super) async fn plan_tidying(tools: &Tools, configuration: &Config
     let network = match needs_network(configuration, project) {
         true => None,
         false if tools.docker.is_absent() => None,
-        false => tools.docker.own_network(project, &tools.instance).await.map_err(|e| e.failure(&*what))?,
+        false => {
+            let ours = tools.docker.owns_network(project, &tools.instance).await.map_err(|e| e.failure(&*what))?;
+            (ours == Some(true)).then(|| network_name(project))
+        }
     };
     Ok(plan_tidy(TidyFacts { orphans, network }, request))
 }

@@ -9,7 +9,8 @@ use super::super::lifecycle::watch_for;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::verify::{Whom, shown};
 use super::apart;
-use super::aside::{network_taken, rename, taken};
+use super::aside::rename;
+use super::names::{network_taken, refused};
 use super::{Whole, definition, is_process, of, those, whole};
 use crate::domain::container::{Container, State};
 use crate::domain::event::Progress;
@@ -21,10 +22,9 @@ use crate::domain::managed::{
 use crate::domain::plan::{Need, layers};
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
-use crate::domain::volumes::StoreKind;
+use crate::domain::volumes::{Attached, StoreKind};
 use crate::engine::create::Making;
 use crate::engine::host::{HealthSpec, ProcessKey, ProcessSpec};
-use crate::engine::volumes::Attached;
 
 /// What that means where it fails.
 const WHAT: &str = "The services were not brought up.";
@@ -123,11 +123,11 @@ pub(super) fn is_as_it_is_to_be(container: &Container, whole: &Whole, image: Opt
 }
 
 /// The volumes without a name that a container got because its image asks for them: what is in there must not be lost with it.
-fn carried(attached: Vec<Attached>, container: &ContainerDefinition) -> Vec<VolumeMount> {
-    let unnamed = attached.into_iter().filter(|a| a.kind == StoreKind::Anonymous);
-    let volume = |a: Attached| {
+fn carried(attached: &[Attached], container: &ContainerDefinition) -> Vec<VolumeMount> {
+    let unnamed = attached.iter().filter(|a| a.kind == StoreKind::Anonymous);
+    let volume = |a: &Attached| {
         let (target, read_only) = (a.at.to_str()?.to_owned(), !a.writable);
-        Some(VolumeMount { source: MountSource::Volume(a.name?), target, read_only })
+        Some(VolumeMount { source: MountSource::Volume(a.name.clone()?), target, read_only })
     };
     unnamed.filter_map(volume).filter(|mount| container.volumes.iter().all(|v| v.target != mount.target)).collect()
 }
@@ -155,7 +155,7 @@ impl Instance<'_> {
     /// It is there already.
     async fn keep(&self, is: &Container, all: &[Container]) -> Result<(), Failure> {
         let docker = &self.job.tools.docker;
-        let stopped = is.name != self.name && rename(self.job, is, &self.name).await.map_err(|e| taken(WHAT, &self.name, e))?;
+        let stopped = is.name != self.name && rename(self.job, is, &self.name).await.map_err(|e| refused(WHAT, &self.name, e))?;
         let started = match is.state {
             State::Running | State::Restarting if !stopped => return Ok(()),
             State::Paused => docker.unpause(&is.id).await,
@@ -168,9 +168,9 @@ impl Instance<'_> {
     /// It is there, and made from something else. The new one is made first, so that what cannot be made stops nothing.
     async fn replace(&self, container: &ContainerDefinition, is: &Container) -> Result<(), Failure> {
         let docker = &self.job.tools.docker;
-        let carried = carried(docker.attached(&is.id).await.map_err(|e| e.failure(WHAT))?, container);
+        let carried = carried(&is.attached, container);
         let aside = aside_name(&is.name, self.job.operation, is.runs());
-        let stopped = rename(self.job, is, &aside).await.map_err(|e| taken(WHAT, &aside, e))?;
+        let stopped = rename(self.job, is, &aside).await.map_err(|e| refused(WHAT, &aside, e))?;
         let made = match self.made(container, carried).await {
             Ok(made) => made,
             Err(failure) => {
@@ -205,7 +205,7 @@ impl Instance<'_> {
         let tools = &self.job.tools;
         for is in containers {
             let aside = aside_name(&is.name, self.job.operation, is.runs());
-            let stopped = rename(self.job, is, &aside).await.map_err(|e| taken(WHAT, &aside, e))?;
+            let stopped = rename(self.job, is, &aside).await.map_err(|e| refused(WHAT, &aside, e))?;
             if is.runs() && !stopped {
                 self.working("stopping the container");
                 tools.stop(is, self.job.project.restart.stop_timeout).await.map_err(|e| e.failure(WHAT))?;
@@ -263,7 +263,7 @@ impl Instance<'_> {
             carried,
         };
         let made = self.job.tools.docker.make(&making).await;
-        made.map_err(|e| taken(&format!("{} could not be made.", self.service), &self.name, e))
+        made.map_err(|e| refused(&format!("{} could not be made.", self.service), &self.name, e))
     }
 
     async fn start(&self, id: &str) -> Result<(), Failure> {
