@@ -186,7 +186,7 @@ async fn live(parts: &Parts, life: CancellationToken) -> Result<Ended, AppError>
     let data = held.data.clone();
     let house = House::open(held, parts.given.clone(), parts.docker_host.clone(), life.clone()).await?;
     if !house.composes {
-        tracing::warn!("Docker Compose v2 is not installed: projects can be watched and restarted, not deployed");
+        tracing::warn!("Docker Compose v2 is not installed: compose projects can be watched and restarted, not deployed");
     }
     let token = parts.token.now();
     let mut bot = Bot::new(token.secret.expose_secret());

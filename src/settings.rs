@@ -18,7 +18,7 @@ pub struct Arguments {
 pub enum Command {
     /// Run the bot
     Run(RunArguments),
-    /// Try it: a sample project and a chat in the browser; needs a Docker engine, no token and no account
+    /// Try it: a sample project and a chat in the browser; needs no token, no account, and not even a Docker engine
     Try(TryArguments),
     /// What a terminal can ask for as a chat can.
     #[command(flatten)]

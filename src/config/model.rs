@@ -85,8 +85,8 @@ pub struct Reload {
     pub rollback_on: Vec<Trigger>,
 }
 
-/// When there is little room where data is: in dockmaster's data directory, in production, and in volumes and directories that
-/// `/docker_volumes` has shown.
+/// When there is little room where data is: in dockmaster's data directory, in production, and in every volume and directory of
+/// the host that a container of a project writes to.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Volumes {
@@ -128,8 +128,9 @@ pub struct Project {
     #[serde(default = "yes")]
     #[schemars(extend("examples" = [false]))]
     pub enabled: bool,
-    /// The directory with the code as it is being worked on: a deploy copies what is in it. It is only read. Without it the
-    /// project cannot be deployed.
+    /// The directory with the code as it is being worked on: a deploy copies what is in it. It is only read. Without it no
+    /// files are deployed; only services that dockmaster makes itself can be deployed then: what is configured otherwise is made
+    /// anew.
     #[serde(default)]
     #[schemars(with = "Directory", extend("examples" = ["/workspace/shop"]))]
     pub workspace: Option<Directory>,
@@ -162,8 +163,9 @@ pub struct Project {
     #[serde(default)]
     #[schemars(extend("examples" = ["remove"]))]
     pub orphans: Orphans,
-    /// What happens to managed services when dockmaster ends, also where that is for a restart of it. Nothing starts again by
-    /// itself: `/docker_start` does.
+    /// What happens to managed services when dockmaster ends. That is so for each clean end, a `systemctl restart` or a new program
+    /// put in place included; not where dockmaster restarts or deploys itself, or moves its data, because another one goes on with
+    /// them. Nothing starts again by itself: `/docker_start` does.
     #[serde(default)]
     #[schemars(extend("examples" = ["stop"]))]
     pub on_shutdown: OnShutdown,

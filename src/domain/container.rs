@@ -226,6 +226,11 @@ impl Container {
         matches!(self.state, State::Running | State::Restarting | State::Paused)
     }
 
+    /// Whether something of it may be alive: it runs, or nobody knows.
+    pub fn may_run(&self) -> bool {
+        self.runs() || self.state == State::Unknown
+    }
+
     /// Whether it ended with success, nobody restarts it and it has no health check: a job that is done. A service that
     /// was stopped and has neither cannot be told from one.
     pub fn is_done(&self) -> bool {

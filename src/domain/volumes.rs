@@ -112,7 +112,7 @@ pub enum Lasts {
     Longer,
     /// It outlives its containers, and goes with the next boot of the host: it is memory there.
     UntilBoot,
-    /// Compose hands it on to the next container of the service, as long as there is one to take it from.
+    /// It is handed on to the next container of the service, as long as there is one to take it from.
     HandedOn,
     /// It goes when the container is remade.
     UntilRemade,

@@ -19,6 +19,10 @@ use crate::domain::project::{ProjectName, ServiceName};
 
 /// Where secrets are in a container.
 pub const SECRETS: &str = "/run/secrets";
+/// How long the engine may take to make a container: it copies what the image has into new volumes.
+const CREATE_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// How long an image may take to come, unless whoever pulls it gives up before.
+const PULL_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// A container that is to be made.
 #[derive(Debug)]
@@ -80,7 +84,8 @@ impl Docker {
     /// Its name is taken, its image is not there, or the engine refuses for another reason.
     pub async fn make(&self, making: &Making<'_>) -> Result<String, EngineError> {
         let options = query::CreateContainerOptionsBuilder::default().name(&making.name).build();
-        let made = self.api.create_container(Some(options), body(making)).await;
+        let api = self.api.clone().with_timeout(CREATE_LIMIT);
+        let made = api.create_container(Some(options), body(making)).await;
         Ok(self.acted(made)?.id)
     }
 
@@ -146,7 +151,9 @@ impl Docker {
             ..DockerCredentials::default()
         });
         let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
-        self.api.create_image(Some(options), None, credentials).map(move |told| {
+        // The engine answers once it knows what the image consists of: a registry may take its time. Whoever pulls has a limit.
+        let api = self.api.clone().with_timeout(PULL_LIMIT);
+        api.create_image(Some(options), None, credentials).map(move |told| {
             let told = told.map_err(EngineError::from)?;
             if let Some(why) = told.error_detail.as_ref().and_then(|detail| detail.message.clone()) {
                 return Err(EngineError::Refused(why));

@@ -23,6 +23,8 @@ pub(super) struct Listed {
     pub(super) labels: BTreeMap<String, String>,
     /// The ports of the host that are published, or would be if it ran.
     pub(super) ports: BTreeSet<u16>,
+    /// Whether it runs.
+    pub(super) runs: bool,
 }
 
 /// A container that is meant.
@@ -88,9 +90,16 @@ fn by<'a>(way: &Way, listed: &[&'a Listed]) -> Result<Vec<&'a Listed>, String> {
             // The configuration was checked; one that means nothing finds nothing.
             Err(_) => return Ok(Vec::new()),
         },
-        Way::Port(port) => Box::new(|c| c.ports.contains(port)),
+        Way::Port(port) => return Ok(by_port(*port, listed)),
     };
     Ok(listed.iter().copied().filter(|c| fits(c)).collect())
+}
+
+/// Whoever publishes a port; only where nobody does, those that would: of several, one at most can have it.
+fn by_port<'a>(port: u16, listed: &[&'a Listed]) -> Vec<&'a Listed> {
+    let all: Vec<&Listed> = listed.iter().copied().filter(|c| c.ports.contains(&port)).collect();
+    let running: Vec<&Listed> = all.iter().copied().filter(|c| c.runs).collect();
+    if running.is_empty() { all } else { running }
 }
 
 fn by_compose<'a>(project: Option<&str>, service: &ServiceName, listed: &[&'a Listed]) -> Result<Vec<&'a Listed>, String> {
@@ -117,7 +126,7 @@ mod tests {
 
     fn listed(name: &str, labels: &[(&str, &str)], ports: &[u16]) -> Listed {
         let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Listed { id: format!("id-{name}"), name: name.to_owned(), labels, ports: ports.iter().copied().collect() }
+        Listed { id: format!("id-{name}"), name: name.to_owned(), labels, ports: ports.iter().copied().collect(), runs: true }
     }
 
     fn all() -> Vec<Listed> {
@@ -165,6 +174,13 @@ mod tests {
         assert_eq!(found(Some("proxy"), vec![Way::Name(name("nginx"))]), "nginx=proxy");
         assert_eq!(found(None, vec![Way::Pattern("*nginx".into())]), "nginx=- old_nginx=-");
         assert_eq!(found(Some("proxy"), vec![Way::Port(8080)]), "nginx=proxy");
+        let stopped = Listed { runs: false, ..listed("nginx-old", &[], &[8080]) };
+        let by_port = |all: &[Listed]| {
+            let found = find(&[ContainerSelector { service: None, ways: vec![Way::Port(8080)] }], all).unwrap();
+            found.into_iter().map(|f| f.id).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(by_port(&[stopped.clone(), listed("nginx", &[], &[8080])]), "id-nginx", "what only would publish it is not meant");
+        assert_eq!(by_port(&[stopped]), "id-nginx-old");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, EventMessage, HealthConfig,
-    HealthStatusEnum, HealthcheckResult, HostConfig, MountPoint, MountType, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, EventMessage,
+    HealthConfig, HealthStatusEnum, HealthcheckResult, HostConfig, MountPoint, MountType, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::events::Change;
@@ -52,6 +52,7 @@ pub(super) fn listed(seen: ContainerSummary) -> Option<Listed> {
         name: seen.names.unwrap_or_default().iter().find_map(|name| own(name))?,
         labels: seen.labels.unwrap_or_default().into_iter().collect(),
         ports: seen.ports.unwrap_or_default().into_iter().filter_map(|port| port.public_port).collect(),
+        runs: seen.state == Some(ContainerSummaryStateEnum::RUNNING),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Looking at what runs of a project and acting on it: containers and processes of the host alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -17,41 +17,72 @@ use crate::engine::looks::Look;
 /// Lines of a log, as they come.
 pub(super) type Lines = Pin<Box<dyn Stream<Item = Result<RawLine, EngineError>> + Send>>;
 
+/// Who asks what runs of a project.
+#[derive(Debug, Clone, Copy)]
+enum Asked<'a> {
+    /// Somebody who only wants to know.
+    Glance,
+    /// Somebody to whom all of it matters, as it is now.
+    All,
+    /// Somebody to whom these services matter, as they are now. Where none of them is a container, the engine is not needed.
+    Of(&'a BTreeSet<ServiceName>),
+    /// The same, where those that can be processes may become that.
+    Begins(&'a BTreeSet<ServiceName>),
+}
+
 impl Tools {
     /// What runs of a project, as it is now.
     pub(super) async fn containers(&self, project: &Project) -> Result<Vec<Container>, EngineError> {
-        self.look(project, false).await
+        self.look(project, Asked::All).await
     }
 
     /// The same as it was a moment ago, as long as nothing has changed: for whoever only wants to know. Of what the engine
     /// would have to tell, and does not, nothing is known.
     pub(super) async fn glance(&self, project: &Project) -> Result<Vec<Container>, EngineError> {
-        self.look(project, true).await
+        self.look(project, Asked::Glance).await
     }
 
-    async fn look(&self, project: &Project, glance: bool) -> Result<Vec<Container>, EngineError> {
-        let all = self.all(project, glance).await?;
+    /// What runs of a project, for an operation on some of its services: where those are processes it goes without an engine,
+    /// whatever the others are.
+    pub(super) async fn containers_for(&self, project: &Project, meant: &BTreeSet<ServiceName>) -> Result<Vec<Container>, EngineError> {
+        self.look(project, Asked::Of(meant)).await
+    }
+
+    /// The same, where those that can be processes may become that.
+    pub(super) async fn containers_to_begin(
+        &self,
+        project: &Project,
+        meant: &BTreeSet<ServiceName>,
+    ) -> Result<Vec<Container>, EngineError> {
+        self.look(project, Asked::Begins(meant)).await
+    }
+
+    /// As [`Tools::containers_to_begin`], with what a service has run as before.
+    pub(super) async fn everything(&self, project: &Project, meant: &BTreeSet<ServiceName>) -> Result<Vec<Container>, EngineError> {
+        self.all(project, Asked::Begins(meant)).await
+    }
+
+    async fn look(&self, project: &Project, asked: Asked<'_>) -> Result<Vec<Container>, EngineError> {
+        let all = without_retired(self.all(project, asked).await?);
         self.gauge.see(&project.name, &all, (self.clock)());
         Ok(all)
     }
 
-    async fn all(&self, project: &Project, glance: bool) -> Result<Vec<Container>, EngineError> {
-        let look = Look::at(project, &self.instance);
-        let asked = async { if glance { self.docker.glance(&look).await } else { self.docker.containers(&look).await } };
-        let Source::Services(managed) = &project.source else { return asked.await };
+    async fn all(&self, project: &Project, asked: Asked<'_>) -> Result<Vec<Container>, EngineError> {
+        let (look, glances) = (Look::at(project, &self.instance), matches!(asked, Asked::Glance));
+        let answer = async { if glances { self.docker.glance(&look).await } else { self.docker.containers(&look).await } };
+        let Source::Services(managed) = &project.source else { return answer.await };
         let mut all = self.host.list(&project.name).await?;
-        if !asks_the_engine(managed) {
-            return Ok(without_retired(all));
+        // Of what is a process by now, a container may be left; who only wants to know does not wait for an engine to tell that.
+        if self.docker.is_absent() || (glances && !asks_the_engine(managed)) {
+            return Ok(all);
         }
-        let mut can_be_processes = managed.services.values().map(|definition| definition.process().is_some());
-        match asked.await {
+        match answer.await {
             Ok(containers) => all.extend(self.in_place(managed, containers)),
-            // What can be a process is one where there is no engine.
-            Err(EngineError::Away(_)) if can_be_processes.clone().all(|can| can) => {}
-            Err(error @ EngineError::Away(_)) if glance && can_be_processes.any(|can| can) => all.extend(unknown(project, managed, &error)),
+            Err(error @ EngineError::Away(_)) if goes_without(managed, asked, &all) => all.extend(unknown(project, managed, &error)),
             Err(error) => return Err(error),
         }
-        Ok(without_retired(all))
+        Ok(all)
     }
 
     /// What is not only kept aside, with what is seen of its health from outside.
@@ -121,16 +152,34 @@ impl Tools {
     }
 }
 
-/// Whether a process has ended whose place a container has taken.
-pub(super) fn is_retired(process: &Container, all: &[Container]) -> bool {
-    let number = instance_of(&process.labels);
-    let took_its_place = |c: &Container| !c.is_process() && c.service == process.service && instance_of(&c.labels) == number;
-    process.is_process() && !process.runs() && all.iter().any(took_its_place)
+/// Whether that has ended whose place another kind has taken: a process that a container has taken, or a container that was stopped for
+/// a process.
+pub(super) fn is_retired(one: &Container, all: &[Container]) -> bool {
+    let number = instance_of(&one.labels);
+    let other = |c: &&Container| c.is_process() != one.is_process() && c.service == one.service && instance_of(&c.labels) == number;
+    let mut others = all.iter().filter(other);
+    !one.may_run() && if one.is_process() { others.next().is_some() } else { others.any(Container::may_run) }
 }
 
 /// What a service has run as before is none of it any more.
 fn without_retired(all: Vec<Container>) -> Vec<Container> {
     all.iter().filter(|c| !is_retired(c, &all)).cloned().collect()
+}
+
+/// Whether what is asked for can be known without an engine, whose processes are these: what can be a process is one then.
+fn goes_without(managed: &Managed, asked: Asked<'_>, processes: &[Container]) -> bool {
+    let can = |definition: &Definition| definition.process().is_some();
+    let is = |service: &ServiceName| processes.iter().any(|c| c.service == *service);
+    let definition = |service: &ServiceName| managed.services.get(service);
+    match asked {
+        Asked::Glance => managed.services.values().any(can),
+        Asked::All => managed.services.values().all(can),
+        Asked::Of(meant) => {
+            let always = |service: &ServiceName| definition(service).is_some_and(|d| can(d) && d.container().is_none());
+            !meant.is_empty() && meant.iter().all(|service| always(service) || is(service))
+        }
+        Asked::Begins(meant) => !meant.is_empty() && meant.iter().all(|service| definition(service).is_some_and(can)),
+    }
 }
 
 /// Whether nothing can be done about a project without an engine.

@@ -1,7 +1,7 @@
 //! Health checks from outside of containers that dockmaster makes: an address that must answer, a port that must be open. The
 //! engine knows nothing of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +13,14 @@ use super::desk::Desk;
 use super::tools::Tools;
 use crate::domain::container::{Container, Health, State};
 use crate::domain::managed::{Definition, Managed};
-use crate::domain::project::Source;
+use crate::domain::project::{ProjectName, Source};
 use crate::engine::host::{HealthSpec, Judge};
 use crate::engine::outside::{Looker, With};
 
 /// Word of changes comes in bursts: it is looked for containers once so long after the first.
 const BURST: Duration = Duration::from_millis(50);
+/// How soon it is looked again for containers that could not be seen.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What the checks say, by the containers' ids and when those were started: another start begins anew.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +28,13 @@ pub struct Checks(Arc<DashMap<Started, Checked>>);
 
 /// One start of a container.
 type Started = (String, Option<i64>);
+
+/// How a start of a container is to be looked at.
+#[derive(Debug, Clone, PartialEq)]
+struct Wanted {
+    project: ProjectName,
+    spec: HealthSpec,
+}
 
 #[derive(Debug, Clone)]
 struct Checked {
@@ -57,45 +66,47 @@ impl Desk {
     /// are whenever the engine tells that something has changed.
     pub async fn check_from_outside(&self) {
         let mut told = self.tools.docker.told();
-        let mut looking: BTreeMap<Started, (HealthSpec, AbortOnDropHandle<()>)> = BTreeMap::new();
+        let mut looking: BTreeMap<Started, (Wanted, AbortOnDropHandle<()>)> = BTreeMap::new();
         loop {
             told.mark_unchanged();
-            let wanted = self.checked_from_outside().await;
-            // One that cannot be asked for is left as it is.
-            if let Some(wanted) = wanted {
-                looking.retain(|started, (spec, _)| wanted.get(started) == Some(spec));
-                self.tools.checks.0.retain(|started, _| wanted.contains_key(started));
-                for (started, spec) in wanted {
-                    let watch = || tokio::spawn(watch(self.tools.clone(), started.clone(), spec.clone()));
-                    looking.entry(started.clone()).or_insert_with(|| (spec.clone(), AbortOnDropHandle::new(watch())));
-                }
+            let (wanted, unseen) = self.checked_from_outside().await;
+            // What cannot be asked for is left as it is, and asked for again.
+            looking.retain(|started, (is, _)| wanted.get(started) == Some(is) || unseen.contains(&is.project));
+            for (started, wanted) in wanted {
+                let watch = || tokio::spawn(watch(self.tools.clone(), started.clone(), wanted.spec.clone()));
+                looking.entry(started.clone()).or_insert_with(|| (wanted.clone(), AbortOnDropHandle::new(watch())));
             }
+            self.tools.checks.0.retain(|started, _| looking.contains_key(started));
             let mut configured = self.configured();
             tokio::select! {
                 _ = told.changed() => {}
                 _ = configured.changed() => {}
+                () = sleep(AGAIN), if !unseen.is_empty() => {}
             }
             sleep(BURST).await;
         }
     }
 
-    /// The containers whose health is to be seen from outside; none where the engine does not tell.
-    async fn checked_from_outside(&self) -> Option<BTreeMap<Started, HealthSpec>> {
-        let mut all = BTreeMap::new();
+    /// The containers whose health is to be seen from outside, and the projects of which nobody tells that.
+    async fn checked_from_outside(&self) -> (BTreeMap<Started, Wanted>, BTreeSet<ProjectName>) {
+        let (mut all, mut unseen) = (BTreeMap::new(), BTreeSet::new());
         for project in self.configuration().enabled() {
             let Source::Services(managed) = &project.source else { continue };
             let specs: BTreeMap<_, _> = managed.services.iter().filter_map(|(name, d)| Some((name, spec(d)?))).collect();
             if specs.is_empty() {
                 continue;
             }
-            let containers = self.tools.glance(project).await.ok()?;
+            let Ok(containers) = self.tools.glance(project).await else {
+                unseen.insert(project.name.clone());
+                continue;
+            };
             for container in containers.into_iter().filter(|c| c.state == State::Running && !c.is_process()) {
                 if let Some(spec) = specs.get(&container.service) {
-                    all.insert((container.id, container.started), spec.clone());
+                    all.insert((container.id, container.started), Wanted { project: project.name.clone(), spec: spec.clone() });
                 }
             }
         }
-        Some(all)
+        (all, unseen)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The desk: authorisation, digest check and the project's lock in one place, never in front ends.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -251,7 +252,8 @@ impl Desk {
             return Ok((plan, Some(facts)));
         }
         let what = format!("{} could not be planned.", request.kind().verb());
-        let containers = self.tools.containers(project).await.map_err(|e| e.failure(&*what))?;
+        let meant = request.service().map(|named| BTreeSet::from([named.clone()])).unwrap_or_default();
+        let containers = self.tools.containers_for(project, &meant).await.map_err(|e| e.failure(&*what))?;
         // A start makes what is not there, and of a whole project Compose does it all.
         let config = match request.kind() {
             Kind::Restart => Ok(None),

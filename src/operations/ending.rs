@@ -45,7 +45,7 @@ pub(super) async fn as_it_is_now(job: &Job, outcome: Outcome) -> Outcome {
     if !outcome.services.iter().any(|line| line.good) {
         return outcome;
     }
-    let (is, stops) = (job.tools.containers(&job.project).await, job.plan.kind() == Kind::Stop);
+    let (is, stops) = (job.containers().await, job.plan.kind() == Kind::Stop);
     let now = |line: &ServiceOutcome| {
         let Ok(all) = &is else { return Some("nobody knows how it is now".to_owned()) };
         let mut those = all.iter().filter(|c| shown(c, all) == line.service);

@@ -80,7 +80,7 @@ pub(super) async fn act(job: &Job, act: Act, services: &[ServiceName]) -> StepRe
 /// The containers of some services, each of which has one.
 pub(super) async fn containers_of(job: &Job, act: Act, services: &[ServiceName]) -> Result<Vec<Container>, Failure> {
     let what = format!("{} could not {} everything.", job.project.name, act.verb());
-    let containers = job.tools.containers(&job.project).await.map_err(|e| e.failure(&*what))?;
+    let containers = job.containers().await.map_err(|e| e.failure(&*what))?;
     let meant: Vec<Container> = containers.into_iter().filter(|c| services.contains(&c.service)).collect();
     match services.iter().find(|s| !meant.iter().any(|c| c.service == **s)) {
         Some(gone) => Err(Failure::new(what, format!("{gone} has no container any more."), "Look at /docker_status and ask again.")),
@@ -230,7 +230,7 @@ async fn await_asked(job: &Job, services: &[ServiceName], up: &BTreeSet<ServiceN
     let starts = job.plan.steps.iter().filter_map(|step| if let Step::Start { services } = step { Some(services) } else { None });
     let later: BTreeSet<ServiceName> = starts.skip_while(|s| *s != services).skip(1).flatten().cloned().collect();
     let what = "It is not known whether what was started is up.";
-    let containers = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
+    let containers = job.containers().await.map_err(|e| e.failure(what))?;
     let asked = Needs::of(&job.project.source, &containers, &BTreeMap::new()).asked(&later, services);
     let waited: BTreeSet<ServiceName> = asked.keys().filter(|s| up.contains(*s)).cloned().collect();
     watch_for(job, Whom { services: &waited, container: None, enough: &asked }).await

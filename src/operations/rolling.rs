@@ -66,7 +66,7 @@ pub(super) async fn stands(job: &Job) -> Option<String> {
         return None;
     }
     let meant: BTreeSet<&ServiceName> = job.plan.affected().filter(|s| s.action == Action::Restart).map(|s| &s.service).collect();
-    let containers = job.tools.containers(&job.project).await;
+    let containers = job.containers().await;
     let left: Vec<String> = match &containers {
         Ok(all) => {
             let is_left = |c: &&Container| meant.contains(&c.service) && !taken.begun.contains(&c.name);

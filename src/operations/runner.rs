@@ -18,12 +18,14 @@ use super::rolling;
 use super::tools::Tools;
 use super::undo;
 use super::whole;
+use crate::domain::container::Container;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, ServiceOutcome, Verdict};
 use crate::domain::plan::{Plan, Step};
 use crate::domain::project::{Project, ServiceName, Strategy};
 use crate::domain::request::Kind;
+use crate::engine::docker::EngineError;
 
 /// What a step came to: a word about it, or why it ended the operation.
 pub(super) type StepResult = Result<Option<String>, Stop>;
@@ -131,6 +133,12 @@ impl Job {
             services_go_back: AtomicBool::new(false),
             rolled: rolling::Rolled::default(),
         }
+    }
+
+    /// What runs of the project, as it is now, for what is done to some of its services.
+    pub(super) async fn containers(&self) -> Result<Vec<Container>, EngineError> {
+        let meant = self.plan.affected().map(|planned| planned.service.clone()).collect();
+        self.tools.containers_for(&self.project, &meant).await
     }
 
     /// Notes how services came out; a later word about the same one takes the place of the earlier.

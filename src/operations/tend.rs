@@ -1,5 +1,6 @@
 //! Seeing to processes of the host: what is to run runs, also after a reboot, and never beside a container of the same service.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::desk::Desk;
@@ -15,27 +16,25 @@ impl Desk {
     /// engine comes back, stops the containers of what runs as a process by now.
     pub async fn tend_processes(&self) {
         let mut told = self.tools.docker.told();
-        let mut followed = false;
+        let (mut followed, mut to_part, mut failing) = (false, BTreeSet::new(), BTreeMap::new());
         loop {
             let configuration = self.configuration();
-            match self.tools.host.resume(|key| is_configured(&configuration, key)).await {
-                Ok(resumed) => {
-                    for (key, result) in resumed {
-                        match result {
-                            Ok(()) => tracing::warn!(process = %key, "it was ended together with what kept it, and runs again"),
-                            Err(error) => tracing::error!(process = %key, %error, "it is to run, and could not be started again"),
-                        }
-                    }
-                }
-                Err(error) => tracing::error!(%error, "processes of the host could not be looked after"),
-            }
+            self.start_again(&configuration, &mut failing).await;
             let following = told.borrow_and_update().following;
-            if following && !std::mem::replace(&mut followed, following) {
-                for project in configuration.enabled() {
-                    self.part(project).await;
-                }
+            if following && !followed {
+                to_part = configuration.enabled().map(|project| project.name.clone()).collect();
             }
             followed = following;
+            if following {
+                // The engine may be about to start them, an operation may be at it: it is looked again until it is seen to be well.
+                for name in std::mem::take(&mut to_part) {
+                    if let Some(project) = configuration.projects.get(&name).filter(|project| project.enabled)
+                        && !self.part(project).await
+                    {
+                        to_part.insert(name);
+                    }
+                }
+            }
             tokio::select! {
                 () = tokio::time::sleep(TENDED_EVERY) => {}
                 _ = told.wait_for(|told| told.following != followed) => {}
@@ -43,14 +42,35 @@ impl Desk {
         }
     }
 
-    async fn part(&self, project: &Project) {
-        // An operation sees to that itself.
-        if self.tools.registry.holder(&project.name).is_some() {
-            return;
+    /// Starts what is to run again. What cannot be started is said once for each reason.
+    async fn start_again(&self, configuration: &Configuration, failing: &mut BTreeMap<ProcessKey, String>) {
+        let resumed = match self.tools.host.resume(|key| is_configured(configuration, key)).await {
+            Ok(resumed) => resumed,
+            Err(error) => return tracing::error!(%error, "processes of the host could not be looked after"),
+        };
+        let still: BTreeMap<ProcessKey, String> =
+            resumed.iter().filter_map(|(key, result)| Some((key.clone(), result.as_ref().err()?.to_string()))).collect();
+        for (process, result) in &resumed {
+            match result {
+                Ok(()) => tracing::warn!(%process, "it was ended together with what kept it, and runs again"),
+                Err(_) if failing.get(process) == still.get(process) => {}
+                Err(error) => tracing::error!(%process, %error, "it is to run, and could not be started again; it is tried again"),
+            }
         }
-        if let Err(error) = managed::part(&self.tools, project).await {
+        *failing = still;
+    }
+
+    /// Whether it was seen that no service of a project runs twice.
+    async fn part(&self, project: &Project) -> bool {
+        // An operation may be just about to start or stop one.
+        if self.tools.registry.holder(&project.name).is_some() {
+            return false;
+        }
+        let parted = managed::part(&self.tools, project).await;
+        if let Err(error) = &parted {
             tracing::warn!(%error, project = %project.name, "whether its services run twice could not be seen");
         }
+        parted.is_ok()
     }
 }
 

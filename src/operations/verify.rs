@@ -85,7 +85,7 @@ pub(super) async fn verify(tools: &Tools, project: &Project, whom: Whom<'_>, rec
     let mut changes = matches!(project.source, Source::Services(_)).then(|| tools.host.changes(&project.name));
     loop {
         told.mark_unchanged();
-        let containers = match tools.containers(project).await {
+        let containers = match tools.containers_for(project, services).await {
             Ok(all) => {
                 away = None;
                 all.into_iter().filter(|c| services.contains(&c.service)).collect::<Vec<_>>()

@@ -158,14 +158,14 @@ type Key = (StoreKind, Option<String>, Option<PathBuf>, Option<StoreUser>);
 /// What the containers have mounted, and the volumes of the project that nobody has.
 fn stores(project: &Project, containers: &[Container], volumes: Option<&[Volume]>) -> Vec<Store> {
     let known: BTreeMap<&str, &Volume> = volumes.into_iter().flatten().map(|volume| (volume.name.as_str(), volume)).collect();
-    let composes = matches!(project.source, Source::Compose(_));
+    let handed_on = matches!(project.source, Source::Compose(_) | Source::Services(_));
     let mut all: BTreeMap<Key, Store> = BTreeMap::new();
     for (container, mount) in containers.iter().flat_map(|c| c.attached.iter().map(move |mount| (c, mount))) {
         let volume = mount.name.as_deref().filter(|_| is_volume(mount.kind)).map(|name| known.get(name));
         let lasts = match (mount.kind, volume.flatten()) {
             (_, Some(volume)) if volume.memory => Lasts::UntilStopped,
             (StoreKind::Volume | StoreKind::Bind | StoreKind::Other, _) => Lasts::Longer,
-            (StoreKind::Anonymous, _) if composes => Lasts::HandedOn,
+            (StoreKind::Anonymous, _) if handed_on => Lasts::HandedOn,
             (StoreKind::Anonymous | StoreKind::Layer, _) => Lasts::UntilRemade,
             (StoreKind::Memory, _) => Lasts::UntilStopped,
         };

@@ -11,14 +11,14 @@ use crate::support::world::{ADMIN, VIEWER};
 use crate::support::{World, eventually};
 
 /// A world with one project of services and no other; its name is its own, since others use the same engine.
-struct Hosted {
-    world: World,
-    name: String,
+pub(crate) struct Hosted {
+    pub(crate) world: World,
+    pub(crate) name: String,
     directory: tempfile::TempDir,
 }
 
 impl Hosted {
-    async fn new(docker_host: Option<String>) -> Self {
+    pub(crate) async fn new(docker_host: Option<String>) -> Self {
         let mut world = World::prepare(Vec::new(), json!({})).await;
         world.docker_host = docker_host.or(world.docker_host);
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -26,12 +26,12 @@ impl Hosted {
         Self { world, name, directory: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// A process that notes each of its starts, and is well once that is done.
-    fn worker(&self, more: Value) -> Value {
+    pub(crate) fn worker(&self, more: Value) -> Value {
         let (starts, well) = (self.path("starts"), self.path("well"));
         let script = format!("echo start $MODE; echo $$ >> {}; touch {}; exec sleep 1000", starts.display(), well.display());
         let mut worker = json!({
@@ -43,7 +43,7 @@ impl Hosted {
         worker
     }
 
-    fn configure(&self, services: &Value, top: &Value) {
+    pub(crate) fn configure(&self, services: &Value, top: &Value) {
         let mut all = json!({
             "access": { "users": { ADMIN.to_string(): "admin", VIEWER.to_string(): "viewer" } },
             "volumes": { "warn_below": "off" },
@@ -54,31 +54,31 @@ impl Hosted {
         self.world.configure(&all.to_string());
     }
 
-    fn boot(&mut self) {
+    pub(crate) fn boot(&mut self) {
         let config = self.world.config.clone();
         self.world.boot_with(&config);
     }
 
-    async fn reload(&self) {
+    pub(crate) async fn reload(&self) {
         let answer = self.world.ask("/config reload").await.text;
         assert!(answer.contains("reloaded"), "{answer}");
     }
 
-    fn starts(&self) -> Vec<i32> {
+    pub(crate) fn starts(&self) -> Vec<i32> {
         let text = std::fs::read_to_string(self.path("starts")).unwrap_or_default();
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
-    fn lives(&self, pid: i32) -> bool {
+    pub(crate) fn lives(&self, pid: i32) -> bool {
         Path::new(&format!("/proc/{pid}")).exists()
     }
 
-    fn container(&self, service: &str) -> String {
+    pub(crate) fn container(&self, service: &str) -> String {
         format!("dockmaster-{}-{service}", self.name)
     }
 
     /// Takes containers off the engine, and the project's network.
-    fn removed(&self, services: &[&str]) {
+    pub(crate) fn removed(&self, services: &[&str]) {
         for service in services {
             sh("docker", &["rm", "-f", &self.container(service)]);
         }
@@ -86,7 +86,7 @@ impl Hosted {
     }
 
     /// Ends whatever is left, and the test.
-    async fn finish(self) {
+    pub(crate) async fn finish(self) {
         let host = dockmaster::engine::host::Host::new(&self.world.data, env!("CARGO_BIN_EXE_dockmaster").into());
         self.world.finish().await;
         for key in host.known_keys().unwrap() {
@@ -94,7 +94,7 @@ impl Hosted {
         }
     }
 
-    async fn carried_out(&self, command: &str) -> String {
+    pub(crate) async fn carried_out(&self, command: &str) -> String {
         let plan = self.world.ask(command).await.text;
         assert!(plan.contains("yes"), "{plan}; all: {:#?}", self.world.texts(ADMIN));
         self.world.confirm().await.text
@@ -157,10 +157,15 @@ async fn what_is_wrong_with_one_service_is_in_the_way_of_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_process_is_replaced_and_put_back_where_it_does_not_come_up() {
     let mut hosted = Hosted::new(Some("none".to_owned())).await;
-    hosted.configure(&json!({ "worker": hosted.worker(json!({})) }), &json!({ "docker": false }));
+    // Elsewhere it would be a container.
+    let either = |mut worker: Value| {
+        worker["image"] = json!(image());
+        json!({ "worker": worker })
+    };
+    hosted.configure(&either(hosted.worker(json!({}))), &json!({ "docker": false }));
     hosted.boot();
     hosted.carried_out("/docker_start").await;
-    hosted.configure(&json!({ "worker": hosted.worker(json!({ "environment": { "MODE": "two" } })) }), &json!({ "docker": false }));
+    hosted.configure(&either(hosted.worker(json!({ "environment": { "MODE": "two" } }))), &json!({ "docker": false }));
     hosted.reload().await;
     let status = hosted.world.ask("/docker_status").await.text;
     assert!(status.contains("pending"), "{status}");
@@ -170,7 +175,7 @@ async fn a_changed_process_is_replaced_and_put_back_where_it_does_not_come_up() 
     assert!(!hosted.world.ask("/docker_status").await.text.contains("pending"));
     // The next one is never well.
     let sick = json!({ "healthcheck": { "test": ["CMD", "false"], "interval": "1s", "start_period": "1s", "retries": 2 } });
-    hosted.configure(&json!({ "worker": hosted.worker(sick) }), &json!({ "docker": false }));
+    hosted.configure(&either(hosted.worker(sick)), &json!({ "docker": false }));
     hosted.reload().await;
     let outcome = hosted.carried_out("/docker_start").await;
     assert!(outcome.starts_with("❌") && outcome.contains("put back"), "{outcome}");

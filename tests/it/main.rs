@@ -8,6 +8,7 @@ mod deploy;
 mod disk;
 mod docs;
 mod dry_run;
+mod fallback;
 mod faults;
 mod found;
 mod hosted;

@@ -120,7 +120,7 @@ fn becomes(store: &Store) -> &'static str {
     match store.lasts {
         Lasts::Longer => "outlives its containers",
         Lasts::UntilBoot => "memory of the host, lost when that boots",
-        Lasts::HandedOn => "Compose hands it on, a down leaves it behind",
+        Lasts::HandedOn => "handed on when the container is remade, left behind when it is removed",
         Lasts::UntilRemade => "lost when the container is remade",
         Lasts::UntilStopped => "lost when the container stops",
     }
@@ -255,7 +255,7 @@ mod tests {
                 ⚠️ Nothing is there any more.
 
                 🟡 *3f2a9c41d0e2…* · volume without a name
-                size not known yet: still being measured; Compose hands it on, a down leaves it behind
+                size not known yet: still being measured; handed on when the container is remade, left behind when it is removed
                 web: /cache
 
                 🟡 *shop-web-1* · the container's own layer

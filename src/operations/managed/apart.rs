@@ -10,6 +10,9 @@ use crate::domain::managed::{Definition, Runs};
 use crate::domain::project::{Project, ProjectName, ServiceName};
 use crate::engine::docker::EngineError;
 
+/// How many containers of a service are kept in mind.
+const KEPT_MAX: usize = 64;
+
 /// Where it is kept which containers a service ran as last: the engine may be away when that matters.
 fn place(tools: &Tools, project: &ProjectName, service: &ServiceName) -> PathBuf {
     tools.place(project).join(format!("containers-{service}"))
@@ -17,8 +20,23 @@ fn place(tools: &Tools, project: &ProjectName, service: &ServiceName) -> PathBuf
 
 /// Keeps which containers a service runs as.
 pub(super) fn remember(tools: &Tools, project: &ProjectName, service: &ServiceName, containers: &[&Container]) {
+    keep(tools, project, service, containers.iter().filter(|c| !c.is_process()).map(|c| c.id.as_str()));
+}
+
+/// Keeps that a service is about to run as one more container. One too many does no harm.
+pub(super) fn note(tools: &Tools, project: &ProjectName, service: &ServiceName, id: &str) {
+    let known = known(tools, project, service);
+    let others = known.lines().filter(|known| *known != id).take(KEPT_MAX);
+    keep(tools, project, service, std::iter::once(id).chain(others));
+}
+
+fn known(tools: &Tools, project: &ProjectName, service: &ServiceName) -> String {
+    std::fs::read_to_string(place(tools, project, service)).unwrap_or_default()
+}
+
+fn keep<'a>(tools: &Tools, project: &ProjectName, service: &ServiceName, ids: impl Iterator<Item = &'a str>) {
     let path = place(tools, project, service);
-    let ids: String = containers.iter().filter(|c| !c.is_process()).map(|c| format!("{}\n", c.id)).collect();
+    let ids: String = ids.map(|id| format!("{id}\n")).collect();
     let kept = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, ids));
     if let Err(error) = kept {
         tracing::warn!(%error, %service, "which container it runs as could not be kept; without the engine nobody would know whether that still runs");
@@ -30,8 +48,7 @@ pub(super) fn remember(tools: &Tools, project: &ProjectName, service: &ServiceNa
 /// # Errors
 /// It does.
 pub(super) fn refuse(tools: &Tools, project: &ProjectName, service: &ServiceName) -> Result<(), Failure> {
-    let ids = std::fs::read_to_string(place(tools, project, service)).unwrap_or_default();
-    let still = ids.lines().filter(|id| !id.is_empty()).any(|id| runs(Path::new("/proc"), id));
+    let still = known(tools, project, service).lines().filter(|id| !id.is_empty()).any(|id| runs(Path::new("/proc"), id));
     if !still {
         return Ok(());
     }
@@ -61,8 +78,9 @@ pub(in super::super) async fn part(tools: &Tools, project: &Project) -> Result<(
     let all = tools.containers(project).await?;
     for service in services {
         let those = those(service, &all);
-        if those.iter().any(|c| c.is_process() && c.is_up()) {
-            for container in those.iter().filter(|c| !c.is_process() && c.is_up()) {
+        // One that is not well is there as well.
+        if those.iter().any(|c| c.is_process() && c.may_run()) {
+            for container in those.iter().filter(|c| !c.is_process() && c.runs()) {
                 tracing::warn!(
                     container = container.name,
                     "it runs as a process already: the container that the engine started is stopped"

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::acts::is_retired;
 use super::super::runner::{Job, StepResult};
 use super::super::tools::Tools;
+use super::apart::{note, refuse};
 use super::of;
 use crate::domain::container::{Container, State};
 use crate::domain::failure::Failure;
@@ -17,7 +18,7 @@ use crate::engine::looks::Look;
 
 /// The containers of a project that are kept aside.
 pub(super) async fn kept(tools: &Tools, project: &Project) -> Result<Vec<Container>, EngineError> {
-    if of(project).is_none_or(|managed| managed.services.values().all(|definition| definition.container().is_none())) {
+    if of(project).is_none() || tools.docker.is_absent() {
         return Ok(Vec::new());
     }
     let all = tools.docker.containers(&Look::at(project, &tools.instance)).await?;
@@ -43,8 +44,16 @@ pub(in super::super) async fn put_back(job: &Job, services: &[ServiceName]) -> S
     let what = "The containers from before could not be put back.";
     let tools = &job.tools;
     let failed = |e: EngineError| e.failure(what);
-    let aside = kept(tools, &job.project).await.map_err(failed)?;
-    let in_place = tools.containers(&job.project).await.map_err(failed)?;
+    let meant: BTreeSet<ServiceName> = services.iter().cloned().collect();
+    let in_place = tools.everything(&job.project, &meant).await.map_err(failed)?;
+    let aside = match kept(tools, &job.project).await {
+        // All of them are processes, or can be: they are put back without it, unless one of its containers is still alive.
+        Err(EngineError::Away(_)) if !in_place.iter().any(|c| services.contains(&c.service) && !c.is_process()) => {
+            services.iter().try_for_each(|service| refuse(tools, &job.project.name, service))?;
+            Vec::new()
+        }
+        kept => kept.map_err(failed)?,
+    };
     let mut processes = tools.host.known_keys().map_err(|e| e.failure(what))?;
     processes.retain(|key| key.project == job.project.name && services.contains(&key.service));
     processes.retain(|key| tools.host.was_another(key, job.operation));
@@ -85,6 +94,7 @@ pub(in super::super) async fn put_back(job: &Job, services: &[ServiceName]) -> S
 async fn restore(job: &Job, old: &Container) -> Result<(), EngineError> {
     let Some((name, _, running)) = was_named(&old.name) else { return Ok(()) };
     let docker = &job.tools.docker;
+    note(&job.tools, &job.project.name, &old.service, &old.id);
     let started = if running && !old.runs() { docker.start(&old.id).await } else { Ok(()) };
     let now = Container { state: if running { State::Running } else { old.state }, ..old.clone() };
     if rename(job, &now, name).await? {
@@ -97,12 +107,16 @@ async fn restore(job: &Job, old: &Container) -> Result<(), EngineError> {
 /// well before is no better now.
 pub(in super::super) async fn awake(job: &Job, services: &[ServiceName]) -> Result<BTreeSet<ServiceName>, Failure> {
     let what = "It is not known whether the containers from before are up.";
-    let all = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
+    let all = job.tools.containers_for(&job.project, &services.iter().cloned().collect()).await.map_err(|e| e.failure(what))?;
     let began = job.recorder.began();
     let asleep = |c: &&Container| !c.runs() && c.started.is_none_or(|started| started < began);
     let sleepers: BTreeSet<&ServiceName> = all.iter().filter(asleep).map(|c| &c.service).collect();
     let ailed = |service: &ServiceName| job.plan.services.iter().any(|s| s.service == *service && s.ails.is_some());
     Ok(services.iter().filter(|service| !sleepers.contains(service) && !ailed(service)).cloned().collect())
+}
+
+fn can_be_processes(project: &Project) -> bool {
+    of(project).is_some_and(|managed| managed.services.values().all(|definition| definition.process().is_some()))
 }
 
 /// Removes what was kept aside, once what took its place is well. What cannot be removed is tried again the next time.
@@ -123,6 +137,8 @@ pub(in super::super) async fn settle(tools: &Tools, project: &Project, operation
     }
     let aside = match kept(tools, project).await {
         Ok(aside) => aside,
+        // Whatever is aside then is removed by the next operation that ends well.
+        Err(EngineError::Away(_)) if can_be_processes(project) => return,
         Err(error) => return tracing::warn!(%error, project = %project.name, "what was replaced could not be looked for"),
     };
     for old in aside.iter().filter(|c| was_named(&c.name).is_some_and(|(_, by, _)| by <= operation)) {

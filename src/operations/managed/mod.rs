@@ -62,12 +62,14 @@ pub(super) async fn plan(tools: &Tools, project: &Project, request: &Request) ->
         _ => return Ok(None),
     }
     let what = format!("{} could not be planned.", request.kind().verb());
-    let containers = tools.containers(project).await.map_err(|e| e.failure(&*what))?;
     let request = spelt(request, managed);
+    let containers = tools.containers_to_begin(project, &meant(managed, &request)).await.map_err(|e| e.failure(&*what))?;
     let mut services = BTreeMap::new();
     for (service, definition) in &managed.services {
         let process = is_process(tools, definition, &those(service, &containers), request.kind() == Kind::Deploy).await;
-        let image = definition.container().filter(|_| !process).map(|container| container.image.clone());
+        // Of those to which nothing is done nobody has to know more, least of all an engine that is away.
+        let elsewhere = request.service().is_some_and(|named| named != service);
+        let image = definition.container().filter(|_| !process && !elsewhere).map(|container| container.image.clone());
         let image_id = match &image {
             Some(image) => tools.docker.image_id(image).await.map_err(|e| e.failure(&*what))?,
             None => None,
@@ -75,7 +77,7 @@ pub(super) async fn plan(tools: &Tools, project: &Project, request: &Request) ->
         let made = match whole(&what, service, definition, process) {
             Ok(whole) => Made::Managed(whole.hash, definition.instances),
             // Nothing is done to the others where one is named, so that what is wrong with them is in nobody's way.
-            Err(_) if request.service().is_some_and(|named| named != service) => Made::Elsewhere,
+            Err(_) if elsewhere => Made::Elsewhere,
             Err(failure) => return Err(failure),
         };
         services.insert(service.clone(), ManagedService { made, process, image, image_id });
@@ -83,6 +85,11 @@ pub(super) async fn plan(tools: &Tools, project: &Project, request: &Request) ->
     let plan = plan_managed(&ManagedFacts { project, containers: &containers, services: &services, now: (tools.clock)() }, &request)?;
     check_names(tools, project, &plan, &containers).await?;
     Ok(Some(plan))
+}
+
+/// The services that a request is for.
+fn meant(managed: &Managed, request: &Request) -> BTreeSet<ServiceName> {
+    request.service().map_or_else(|| managed.services.keys().cloned().collect(), |named| [named.clone()].into())
 }
 
 /// Names are matched in any case; what is unknown stays as it was typed, to be refused.
@@ -135,7 +142,7 @@ pub(super) async fn is_process(tools: &Tools, definition: &Definition, there: &[
     match &definition.runs {
         Runs::Container(_) => false,
         Runs::Process(_) => true,
-        Runs::Either(..) if !deploys && there.iter().any(|c| c.is_process() && c.is_up()) => true,
+        Runs::Either(..) if !deploys && there.iter().any(|c| c.is_process() && c.may_run()) => true,
         Runs::Either(..) => tools.docker.is_absent() || tools.docker.ping().await.is_err(),
     }
 }
@@ -185,6 +192,8 @@ pub(super) fn whole_at(
     }
     environment.extend(definition.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
     let hash = definition.hash(&environment);
+    // The same as the other kind is something else.
+    let hash = if process { format!("{hash}-process") } else { hash };
     Ok(Whole { environment, hash, process })
 }
 

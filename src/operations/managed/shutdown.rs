@@ -43,7 +43,8 @@ impl Desk {
         if unfinished.contains(name) {
             return tracing::warn!(project = %name, "services are left as they are: the next start finishes an operation on them");
         }
-        let containers = match tokio::time::timeout_at(until, self.tools.containers(project)).await {
+        let services = of(project).map(|managed| managed.services.keys().cloned().collect()).unwrap_or_default();
+        let containers = match tokio::time::timeout_at(until, self.tools.everything(project, &services)).await {
             Ok(Ok(containers)) => containers,
             Ok(Err(error)) => return tracing::error!(project = %name, %error, "services could not be ended with dockmaster"),
             Err(_) => return tracing::error!(project = %name, "services could not be ended with dockmaster in time"),

@@ -9,7 +9,7 @@ use super::super::lifecycle::watch_for;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::verify::{Whom, shown};
 use super::apart;
-use super::aside::rename;
+use super::aside::{kept, rename};
 use super::names::{network_taken, refused};
 use super::{Whole, definition, is_process, of, those, whole};
 use crate::domain::container::{Container, State};
@@ -17,7 +17,7 @@ use crate::domain::event::Progress;
 use crate::domain::failure::Failure;
 use crate::domain::managed::{
     ContainerDefinition, Definition, Managed, MountSource, Network, ProcessDefinition, VolumeMount, aside_name, container_name,
-    instance_of, label,
+    instance_of, label, was_named,
 };
 use crate::domain::plan::{Need, layers};
 use crate::domain::project::ServiceName;
@@ -35,7 +35,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// those that are stopped. What is replaced is kept aside until it is known that its successor is well.
 pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepResult {
     let managed = of(&job.project).ok_or_else(|| Failure::new(WHAT, "They are none that dockmaster makes.", "Report this as a bug."))?;
-    let existing = job.tools.containers(&job.project).await.map_err(|e| e.failure(WHAT))?;
+    let meant: BTreeSet<ServiceName> = services.iter().cloned().collect();
+    let existing = job.tools.everything(&job.project, &meant).await.map_err(|e| e.failure(WHAT))?;
     let mut wholes: BTreeMap<&ServiceName, Whole> = BTreeMap::new();
     for service in services {
         let definition = definition(managed, service)?;
@@ -58,19 +59,21 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
             return Err(Stop::unchanged(network_taken(WHAT, &job.project.name), true));
         }
     }
-    for layer in layers(&services.iter().cloned().collect(), |service| needed(managed, service)) {
-        let brought = layer.iter().filter_map(|service| Some(bring(job, managed, service, wholes.get(service)?, existing.as_slice())));
+    let mut aside = Vec::new();
+    if wholes.values().any(|whole| !whole.process) {
+        aside = kept(&job.tools, &job.project).await.map_err(|e| e.failure(WHAT))?;
+    }
+    for layer in layers(&meant, |service| needed(managed, service)) {
+        let brought = layer.iter().filter_map(|service| Some(bring(job, managed, service, wholes.get(service)?, &existing, &aside)));
         // All of a layer come to their end, so that nothing is left in the middle of being replaced.
         for result in join_all(brought).await {
             result?;
         }
         await_asked(job, managed, &layer, services).await?;
     }
-    let now = job.tools.containers(&job.project).await.map_err(|e| e.failure(WHAT))?;
+    let now = job.tools.containers_to_begin(&job.project, &meant).await.map_err(|e| e.failure(WHAT))?;
     for (service, _) in wholes.iter().filter(|(_, whole)| !whole.process) {
-        if managed.services.get(*service).is_some_and(|definition| definition.process().is_some()) {
-            apart::remember(&job.tools, &job.project.name, service, &those(service, &now));
-        }
+        apart::remember(&job.tools, &job.project.name, service, &those(service, &now));
     }
     Ok(Some(count(services.len(), "service")))
 }
@@ -92,7 +95,14 @@ fn needed(managed: &Managed, service: &ServiceName) -> BTreeSet<ServiceName> {
 }
 
 /// Brings the instances of one service up.
-async fn bring(job: &Job, managed: &Managed, service: &ServiceName, whole: &Whole, existing: &[Container]) -> Result<(), Failure> {
+async fn bring(
+    job: &Job,
+    managed: &Managed,
+    service: &ServiceName,
+    whole: &Whole,
+    existing: &[Container],
+    aside: &[Container],
+) -> Result<(), Failure> {
     let definition = definition(managed, service)?;
     let several = definition.instances > 1;
     let image = match definition.container().filter(|_| !whole.process) {
@@ -103,13 +113,18 @@ async fn bring(job: &Job, managed: &Managed, service: &ServiceName, whole: &Whol
         let name = container_name(&job.project.name, service, several.then_some(number));
         let here = existing.iter().filter(|c| c.service == *service && instance_of(&c.labels) == number);
         let (processes, containers): (Vec<&Container>, Vec<&Container>) = here.partition(|c| c.is_process());
+        let alive = processes.iter().any(|c| c.may_run());
         let one = Instance { job, service, definition, whole, name, number };
         match (definition.process(), definition.container()) {
             (Some(process), _) if whole.process => one.run(process, &processes, &containers).await?,
             (_, Some(container)) => match containers.first() {
-                Some(is) if is_as_it_is_to_be(is, whole, image.as_deref()) => one.keep(is, existing).await?,
-                Some(is) => one.replace(container, is).await?,
-                None => one.make(container, &processes).await?,
+                Some(is) if !alive && is_as_it_is_to_be(is, whole, image.as_deref()) => one.keep(is, existing).await?,
+                Some(is) => one.replace(container, is, &processes).await?,
+                None => {
+                    let before = aside.iter().filter(|c| c.service == *service && instance_of(&c.labels) == number);
+                    let before = before.max_by_key(|c| was_named(&c.name).map(|(_, by, _)| by));
+                    one.make(container, before, &processes).await?;
+                }
             },
             _ => {}
         }
@@ -166,7 +181,7 @@ impl Instance<'_> {
     }
 
     /// It is there, and made from something else. The new one is made first, so that what cannot be made stops nothing.
-    async fn replace(&self, container: &ContainerDefinition, is: &Container) -> Result<(), Failure> {
+    async fn replace(&self, container: &ContainerDefinition, is: &Container, processes: &[&Container]) -> Result<(), Failure> {
         let docker = &self.job.tools.docker;
         let carried = carried(&is.attached, container);
         let aside = aside_name(&is.name, self.job.operation, is.runs());
@@ -186,24 +201,38 @@ impl Instance<'_> {
             self.working("stopping the old one");
             docker.stop(&is.id, self.job.project.restart.stop_timeout).await.map_err(|e| e.failure(WHAT))?;
         }
+        self.retire(processes).await?;
         self.start(&made).await
     }
 
-    /// There is none yet; what ran as a process makes room for it as late as can be.
-    async fn make(&self, container: &ContainerDefinition, processes: &[&Container]) -> Result<(), Failure> {
-        let made = self.made(container, Vec::new()).await?;
+    /// There is none in its place; of one that is only aside, because it could not be put back, nothing is to be lost either.
+    async fn make(&self, container: &ContainerDefinition, aside: Option<&Container>, processes: &[&Container]) -> Result<(), Failure> {
+        let made = self.made(container, aside.map_or_else(Vec::new, |aside| carried(&aside.attached, container))).await?;
+        self.retire(processes).await?;
+        self.start(&made).await
+    }
+
+    /// What ran as a process makes room for a container, as late as can be.
+    async fn retire(&self, processes: &[&Container]) -> Result<(), Failure> {
         for process in processes.iter().filter_map(|c| ProcessKey::of_id(&c.id)) {
             self.working("stopping the process");
             let retired = self.job.tools.host.retire(&process, self.job.project.restart.stop_timeout, self.job.operation).await;
             retired.map_err(|e| e.failure(WHAT))?;
         }
-        self.start(&made).await
+        Ok(())
     }
 
     /// It is to be a process; never beside a container.
     async fn run(&self, process: &ProcessDefinition, processes: &[&Container], containers: &[&Container]) -> Result<(), Failure> {
         let tools = &self.job.tools;
+        let up = |c: &&Container| c.runs() && c.labels.get(label::DEFINITION) == Some(&self.whole.hash);
+        let is_up = processes.iter().any(up);
         for is in containers {
+            if self.definition.container().is_some() {
+                // It may be needed again, with all that it has.
+                tools.stop(is, self.job.project.restart.stop_timeout).await.map_err(|e| e.failure(WHAT))?;
+                continue;
+            }
             let aside = aside_name(&is.name, self.job.operation, is.runs());
             let stopped = rename(self.job, is, &aside).await.map_err(|e| refused(WHAT, &aside, e))?;
             if is.runs() && !stopped {
@@ -211,11 +240,10 @@ impl Instance<'_> {
                 tools.stop(is, self.job.project.restart.stop_timeout).await.map_err(|e| e.failure(WHAT))?;
             }
         }
-        let up = |c: &&Container| c.runs() && c.labels.get(label::DEFINITION) == Some(&self.whole.hash);
-        if processes.iter().any(up) {
+        if is_up {
             return Ok(());
         }
-        if containers.is_empty() && self.definition.container().is_some() {
+        if containers.is_empty() {
             apart::refuse(tools, &self.job.project.name, self.service)?;
         }
         self.working("starting");
@@ -268,6 +296,7 @@ impl Instance<'_> {
 
     async fn start(&self, id: &str) -> Result<(), Failure> {
         self.working("starting");
+        apart::note(&self.job.tools, &self.job.project.name, self.service, id);
         let started = self.job.tools.docker.start(id).await;
         started.map_err(|e| e.failure(format!("{} did not start.", self.service)))
     }
