@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 
+use super::managed::is_contained;
 use super::tools::Tools;
 use crate::domain::container::{Container, Health, State};
 use crate::domain::managed::{Definition, Managed, Runs, container_name, instance_of, is_in_place};
@@ -79,7 +80,9 @@ impl Tools {
         }
         match answer.await {
             Ok(containers) => all.extend(self.in_place(managed, containers)),
-            Err(error @ EngineError::Away(_)) if goes_without(managed, asked, &all) => all.extend(unknown(project, managed, &error)),
+            Err(error @ EngineError::Away(_)) if goes_without(self, project, managed, asked, &all) => {
+                all.extend(unknown(project, managed, &error))
+            }
             Err(error) => return Err(error),
         }
         Ok(all)
@@ -166,10 +169,11 @@ fn without_retired(all: Vec<Container>) -> Vec<Container> {
     all.iter().filter(|c| !is_retired(c, &all)).cloned().collect()
 }
 
-/// Whether what is asked for can be known without an engine, whose processes are these: what can be a process is one then.
-fn goes_without(managed: &Managed, asked: Asked<'_>, processes: &[Container]) -> bool {
+/// Whether what is asked for can be known without an engine, where these are the processes: what can be a process is one then.
+fn goes_without(tools: &Tools, project: &Project, managed: &Managed, asked: Asked<'_>, processes: &[Container]) -> bool {
     let can = |definition: &Definition| definition.process().is_some();
-    let is = |service: &ServiceName| processes.iter().any(|c| c.service == *service);
+    let ended = |service: &ServiceName| !is_contained(tools, &project.name, service);
+    let is = |service: &ServiceName| processes.iter().any(|c| c.service == *service && (c.may_run() || ended(service)));
     let definition = |service: &ServiceName| managed.services.get(service);
     match asked {
         Asked::Glance => managed.services.values().any(can),

@@ -43,13 +43,17 @@ fn keep<'a>(tools: &Tools, project: &ProjectName, service: &ServiceName, ids: im
     }
 }
 
+/// Whether the container that a service ran as last is still alive, as far as that is seen without its engine.
+pub(in super::super) fn is_contained(tools: &Tools, project: &ProjectName, service: &ServiceName) -> bool {
+    known(tools, project, service).lines().filter(|id| !id.is_empty()).any(|id| runs(Path::new("/proc"), id))
+}
+
 /// Refuses to begin a process while the container of the same service still runs without its engine.
 ///
 /// # Errors
 /// It does.
 pub(super) fn refuse(tools: &Tools, project: &ProjectName, service: &ServiceName) -> Result<(), Failure> {
-    let still = known(tools, project, service).lines().filter(|id| !id.is_empty()).any(|id| runs(Path::new("/proc"), id));
-    if !still {
+    if !is_contained(tools, project, service) {
         return Ok(());
     }
     Err(Failure::new(

@@ -13,7 +13,7 @@ mod up;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-pub(super) use apart::part;
+pub(super) use apart::{is_contained, part};
 pub(super) use aside::{awake, put_back, settle};
 pub(super) use names::check_names;
 pub(super) use pull::pull;

@@ -73,7 +73,11 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     }
     let now = job.tools.containers_to_begin(&job.project, &meant).await.map_err(|e| e.failure(WHAT))?;
     for (service, _) in wholes.iter().filter(|(_, whole)| !whole.process) {
-        apart::remember(&job.tools, &job.project.name, service, &those(service, &now));
+        let those = those(service, &now);
+        // An engine that has just gone tells of none: what was noted counts then.
+        if !those.is_empty() {
+            apart::remember(&job.tools, &job.project.name, service, &those);
+        }
     }
     Ok(Some(count(services.len(), "service")))
 }
