@@ -88,10 +88,10 @@ impl Hosted {
     /// Ends whatever is left, and the test.
     pub(crate) async fn finish(self) {
         let host = dockmaster::engine::host::Host::new(&self.world.data, env!("CARGO_BIN_EXE_dockmaster").into());
-        self.world.finish().await;
         for key in host.known_keys().unwrap() {
             host.stop(&key, None).await.unwrap();
         }
+        self.world.finish().await;
     }
 
     pub(crate) async fn carried_out(&self, command: &str) -> String {
