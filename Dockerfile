@@ -23,7 +23,7 @@ ARG RUNTIME_BASE=debian:trixie-slim
 # Called after what it makes: a directory with the program in it can take the place of the whole stage.
 FROM ${BUILD_BASE} AS program
 WORKDIR /source
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
 # What is downloaded and compiled stays in the builder's cache: after a change only dockmaster itself is built again.
 RUN --mount=type=cache,sharing=locked,target=/cache \
