@@ -213,6 +213,10 @@ impl Instance<'_> {
     async fn make(&self, container: &ContainerDefinition, aside: Option<&Container>, processes: &[&Container]) -> Result<(), Failure> {
         let made = self.made(container, aside.map_or_else(Vec::new, |aside| carried(&aside.attached, container))).await?;
         self.retire(processes).await?;
+        if let Some(old) = aside.filter(|old| old.runs()) {
+            self.working("stopping the old one");
+            self.job.tools.docker.stop(&old.id, self.job.project.restart.stop_timeout).await.map_err(|e| e.failure(WHAT))?;
+        }
         self.start(&made).await
     }
 
