@@ -90,6 +90,28 @@ pub struct ServiceStatus {
 }
 
 impl ServiceStatus {
+    /// One that has no container, and of which nothing else is known.
+    pub fn missing(service: ServiceName) -> Self {
+        Self {
+            service,
+            container: None,
+            condition: Condition::Missing,
+            health: Health::None,
+            since: None,
+            exit_code: None,
+            out_of_memory: false,
+            ports: Vec::new(),
+            image: String::new(),
+            process: false,
+            restarts: 0,
+            primary: false,
+            stateful: false,
+            pending: false,
+            done: false,
+            measures: ServiceMeasures::default(),
+        }
+    }
+
     /// Whether it serves as it should.
     pub fn is_up(&self) -> bool {
         self.condition == Condition::Running

@@ -131,30 +131,14 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::container::{Condition, Health};
+    use crate::domain::container::Condition;
     use crate::domain::measures::{ServiceMeasures, StartUp};
     use crate::domain::project::ServiceName;
     use expect_test::expect;
 
     fn service(name: &str, condition: Condition) -> ServiceStatus {
-        ServiceStatus {
-            service: ServiceName::new(name).unwrap(),
-            container: Some(format!("shop-{name}-1")),
-            condition,
-            health: Health::None,
-            since: None,
-            exit_code: None,
-            out_of_memory: false,
-            ports: Vec::new(),
-            image: String::new(),
-            process: false,
-            restarts: 0,
-            primary: false,
-            stateful: false,
-            pending: false,
-            done: false,
-            measures: ServiceMeasures::default(),
-        }
+        let missing = ServiceStatus::missing(ServiceName::new(name).unwrap());
+        ServiceStatus { container: Some(format!("shop-{name}-1")), condition, ..missing }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::insight::Insight;
 use crate::domain::Millis;
-use crate::domain::container::{Condition, Container, Health, State};
+use crate::domain::container::{Container, State};
 use crate::domain::measures::{Measures, ServiceMeasures};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::status::{Busy, ProjectStatus, ServiceStatus};
@@ -78,22 +78,5 @@ fn named(project: &Project) -> Vec<ServiceName> {
 }
 
 fn missing(project: &Project, service: &ServiceName, primary: bool) -> ServiceStatus {
-    ServiceStatus {
-        service: service.clone(),
-        container: None,
-        condition: Condition::Missing,
-        health: Health::None,
-        since: None,
-        exit_code: None,
-        out_of_memory: false,
-        ports: Vec::new(),
-        image: String::new(),
-        process: false,
-        restarts: 0,
-        primary,
-        stateful: project.stateful.contains(service),
-        pending: false,
-        done: false,
-        measures: ServiceMeasures::default(),
-    }
+    ServiceStatus { primary, stateful: project.stateful.contains(service), ..ServiceStatus::missing(service.clone()) }
 }

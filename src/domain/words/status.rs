@@ -226,22 +226,12 @@ mod tests {
 
     fn service(name: &str, condition: Condition, health: Health) -> ServiceStatus {
         ServiceStatus {
-            service: ServiceName::new(name).unwrap(),
             container: Some(format!("shop-{name}-1")),
             condition,
             health,
             since: Some(NOW - 8_100_000),
-            exit_code: None,
-            out_of_memory: false,
-            ports: Vec::new(),
             image: format!("example/{name}:1"),
-            process: false,
-            restarts: 0,
-            primary: false,
-            stateful: false,
-            pending: false,
-            done: false,
-            measures: ServiceMeasures::default(),
+            ..ServiceStatus::missing(ServiceName::new(name).unwrap())
         }
     }
 

@@ -3,7 +3,6 @@
 use super::*;
 use crate::domain::access::Actor;
 use crate::domain::container::{Condition, Health};
-use crate::domain::measures::ServiceMeasures;
 use crate::domain::project::{ProjectName, ServiceName};
 use crate::domain::status::{ProjectStatus, ServiceStatus};
 use crate::domain::text::Text;
@@ -59,22 +58,12 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_services_come_in_several_messages_with_the_buttons_on_the_last() {
     let service = |n: usize| ServiceStatus {
-        service: ServiceName::new(&format!("service-{n}")).unwrap(),
         container: Some(format!("shop-service-{n}-1")),
         condition: Condition::Running,
         health: Health::Healthy,
         since: Some(0),
-        exit_code: None,
-        out_of_memory: false,
-        ports: Vec::new(),
         image: "example/<image>&more:1".into(),
-        process: false,
-        restarts: 0,
-        primary: false,
-        stateful: false,
-        pending: false,
-        done: false,
-        measures: ServiceMeasures::default(),
+        ..ServiceStatus::missing(ServiceName::new(&format!("service-{n}")).unwrap())
     };
     let status = ProjectStatus {
         project: ProjectName::new("shop").unwrap(),
