@@ -7,6 +7,7 @@ mod moving;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use finish::wait_for_helper;
 pub use finish::{Finish, finish};
@@ -21,6 +22,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::config::ComposeProjects;
 use crate::domain::Millis;
 use crate::domain::access::Actor;
 use crate::domain::health::Part;
@@ -31,6 +33,9 @@ use crate::engine::docker::{self, Docker};
 use crate::operations::Refusal;
 use crate::operations::keeper::Keeper;
 use crate::telegram::{self, Activity, BotToken, TelegramError};
+
+/// How long a check of the configuration waits for the engine.
+const CHECK_LIMIT: Duration = Duration::from_secs(3);
 
 /// What an app is assembled from.
 #[derive(Debug)]
@@ -86,6 +91,13 @@ pub async fn engine(host: Option<&str>) -> Result<Docker, AppError> {
 /// Its address cannot be used.
 fn engine_later(host: Option<&str>) -> Result<Docker, AppError> {
     Docker::at(host).map_err(|e| no_engine(host, &e))
+}
+
+/// The compose projects that have containers on the engine, for whoever checks a configuration; none where no engine answers in time.
+pub async fn compose_projects(host: Option<&str>) -> ComposeProjects {
+    let Ok(docker) = Docker::at(host) else { return ComposeProjects::new() };
+    let listed = tokio::time::timeout(CHECK_LIMIT, docker.compose_projects()).await;
+    listed.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> AppError {

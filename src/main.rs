@@ -46,7 +46,9 @@ fn main() -> ExitCode {
             }
             Command::MoveData(arguments) => ended(move_data(arguments).await),
             Command::Check(arguments) => {
-                match console::check::check(&arguments.config, arguments.against.as_deref(), arguments.json, &mut std::io::stdout()) {
+                let running = app::compose_projects(variable("DOCKER_HOST").as_deref()).await;
+                let (against, out) = (arguments.against.as_deref(), &mut std::io::stdout());
+                match console::check::check(&arguments.config, against, &running, arguments.json, out) {
                     Ok(code) => ExitCode::from(code),
                     Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
                 }

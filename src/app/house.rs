@@ -137,6 +137,7 @@ impl Workshop {
             asked: Asked::default(),
             checks: Checks::default(),
             gauge,
+            configuration: None,
         })
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::domain::access::{ChatId, Role, UserId};
 use crate::domain::project::{Configuration, Project, ProjectName, Source};
 
-use super::OnDisk;
 use super::include::{FILES_MAX, PATTERNS_MAX, Pattern};
 use super::paths;
 use super::project::{self, Around, Draft};
@@ -19,6 +18,7 @@ use super::shared;
 use super::span::Node;
 use super::values::{self, Bounds};
 use super::volumes;
+use super::{ComposeProjects, OnDisk};
 
 /// The most projects: comparing them takes the square.
 pub(super) const PROJECTS_MAX: usize = 1_000;
@@ -38,6 +38,7 @@ const FORCE: &str = "force";
 pub(super) fn configuration(
     report: &mut Report,
     disk: &dyn Fn(&Path) -> OnDisk,
+    running: &ComposeProjects,
     root: &Node,
     included: &[(&str, Option<&Node>)],
 ) -> Option<Configuration> {
@@ -66,7 +67,7 @@ pub(super) fn configuration(
     let complete = included.iter().all(|(_, root)| root.is_some());
     let default_project = default.filter(|_| complete).and_then(|at| default_project(report, &at, &drafts));
     top.finish(report, &[]);
-    shared::check(report, &drafts);
+    shared::check(report, &drafts, running);
     let mut projects: BTreeMap<ProjectName, Project> = drafts.into_iter().filter_map(|d| d.project).map(|p| (p.name.clone(), p)).collect();
     for project in projects.values_mut() {
         if let Source::Services(managed) = &mut project.source {

@@ -10,6 +10,7 @@
 //!
 //! Everything but [`read`], [`Sources::read`] and [`on_disk`] is pure: what the disk holds comes in as a function.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -114,8 +115,16 @@ pub fn read(path: &Path) -> Result<Checked, Unreadable> {
     Sources::read(path).map(|sources| check_sources(&sources, &on_disk))
 }
 
+/// The names of the compose projects that have containers, by the directory that they were made in.
+pub type ComposeProjects = BTreeMap<PathBuf, BTreeSet<String>>;
+
 /// Checks a configuration, asking `disk` what its paths are.
 pub fn check_sources(sources: &Sources, disk: &dyn Fn(&Path) -> OnDisk) -> Checked {
+    check_beside(sources, disk, &ComposeProjects::new())
+}
+
+/// As [`check_sources`], beside what runs already.
+pub fn check_beside(sources: &Sources, disk: &dyn Fn(&Path) -> OnDisk, running: &ComposeProjects) -> Checked {
     let mut report = Report::default();
     let files = std::iter::once((None, Ok(&sources.main)));
     let files = files.chain(sources.included.iter().map(|(name, content)| (Some(name.as_str()), content.as_ref())));
@@ -140,7 +149,7 @@ pub fn check_sources(sources: &Sources, disk: &dyn Fn(&Path) -> OnDisk) -> Check
     unfinished |= plain.into_iter().any(|pattern| !sources.included.keys().any(|name| pattern.takes(name)));
     let names = sources.included.keys().map(String::as_str);
     let included: Vec<_> = names.zip(included.iter().map(Option::as_ref)).collect();
-    let configuration = main.and_then(|root| file::configuration(&mut report, disk, root, &included));
+    let configuration = main.and_then(|root| file::configuration(&mut report, disk, running, root, &included));
     let (problems, warnings) = report.finish(&texts);
     Checked { configuration: configuration.filter(|_| problems.is_empty()), problems, warnings, unfinished }
 }

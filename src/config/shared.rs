@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::domain::project::Way;
 
+use super::ComposeProjects;
 use super::project::Draft;
 use super::report::{Report, quote};
 
@@ -15,8 +16,9 @@ mod made;
 const COMPOSE_LABEL: &str = "com.docker.compose.project";
 
 /// Compares all projects.
-pub(super) fn check(report: &mut Report, drafts: &[Draft]) {
+pub(super) fn check(report: &mut Report, drafts: &[Draft], running: &ComposeProjects) {
     compose_names(report, drafts);
+    running_names(report, drafts, running);
     containers(report, drafts);
     made::check(report, drafts);
     directories(report, drafts);
@@ -36,6 +38,18 @@ fn compose_names(report: &mut Report, drafts: &[Draft]) {
             None => {
                 owners.insert(name, &draft.written);
             }
+        }
+    }
+}
+
+/// A directory whose containers have another compose project's name would get a second set of them, with empty volumes.
+fn running_names(report: &mut Report, drafts: &[Draft], running: &ComposeProjects) {
+    for draft in drafts.iter().filter(|draft| draft.enabled) {
+        let (Some((name, place)), Some(production)) = (&draft.compose, &draft.production) else { continue };
+        let Some(names) = running.get(&production.real).filter(|names| !names.contains(name)) else { continue };
+        if let Some(other) = names.first() {
+            let found = format!("{}, but the compose project {} runs from this directory", quote(name), quote(other));
+            report.problem(place, found, quote(other));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::config::{self, Checked, Problem, Sources};
+use crate::config::{self, Checked, ComposeProjects, Problem, Sources};
 use crate::domain::impact::Impact;
 use crate::domain::{text, words};
 
@@ -27,18 +27,18 @@ struct Answer<'a> {
     error: Option<String>,
 }
 
-/// Checks a file and writes what is wrong with it, and with `against` what would change from that one, for people or as JSON. Answers with the exit code.
+/// Checks a file beside the compose projects that run, and writes what is wrong with it, and with `against` what would change from that one, for people or as JSON. Answers with the exit code.
 ///
 /// # Errors
 /// What the writer answers.
-pub fn check(path: &Path, against: Option<&Path>, json: bool, out: &mut impl Write) -> io::Result<u8> {
+pub fn check(path: &Path, against: Option<&Path>, running: &ComposeProjects, json: bool, out: &mut impl Write) -> io::Result<u8> {
     let unreadable = |why: config::Unreadable, out: &mut dyn Write| {
         let sentence = format!("{why}; name the configuration with --config or DOCKMASTER_CONFIG.");
         writeln!(out, "{}", if json { as_json(&[], &[], None, Some(sentence))? } else { sentence })?;
         Ok(UNREADABLE)
     };
-    let checked = match config::read(path) {
-        Ok(checked) => checked,
+    let checked = match Sources::read(path) {
+        Ok(sources) => config::check_beside(&sources, &config::on_disk, running),
         Err(why) => return unreadable(why, out),
     };
     let code = if checked.problems.is_empty() { VALID } else { PROBLEMS };
@@ -101,7 +101,7 @@ mod tests {
             std::fs::write(&path, text.replace("DIR", root)).unwrap();
         }
         let mut out = Vec::new();
-        assert_eq!(check(&path, None, json, &mut out).unwrap(), code);
+        assert_eq!(check(&path, None, &ComposeProjects::new(), json, &mut out).unwrap(), code);
         expected.assert_eq(&String::from_utf8(out).unwrap().replace(root, "DIR"));
     }
 

@@ -1,10 +1,12 @@
 //! Containers as the engine reports them, in our own types.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Millis;
+use super::compose_labels;
 use super::project::ServiceName;
 use super::volumes::Attached;
 
@@ -158,6 +160,8 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// Whether its log is a terminal's (one stream, carriage returns).
     pub tty: bool,
+    /// How long it may take to end by itself when it is stopped; none means the engine's default.
+    pub stop_timeout: Option<Duration>,
 }
 
 /// The hashes that Compose may label a container with that runs with a definition.
@@ -213,7 +217,7 @@ impl Container {
 
     /// The hash of the configuration that Compose made it from.
     pub fn config_hash(&self) -> Option<&str> {
-        self.labels.get("com.docker.compose.config-hash").map(String::as_str)
+        self.labels.get(compose_labels::CONFIG_HASH).map(String::as_str)
     }
 
     /// Whether it serves as it should: running, and healthy where it has a health check.
@@ -273,6 +277,7 @@ pub(crate) mod tests {
             attached: Vec::new(),
             labels: BTreeMap::new(),
             tty: false,
+            stop_timeout: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! milliseconds since the Unix epoch ([`Millis`]).
 
 pub mod access;
+pub mod compose_labels;
 pub mod confirm;
 pub mod container;
 pub mod environment;

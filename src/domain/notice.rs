@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::access::ChatId;
 use super::environment::Concern;
 use super::orphans::Orphan;
+use super::outcome::ServiceOutcome;
 use super::project::ProjectName;
 use super::reload::{Applied, Rejected};
 use super::space::LowSpace;
@@ -30,6 +31,15 @@ pub enum Notice {
     Outcome {
         /// Its number, as history counts.
         operation: i64,
+    },
+    /// Services that an outcome had called good are down.
+    Corrected {
+        /// The operation's number.
+        operation: i64,
+        /// What it was about: `shop`, `shop/backend`.
+        target: String,
+        /// How those services are now.
+        services: Vec<ServiceOutcome>,
     },
     /// Another configuration is in force.
     Reloaded {

@@ -34,7 +34,7 @@ const READ_LIMIT: Duration = Duration::from_secs(15);
 /// How much longer than a container's own time to stop the engine may take to stop it.
 const STOP_GRACE: Duration = Duration::from_secs(20);
 /// The longest that a container made with a time of its own may take to stop.
-const STOP_MAX: Duration = Duration::from_secs(600);
+pub(super) const STOP_MAX: Duration = Duration::from_secs(600);
 /// What may happen to a container that changes what is seen of it. What health checks do all the time is none of it.
 const TELLING: [&str; 13] =
     ["create", "start", "restart", "stop", "kill", "die", "oom", "pause", "unpause", "rename", "update", "destroy", "health_status"];
@@ -184,9 +184,14 @@ impl Docker {
 
     /// The time of the engine's own clock, as it takes it in questions.
     pub(super) async fn clock(&self) -> Result<String, EngineError> {
-        let now = self.api.info().await?.system_time.unwrap_or_default();
-        let now: jiff::Timestamp = now.parse().map_err(|_| EngineError::Refused("it does not tell its time".to_owned()))?;
+        let now = self.time().await?;
         Ok(format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()))
+    }
+
+    /// The time of the engine's own clock.
+    pub(super) async fn time(&self) -> Result<jiff::Timestamp, EngineError> {
+        let now = self.api.info().await?.system_time.unwrap_or_default();
+        now.parse().map_err(|_| EngineError::Refused("it does not tell its time".to_owned()))
     }
 
     /// Each change of any container since a time of the engine's own clock. Ends with the connection.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, EventMessage,
@@ -11,8 +12,10 @@ use bollard::models::{
 use super::events::Change;
 use super::find::Listed;
 use super::own::{self, Mount};
+use super::pending_stop::RecentEvent;
 use super::volumes::{Volume, memory_options};
 use crate::domain::Millis;
+use crate::domain::compose_labels;
 use crate::domain::container::{Check, Container, Health, Port, State};
 use crate::domain::managed::label;
 use crate::domain::project::ServiceName;
@@ -22,14 +25,23 @@ use crate::domain::volumes::{Attached, StoreKind};
 /// Reads a container; none where it is not one of the kind that is looked for.
 pub(super) type Reader = fn(ContainerInspectResponse) -> Option<Container>;
 
-/// A container of a compose project: called by its service. One-off containers (`compose run`) are none of its services.
+/// A container that Compose takes for its own: called by its service. One that is still to take another's place is no service yet.
 pub(super) fn of_compose(seen: ContainerInspectResponse) -> Option<Container> {
-    let labels = labels(&seen);
-    if labels.get("com.docker.compose.oneoff").is_some_and(|v| v.eq_ignore_ascii_case("true")) {
-        return None;
-    }
-    let service = ServiceName::new(labels.get("com.docker.compose.service")?).ok()?;
+    compose_container(seen).filter(|container| !is_half_made(container))
+}
+
+/// A container that Compose has made to take another's place, and that never came to it.
+pub(super) fn half_made(seen: ContainerInspectResponse) -> Option<Container> {
+    compose_container(seen).filter(is_half_made)
+}
+
+fn compose_container(seen: ContainerInspectResponse) -> Option<Container> {
+    let service = ServiceName::new(compose_labels::owner(&labels(&seen))?.1).ok()?;
     read(seen, Some(service))
+}
+
+fn is_half_made(container: &Container) -> bool {
+    container.state == State::Created && compose_labels::is_transitional(&container.name, &container.labels)
 }
 
 /// A named container: a service of its own.
@@ -65,13 +77,18 @@ pub(super) fn would_publish(seen: &ContainerInspectResponse) -> BTreeSet<u16> {
 
 /// Any container: called by its service where Compose made it, else by its own name.
 pub(super) fn of_any(seen: ContainerInspectResponse) -> Option<Container> {
-    let service = labels(&seen).get("com.docker.compose.service").and_then(|s| ServiceName::new(s).ok());
+    let service = compose_labels::owner(&labels(&seen)).and_then(|(_, service)| ServiceName::new(service).ok());
     read(seen, service)
 }
 
 /// What an event is about.
 pub(super) fn change(event: EventMessage) -> Change {
     Change { labels: event.actor.and_then(|actor| actor.attributes).unwrap_or_default() }
+}
+
+/// An event that the engine keeps.
+pub(super) fn recent_event(event: EventMessage) -> Option<RecentEvent> {
+    Some(RecentEvent { at: event.time_nano?, actor: event.actor?.id?, action: event.action? })
 }
 
 /// What a container has mounted.
@@ -126,7 +143,7 @@ fn attached_one(mount: MountPoint) -> Option<Attached> {
 pub(super) fn volume(seen: bollard::models::Volume) -> Volume {
     Volume {
         memory: seen.driver == "local" && seen.options.get("type").is_some_and(|kind| kind == "tmpfs"),
-        project: seen.labels.get("com.docker.compose.project").cloned(),
+        project: seen.labels.get(compose_labels::PROJECT).cloned(),
         name: seen.name,
         driver: seen.driver,
         path: seen.mountpoint.into(),
@@ -210,6 +227,8 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
         attached: attached(seen.mounts.unwrap_or_default(), seen.host_config.unwrap_or_default()),
         labels,
         tty: config.tty.unwrap_or_default(),
+        // -1 is forever.
+        stop_timeout: config.stop_timeout.map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs)),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Looking for the containers of a project.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use bollard::query_parameters as query;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -8,11 +9,12 @@ use tokio::time::Instant;
 
 use super::docker::{Docker, EngineError};
 use super::events::Change;
-use super::find::{self, Found, Listed};
+use super::find::{self, Found, Listed, Selection};
 use super::inspect;
+use crate::domain::compose_labels;
 use crate::domain::container::Container;
 use crate::domain::managed::label;
-use crate::domain::project::{ContainerSelector, Project, ProjectName, Source};
+use crate::domain::project::{Configuration, Project, ProjectName, Source};
 
 /// How many containers are inspected at a time.
 const INSPECTED_AT_ONCE: usize = 16;
@@ -23,7 +25,7 @@ pub enum Look {
     /// A compose project's, by its name.
     Compose(String),
     /// Those that somebody else made.
-    Selected(Vec<ContainerSelector>),
+    Selected(Selection),
     /// Those that a dockmaster made for a project.
     Managed {
         /// The project.
@@ -36,11 +38,11 @@ pub enum Look {
 }
 
 impl Look {
-    /// At the containers of a project, as the dockmaster `owner` has them.
-    pub fn at(project: &Project, owner: &str) -> Self {
+    /// At the containers of a project, as the dockmaster `owner` has them; `configuration` says what belongs to other projects.
+    pub fn at(project: &Project, owner: &str, configuration: Option<&Configuration>) -> Self {
         match &project.source {
             Source::Compose(compose) => Self::Compose(compose.name.clone()),
-            Source::Containers(selectors) => Self::Selected(selectors.clone()),
+            Source::Containers(selectors) => Self::Selected(Selection::of(project, selectors, owner, configuration)),
             Source::Services(_) => Self::Managed { project: project.name.clone(), owner: owner.to_owned() },
         }
     }
@@ -49,7 +51,7 @@ impl Look {
     pub fn may_see(&self, change: &Change) -> bool {
         let has = |label: &str, value: &str| change.labels.get(label).is_some_and(|found| found == value);
         match self {
-            Self::Compose(name) => has(find::COMPOSE_PROJECT, name),
+            Self::Compose(name) => has(compose_labels::PROJECT, name),
             // It may go by what is not told: a port, say.
             Self::Selected(_) => true,
             Self::Managed { project, owner } => has(label::PROJECT, project.as_str()) && has(label::OWNER, owner),
@@ -95,8 +97,8 @@ impl Docker {
 
     async fn look(&self, look: &Look) -> Seen {
         match look {
-            Look::Compose(name) => self.listed(&format!("{}={name}", find::COMPOSE_PROJECT), inspect::of_compose).await,
-            Look::Selected(selectors) => self.selected(selectors).await,
+            Look::Compose(name) => self.composed(name, inspect::of_compose).await,
+            Look::Selected(selection) => self.selected(selection).await,
             Look::Managed { project, owner } => {
                 let labels = [format!("{}={project}", label::PROJECT), format!("{}={owner}", label::OWNER)];
                 self.listed_with(&labels, inspect::of_managed).await
@@ -108,16 +110,51 @@ impl Docker {
         }
     }
 
-    async fn selected(&self, selectors: &[ContainerSelector]) -> Seen {
+    /// The containers that Compose has made to take the place of others, and that never came to it: it was killed meanwhile, or is
+    /// about to rename them.
+    ///
+    /// # Errors
+    /// The engine does not answer or refuses.
+    pub async fn half_made(&self, compose_project: &str) -> Seen {
+        self.composed(compose_project, inspect::half_made).await
+    }
+
+    /// The names of the compose projects that have containers, by the directory that they were made in, without links.
+    ///
+    /// # Errors
+    /// The engine does not answer or refuses.
+    pub async fn compose_projects(&self) -> Result<BTreeMap<PathBuf, BTreeSet<String>>, EngineError> {
+        let filters = HashMap::from([("label".to_owned(), vec![compose_labels::WORKING_DIR.to_owned()])]);
+        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let listed = self.api.list_containers(Some(options)).await?.into_iter().filter_map(inspect::listed);
+        let made_in = |c: Listed| {
+            let (project, _) = compose_labels::owner(&c.labels)?;
+            Some((PathBuf::from(c.labels.get(compose_labels::WORKING_DIR)?), project.to_owned()))
+        };
+        let made_in: BTreeSet<(PathBuf, String)> = listed.filter_map(made_in).collect();
+        let real = move || made_in.into_iter().map(|(at, project)| (at.canonicalize().unwrap_or(at), project)).collect::<Vec<_>>();
+        let mut all: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+        for (directory, project) in tokio::task::spawn_blocking(real).await.unwrap_or_default() {
+            all.entry(directory).or_default().insert(project);
+        }
+        Ok(all)
+    }
+
+    async fn composed(&self, name: &str, read: inspect::Reader) -> Seen {
+        let labels = [format!("{}={name}", compose_labels::PROJECT), compose_labels::CONFIG_HASH.to_owned()];
+        self.listed_with(&labels, read).await
+    }
+
+    async fn selected(&self, selection: &Selection) -> Seen {
         let all = self.api.list_containers(Some(query::ListContainersOptionsBuilder::default().all(true).build())).await?;
         let mut listed: Vec<Listed> = all.into_iter().filter_map(inspect::listed).collect();
-        if find::needs_ports(selectors) {
+        if find::needs_ports(selection) {
             // A port is listed of what runs alone; what is stopped is asked what it would publish.
             let asked = stream::iter(listed.into_iter().map(|one| async move { self.with_ports(one).await }));
             listed = asked.buffer_unordered(INSPECTED_AT_ONCE).try_collect().await?;
         }
-        let found = find::find(selectors, &listed).map_err(EngineError::Unclear)?;
-        let inspected = found.into_iter().map(|Found { id, service }| async move {
+        let found = find::find(selection, &listed).map_err(EngineError::Unclear)?;
+        let inspected = found.into_iter().map(|Found { id, service, .. }| async move {
             let seen = self.inspected(&id, inspect::of_name).await?;
             Ok::<_, EngineError>(seen.map(|seen| Container { service: service.unwrap_or_else(|| seen.service.clone()), ..seen }))
         });
@@ -157,11 +194,11 @@ mod tests {
     #[test]
     fn a_change_is_seen_where_its_container_is_looked_for() {
         let change = |labels: &[(&str, &str)]| Change { labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect() };
-        let compose = change(&[(find::COMPOSE_PROJECT, "shop")]);
+        let compose = change(&[(compose_labels::PROJECT, "shop")]);
         let made = change(&[(label::PROJECT, "shop"), (label::OWNER, "0a1b")]);
         let managed = |owner: &str| Look::Managed { project: ProjectName::new("shop").unwrap(), owner: owner.into() };
         assert!(Look::Compose("shop".into()).may_see(&compose) && !Look::Compose("blog".into()).may_see(&compose));
         assert!(managed("0a1b").may_see(&made) && !managed("ffff").may_see(&made) && !managed("0a1b").may_see(&compose));
-        assert!(Look::Selected(Vec::new()).may_see(&change(&[])));
+        assert!(Look::Selected(Selection::default()).may_see(&change(&[])));
     }
 }

@@ -17,6 +17,7 @@ pub mod mountinfo;
 pub mod outside;
 pub mod own;
 pub mod passing;
+mod pending_stop;
 mod shared;
 mod transport;
 pub mod usage;

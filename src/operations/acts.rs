@@ -13,7 +13,6 @@ use crate::domain::managed::{Definition, Managed, Runs, container_name, instance
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::engine::docker::{EngineError, RawLine};
 use crate::engine::host::ProcessKey;
-use crate::engine::looks::Look;
 
 /// Lines of a log, as they come.
 pub(super) type Lines = Pin<Box<dyn Stream<Item = Result<RawLine, EngineError>> + Send>>;
@@ -70,7 +69,7 @@ impl Tools {
     }
 
     async fn all(&self, project: &Project, asked: Asked<'_>) -> Result<Vec<Container>, EngineError> {
-        let (look, glances) = (Look::at(project, &self.instance), matches!(asked, Asked::Glance));
+        let (look, glances) = (self.look_at(project), matches!(asked, Asked::Glance));
         let answer = async { if glances { self.docker.glance(&look).await } else { self.docker.containers(&look).await } };
         let Source::Services(managed) = &project.source else { return answer.await };
         let mut all = self.host.list(&project.name).await?;
@@ -221,6 +220,7 @@ fn unknown(project: &Project, managed: &Managed, error: &EngineError) -> Vec<Con
         attached: Vec::new(),
         labels: BTreeMap::new(),
         tty: false,
+        stop_timeout: None,
     };
     only.map(one).collect()
 }

@@ -117,7 +117,8 @@ pub struct Desk {
 
 impl Desk {
     /// A desk that follows the configuration.
-    pub fn new(configuration: watch::Receiver<Arc<Configuration>>, tools: Tools) -> Self {
+    pub fn new(configuration: watch::Receiver<Arc<Configuration>>, mut tools: Tools) -> Self {
+        tools.configuration = Some(configuration.clone());
         let (insights, measures, views) = (Insights::new(), Measures::new(), Arc::default());
         let closing = tools.stopping.child_token();
         let (running, services_ended, aside) = (TaskTracker::new(), Arc::default(), OnceLock::new());
@@ -248,6 +249,7 @@ impl Desk {
             let mut plan = facts.plan(project, with)?;
             facts.check(&plan).await?;
             managed::check_names(&self.tools, project, &plan, facts.containers()).await?;
+            deploy::check_project_name(&self.tools, project, &mut plan, !facts.containers().is_empty()).await?;
             relay::consider(&self.tools, &mut plan, facts.containers()).await?;
             return Ok((plan, Some(facts)));
         }
@@ -279,6 +281,9 @@ impl Desk {
             }
             None => plan_lifecycle(&facts, &request)?,
         };
+        if request.kind() == Kind::Start {
+            deploy::check_project_name(&self.tools, project, &mut plan, !containers.is_empty()).await?;
+        }
         relay::consider(&self.tools, &mut plan, &containers).await?;
         Ok((plan, None))
     }
@@ -337,6 +342,11 @@ impl Desk {
                 ended.notify_one();
             }
         });
+    }
+
+    /// Runs what accompanies an operation; [`Desk::finish`] waits for it.
+    pub(super) fn tracked(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.running.spawn(work);
     }
 
     /// Ends what runs on a project, as soon as that leaves something whole.

@@ -181,7 +181,7 @@ impl Desk {
 
     fn projects_that(&self, wanted: impl Fn(&Look) -> bool) -> Vec<ProjectName> {
         let configuration = self.configuration();
-        let projects = configuration.enabled().filter(|project| wanted(&Look::at(project, &self.tools.instance)));
+        let projects = configuration.enabled().filter(|project| wanted(&self.tools.look_at(project)));
         projects.map(|project| project.name.clone()).collect()
     }
 

@@ -7,19 +7,22 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::acts::needs_engine;
+use super::correction;
 use super::deploy;
 use super::desk::Desk;
 use super::ending::{stands, succeeded};
+use super::lifecycle_recovery;
 use super::managed;
 use super::recorder::Recorder;
 use super::relay;
-use super::runner::{self, Job, left_to_start};
+use super::runner::{self, Job};
 use super::tools::Tools;
 use super::undo;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::Step;
 use crate::domain::project::ServiceName;
+use crate::domain::request::Kind;
 use crate::domain::status::Busy;
 use crate::domain::view::OperationView;
 use crate::history::HistoryError;
@@ -79,12 +82,10 @@ pub(super) enum Left {
     Replaced,
     /// All is done, and what was replaced is still kept aside.
     Aside,
-    /// A restart has stopped what it did not start again.
-    Stopped {
+    /// A start, stop or restart touched services, and the engine may still be at what it was asked for.
+    Services {
         /// How many of its steps were begun.
         begun: usize,
-        /// The first that is left.
-        from: usize,
     },
 }
 
@@ -121,7 +122,7 @@ pub async fn recover(tools: &Tools, successor: &Successor) -> Result<Vec<CutOff>
             _ if arrived => (!record.plan.replaced().is_empty()).then_some(Left::Aside),
             Some(going) => Some(Left::Between { going, services_touched: services_touched(&record) }),
             None if !record.plan.has_release() && services_touched(&record) && !record.plan.replaced().is_empty() => Some(Left::Replaced),
-            None => stopped(&record),
+            None => touched(&record),
         };
         if let Some(left) = left {
             cut_off.push(CutOff { record, outcome, left });
@@ -158,6 +159,7 @@ impl Desk {
         }
         for (cut, project, hold) in held {
             let CutOff { record, outcome, left } = cut;
+            let origin = record.origin;
             let service = record.handed_over.as_ref().map(|handed| handed.service.clone());
             let (sender, view) = watch::channel(OperationView::new(record.id, &record.plan, record.actor.label(), record.started));
             let recorder = Recorder::new(record.id, self.tools.history.clone(), self.tools.clock, sender);
@@ -184,10 +186,16 @@ impl Desk {
                         managed::settle(&work.tools, &work.project, work.operation).await;
                         Some(outcome)
                     }
-                    Left::Stopped { begun, from } => Some(runner::bring_back_later(&work, begun, from, outcome).await),
+                    Left::Services { begun } => lifecycle_recovery::recover_services(&work, begun, outcome).await,
                 }
             };
+            let (corrected, ended) = (job.clone(), view.clone());
             self.supervised(job, hold, view, undo);
+            // Services that were stopped are good as long as they are down.
+            let expects_up = corrected.plan.kind() != Kind::Stop && *successor == Successor::Dockmaster;
+            if let Some(origin) = origin.filter(|_| expects_up) {
+                self.tracked(correction::watch(corrected, origin, ended));
+            }
         }
         Ok(())
     }
@@ -251,11 +259,12 @@ fn services_touched(record: &OperationRecord) -> bool {
     record.step.is_some_and(|(at, _)| at >= steps.len() || steps.iter().take(at + 1).any(touches))
 }
 
-/// What a restart has stopped and not started again.
-fn stopped(record: &OperationRecord) -> Option<Left> {
-    let (at, done) = record.step?;
-    let (begun, from) = (at + 1, if done { at + 1 } else { at });
-    left_to_start(&record.plan, begun, from).next().map(|_| Left::Stopped { begun, from })
+/// What steps of a plan without a release were at, where they touch services.
+fn touched(record: &OperationRecord) -> Option<Left> {
+    let begun = record.step?.0 + 1;
+    let touches = |step: &Step| matches!(step, Step::Up { .. } | Step::Stop { .. } | Step::Start { .. } | Step::Restart { .. });
+    let any = !record.plan.has_release() && record.plan.steps.iter().take(begun).any(touches);
+    any.then_some(Left::Services { begun })
 }
 
 /// Takes away what planning left when it was cut off: directories of links. What cannot be taken away does no harm.

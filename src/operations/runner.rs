@@ -345,22 +345,6 @@ async fn bring_back(job: &Job, begun: usize, from: usize, mut outcome: Outcome) 
     outcome
 }
 
-/// As [`bring_back`], after a crash: the engine may still be at a stop that nobody waited for, and would stop what was
-/// started again. Stopping once more waits for that.
-pub(super) async fn bring_back_later(job: &Job, begun: usize, from: usize, outcome: Outcome) -> Outcome {
-    let own = relay::own_service(&job.tools, &job.project).await.unwrap_or_default();
-    let stops = job.plan.steps.iter().take(begun).filter_map(|step| if let Step::Stop { services } = step { Some(services) } else { None });
-    let stopped: BTreeSet<&ServiceName> = stops.flatten().collect();
-    for services in left_to_start(&job.plan, begun, from) {
-        // We ourselves run, which is why this is read.
-        let others: Vec<ServiceName> = services.iter().filter(|s| own.as_ref() != Some(*s) && stopped.contains(s)).cloned().collect();
-        if let Err(stop) = act(job, Act::Stop, &others).await {
-            tracing::warn!(operation = job.operation, why = %stop.failure, "whether a stop is still under way is not known");
-        }
-    }
-    bring_back(job, begun, from, outcome).await
-}
-
 pub(super) async fn execute(job: &Job, step: &Step) -> StepResult {
     match step {
         Step::Stage => deploy::stage(job, step).await,

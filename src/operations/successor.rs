@@ -87,7 +87,7 @@ impl NextOne {
     }
 
     async fn containers(&self) -> Result<Vec<Container>, EngineError> {
-        let mut all = self.docker.containers(&Look::at(&self.project, "")).await?;
+        let mut all = self.docker.containers(&Look::at(&self.project, "", None)).await?;
         all.retain(|c| c.service == self.service);
         Ok(all)
     }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,11 +18,12 @@ use super::vitals::Vitals;
 use crate::domain::Millis;
 use crate::domain::container::ConfigHash;
 use crate::domain::failure::Failure;
-use crate::domain::project::{ProjectName, ServiceName};
+use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
 use crate::domain::text::capital;
 use crate::engine::compose::{self, Compose, Files, Resolved};
 use crate::engine::docker::Docker;
 use crate::engine::host::Host;
+use crate::engine::looks::Look;
 use crate::engine::own::Ourselves;
 use crate::history::History;
 use crate::process::{self, Finished, Invocation, ProcessError};
@@ -78,6 +81,8 @@ pub struct Tools {
     pub checks: Checks,
     /// What was measured of services: every look at their containers tells some of it.
     pub gauge: Gauge,
+    /// The active configuration, once there is one: what other projects own.
+    pub configuration: Option<watch::Receiver<Arc<Configuration>>>,
 }
 
 /// What Compose answered a moment ago.
@@ -107,6 +112,12 @@ impl Config {
 }
 
 impl Tools {
+    /// Where the containers of a project are looked for.
+    pub(super) fn look_at(&self, project: &Project) -> Look {
+        let configuration = self.configuration.as_ref().map(|configuration| configuration.borrow().clone());
+        Look::at(project, &self.instance, configuration.as_deref())
+    }
+
     /// Where what belongs to a project is kept.
     pub(super) fn place(&self, project: &ProjectName) -> PathBuf {
         self.data.join("projects").join(project.as_str())

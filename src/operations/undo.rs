@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::acts::needs_engine;
 use super::deploy;
 use super::managed;
+use super::pending_stops;
 use super::recorder::{KEPT_AT_ONCE, insist};
 use super::relay;
 use super::runner::{Job, execute};
@@ -89,6 +90,7 @@ async fn take(job: &Job, steps: Vec<Step>, services_touched: bool, outcome: &Out
     // An engine that restarts is worth waiting for: what it ran would stay half old and half new without it.
     if services_touched {
         wait_for_engine(job).await;
+        pending_stops::settle(job).await;
     }
     for (step, at) in steps.iter().zip(job.plan.steps.len()..) {
         // An undo goes on though its beginning cannot be kept: the next start would undo once more, which does no harm.

@@ -151,6 +151,7 @@ impl Front {
     async fn composed(&self, waiting: &Waiting) -> Result<Option<(Text, Keyboard)>, HistoryError> {
         Ok(match &waiting.notice {
             Notice::Unanswered { text } => Some((words::unanswered(text), Keyboard::new())),
+            Notice::Corrected { operation, target, services } => Some((words::correction(*operation, target, services), Keyboard::new())),
             Notice::Reloaded { applied } => Some((words::reloaded(applied), Keyboard::new())),
             Notice::Rejected { rejected, starting } => Some((words::rejected(rejected, *starting), Keyboard::new())),
             Notice::Token { refused } => Some((words::token(refused.as_deref()), Keyboard::new())),

@@ -119,6 +119,7 @@ impl Chat {
             asked: Asked::default(),
             checks: crate::operations::Checks::default(),
             gauge: Gauge::default(),
+            configuration: None,
         };
         let (sender, receiver) = watch::channel(Arc::new(Self::configuration()));
         let desk = Arc::new(Desk::new(receiver, tools));

@@ -51,6 +51,12 @@ impl Drop for Others {
     }
 }
 
+/// What Compose labels the containers of a service with.
+fn compose_labels(project: &str, service: &str) -> [String; 4] {
+    let label = |name: &str, value: &str| format!("com.docker.compose.{name}={value}");
+    [label("project", project), label("service", service), label("config-hash", "0a1b"), label("container-number", "1")]
+}
+
 fn edge(containers: Value) -> Fixture {
     let none = json!({ "compose": null, "workspace": null, "production": null, "deploy": null });
     Fixture::new(&[]).with(none).with(json!({ "containers": containers }))
@@ -64,12 +70,12 @@ fn free_port() -> u16 {
 async fn each_way_finds_its_containers_replicas_and_stopped_ones_too() {
     let mut others = Others::new();
     let (project, cron, port) = (others.name("stack"), others.name("cron"), free_port());
-    let of_stack = |service: &str| [format!("com.docker.compose.project={project}"), format!("com.docker.compose.service={service}")];
-    let [first, second] = of_stack("web");
+    let of_stack = compose_labels(&project, "web");
+    let of_stack: Vec<&str> = of_stack.iter().flat_map(|label| ["--label", label]).collect();
     for name in ["web-a", "web-b"] {
-        others.run(name, &["--label", &first, "--label", &second]);
+        others.run(name, &of_stack);
     }
-    others.run("job", &["--label", &first, "--label", &second, "--label", "com.docker.compose.oneoff=True"]);
+    others.run("job", &[&of_stack[..], &["--label", "com.docker.compose.oneoff=True"]].concat());
     others.run("any", &["--label", &format!("dockmaster.service={cron}")]);
     others.run("exact", &[]);
     for name in ["pool-1", "pool-2", "pool-3"] {
@@ -125,15 +131,14 @@ async fn the_first_way_that_finds_anything_counts_and_what_is_unclear_is_said() 
     let before = others.started("db");
     good(&carry_out(&world, "/docker_restart").await.1);
     assert_eq!(others.started("db"), before, "the one with the label was meant");
-    let compose = |project: &str| [format!("com.docker.compose.project={project}"), format!("com.docker.compose.service={service}")];
-    let [project, label] = compose(&others.name("one"));
-    others.run("composed", &["--label", &project, "--label", &label]);
+    let one = compose_labels(&others.name("one"), &service);
+    others.run("composed", &one.iter().flat_map(|label| ["--label", label]).collect::<Vec<_>>());
     let before = others.started("by-label");
     good(&carry_out(&world, "/docker_restart").await.1);
     assert_eq!(others.started("by-label"), before, "the one of Compose was meant");
     // Of two projects nobody knows which.
-    let [project, label] = compose(&others.name("two"));
-    others.run("other", &["--label", &project, "--label", &label]);
+    let two = compose_labels(&others.name("two"), &service);
+    others.run("other", &two.iter().flat_map(|label| ["--label", label]).collect::<Vec<_>>());
     for command in ["/docker_status", "/docker_restart", &format!("/docker_logs shop/{service}")] {
         let answer = world.ask(command).await.text;
         assert!(answer.contains(&format!("both have a service {service}")), "{answer}");

@@ -33,7 +33,7 @@ pub use help::{HelpRow, help, welcome, whoami};
 pub use history::{HistoryRow, history};
 pub use logs::{FollowEnd, LogHeading, RawLine, follow, follow_over, log_caption, log_file, log_lines, logs, no_lines};
 pub use notices::{broke_down, cannot_keep, chat_not_listed, hint, left_over, stale, stranger, token, unanswered};
-pub use outcome::outcome;
+pub use outcome::{correction, outcome};
 pub use plan::{nothing_to_do, plan, plan_heading};
 pub use progress::progress;
 pub use refusal::{busy, denied, failure, gone, no_operation, stopping};

@@ -2,7 +2,7 @@
 
 use super::{failure, trimmed};
 use crate::domain::Millis;
-use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::outcome::{Outcome, ServiceOutcome, Verdict};
 use crate::domain::request::Kind;
 use crate::domain::text::{Text, duration};
 
@@ -40,12 +40,21 @@ pub fn outcome(id: i64, kind: Kind, target: &str, actor: &str, took: Millis, out
     trimmed(trimmed(text).plain(format!("\n\nAsked by {actor} · #{id}")))
 }
 
+/// Services that were reported as up and are not.
+pub fn correction(operation: i64, target: &str, services: &[ServiceOutcome]) -> Text {
+    let mut text = Text::new().plain("⚠️ ").bold(format!("Correction to #{operation}: {target} is not healthy"));
+    text = text.plain("\nI reported these services as up. They are down now:\n");
+    for service in services.iter().take(SERVICES_SHOWN) {
+        text = text.plain("🔴 ").code(service.service.as_str()).plain(format!(": {}\n", service.seen));
+    }
+    text.plain("Look at /docker_logs, then start them again with /docker_start.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::check;
     use super::*;
     use crate::domain::failure::Failure;
-    use crate::domain::outcome::ServiceOutcome;
     use expect_test::expect;
 
     fn service(service: &str, good: bool, seen: &str) -> ServiceOutcome {

@@ -128,6 +128,7 @@ impl Report {
                 (label::SERVICE.to_owned(), key.service.to_string()),
             ]),
             tty: false,
+            stop_timeout: None,
         }
     }
 }

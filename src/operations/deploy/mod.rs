@@ -5,6 +5,7 @@ mod gather;
 mod mounts;
 mod overlay;
 mod places;
+mod project_name;
 mod releases;
 mod steps;
 mod trees;
@@ -13,6 +14,7 @@ mod up;
 
 pub(super) use gather::{Facts, environment, gather, production_config, production_only};
 pub(super) use places::Coming;
+pub(super) use project_name::check_project_name;
 pub(super) use releases::{arrive, keep, set_out, sweep};
 pub(super) use steps::{build, promote, pull, stage};
 pub(super) use undo::{Undoing, put_back, remove, stay, undo_steps};

@@ -9,7 +9,7 @@ use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
 use super::super::whole::call;
 use super::gather::production_only;
-use crate::domain::container::{Container, State};
+use crate::domain::container::Container;
 use crate::domain::failure::{Failure, LINES_MAX};
 use crate::domain::plan::layers;
 use crate::domain::project::{ServiceName, Source};
@@ -118,11 +118,10 @@ async fn tag(job: &Job, release: i64, images: &BTreeMap<ServiceName, String>) ->
 /// Removes what a Compose that was killed in the middle of remaking a container has left: the half made one is in the way
 /// of the next.
 pub(in super::super) async fn remove_half_made(job: &Job) -> Result<(), EngineError> {
-    for container in job.tools.containers(&job.project).await? {
-        if container.state == State::Created && container.labels.contains_key("com.docker.compose.replace") {
-            tracing::warn!(container = container.name, "a container that was only half made is removed");
-            job.tools.docker.remove(&container.id).await?;
-        }
+    let Source::Compose(compose) = &job.project.source else { return Ok(()) };
+    for container in job.tools.docker.half_made(&compose.name).await? {
+        tracing::warn!(container = container.name, "a container that was only half made is removed");
+        job.tools.docker.remove(&container.id).await?;
     }
     Ok(())
 }

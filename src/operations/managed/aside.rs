@@ -14,14 +14,13 @@ use crate::domain::plan::Action;
 use crate::domain::project::{Project, ServiceName};
 use crate::domain::text::count;
 use crate::engine::docker::EngineError;
-use crate::engine::looks::Look;
 
 /// The containers of a project that are kept aside.
 pub(super) async fn kept(tools: &Tools, project: &Project) -> Result<Vec<Container>, EngineError> {
     if of(project).is_none() || tools.docker.is_absent() {
         return Ok(Vec::new());
     }
-    let all = tools.docker.containers(&Look::at(project, &tools.instance)).await?;
+    let all = tools.docker.containers(&tools.look_at(project)).await?;
     Ok(all.into_iter().filter(|c| !is_in_place(&c.name, &c.labels)).collect())
 }
 

@@ -47,6 +47,7 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
         asked: Asked::default(),
         checks: crate::operations::Checks::default(),
         gauge: Gauge::default(),
+        configuration: None,
     };
     let (sender, receiver) = watch::channel(Arc::new(Chat::configuration()));
     let desk = Arc::new(Desk::new(receiver, tools));
