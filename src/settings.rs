@@ -141,6 +141,9 @@ pub enum TerminalCommand {
         /// With what.
         #[command(flatten)]
         with: With,
+        /// Also where the image that a service runs is gone, so that the deploy could not be rolled back
+        #[arg(long)]
+        force: bool,
         /// How.
         #[command(flatten)]
         how: How,
@@ -155,6 +158,9 @@ pub enum TerminalCommand {
         /// With what.
         #[command(flatten)]
         with: With,
+        /// Also where the image that a service runs is gone, so that the rollback could not be undone
+        #[arg(long)]
+        force: bool,
         /// How.
         #[command(flatten)]
         how: How,

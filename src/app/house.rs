@@ -240,6 +240,8 @@ impl House {
         chores.push(tokio::spawn(async move { measuring.watch_services().await }));
         desk.resume(cut_off, successor).await.map_err(unordered)?;
         if *successor == Successor::Dockmaster {
+            let keeping = desk.clone();
+            chores.push(tokio::spawn(async move { keeping.keep_running_images().await }));
             let checking = desk.clone();
             chores.push(tokio::spawn(async move { checking.check_from_outside().await }));
             let tended = desk.clone();

@@ -56,6 +56,9 @@ pub enum Request {
         project: ProjectName,
         /// Stateful services that take part.
         with: BTreeSet<ServiceName>,
+        /// Also where the image that a service runs is gone, so that it could not be rolled back.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
     /// Bring an earlier release back into production.
     Rollback {
@@ -65,6 +68,9 @@ pub enum Request {
         release: Option<i64>,
         /// Stateful services that take part.
         with: BTreeSet<ServiceName>,
+        /// Also where the image that a service runs is gone, so that it could not be rolled back.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
     /// Remove the containers of services that are no longer configured.
     Tidy {
@@ -164,9 +170,15 @@ impl Request {
         }
     }
 
-    /// Whether it is to be done although something that takes part depends on what is down.
+    /// Whether it is to be done although something that takes part depends on what is down, or could not be rolled back.
     pub fn is_forced(&self) -> bool {
-        matches!(self, Self::Start { force: true, .. } | Self::Restart { force: true, .. })
+        matches!(
+            self,
+            Self::Start { force: true, .. }
+                | Self::Restart { force: true, .. }
+                | Self::Deploy { force: true, .. }
+                | Self::Rollback { force: true, .. }
+        )
     }
 
     /// Sets the one service that it names, where it names one.
@@ -192,6 +204,9 @@ mod tests {
         let restart = r#"{"operation":"restart","target":{"project":"shop","service":null},"strategy":null}"#;
         assert_eq!(of(restart), Request::Restart { target: target.clone(), strategy: None, force: false });
         assert_eq!(serde_json::to_string(&of(restart)).unwrap(), restart);
+        let deploy = r#"{"operation":"deploy","project":"shop","with":[]}"#;
+        assert!(!of(deploy).is_forced());
+        assert_eq!(serde_json::to_string(&of(deploy)).unwrap(), deploy);
         let forced = Request::Start { target, force: true };
         assert_eq!(of(&serde_json::to_string(&forced).unwrap()), forced);
     }

@@ -394,6 +394,15 @@ pub fn own_tag(project: &ProjectName, service: &ServiceName, release: i64, insta
     format!("dockmaster/{}/{}:{release}-{instance}", repository_part(project.as_str()), repository_part(service.as_str()))
 }
 
+/// The tag that keeps the image which a service runs.
+pub fn running_tag(project: &ProjectName, service: &ServiceName, image_id: &str, instance: &str) -> String {
+    let id: String = image_id.trim_start_matches("sha256:").chars().take(12).collect();
+    format!("dockmaster/{}/{}:{RUNNING}{id}-{instance}", repository_part(project.as_str()), repository_part(service.as_str()))
+}
+
+/// What the tags of images that services run begin with; those of releases begin with a number.
+pub const RUNNING: &str = "running-";
+
 /// A name as part of a repository's: lower case, separators alone between letters and digits. What had to be changed for
 /// that gets a few letters of its hash, so that no two names meet.
 fn repository_part(name: &str) -> String {

@@ -1,6 +1,6 @@
 //! The engine's API. With `inspect`, the only importer of bollard: its optional fields become our types here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -341,6 +341,27 @@ impl Docker {
         };
         let options = query::TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         Ok(self.api.tag_image(image, Some(options)).await?)
+    }
+
+    /// The names that fit a pattern (`repository:tag`, `*` for any part), and the ids of their images.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn tags(&self, pattern: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        let filters = HashMap::from([("reference".to_owned(), vec![pattern.to_owned()])]);
+        let options = query::ListImagesOptionsBuilder::default().filters(&filters).build();
+        let images = self.api.list_images(Some(options)).await?;
+        Ok(images.into_iter().flat_map(|image| image.repo_tags.into_iter().map(move |tag| (tag, image.id.clone()))).collect())
+    }
+
+    /// The ids of the images that containers were made from, whether they run or not.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn images_in_use(&self) -> Result<BTreeSet<String>, EngineError> {
+        let options = query::ListContainersOptionsBuilder::default().all(true).build();
+        let containers = self.api.list_containers(Some(options)).await?;
+        Ok(containers.into_iter().filter_map(|container| container.image_id).collect())
     }
 
     /// Takes a name from an image, which goes with its last one. One that is not there is no error, nor is one whose last

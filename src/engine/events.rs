@@ -30,8 +30,17 @@ pub struct Told {
 /// A change of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
+    /// What happened: `start`, `die` ..
+    pub action: String,
     /// Its labels.
     pub labels: HashMap<String, String>,
+}
+
+impl Change {
+    /// Whether a container started or was removed by it.
+    pub fn makes_or_ends(&self) -> bool {
+        matches!(self.action.as_str(), "start" | "destroy")
+    }
 }
 
 /// What the engine tells. Clones share it.

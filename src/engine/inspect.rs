@@ -83,7 +83,7 @@ pub(super) fn of_any(seen: ContainerInspectResponse) -> Option<Container> {
 
 /// What an event is about.
 pub(super) fn change(event: EventMessage) -> Change {
-    Change { labels: event.actor.and_then(|actor| actor.attributes).unwrap_or_default() }
+    Change { action: event.action.unwrap_or_default(), labels: event.actor.and_then(|actor| actor.attributes).unwrap_or_default() }
 }
 
 /// An event that the engine keeps.

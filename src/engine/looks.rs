@@ -193,7 +193,10 @@ mod tests {
 
     #[test]
     fn a_change_is_seen_where_its_container_is_looked_for() {
-        let change = |labels: &[(&str, &str)]| Change { labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect() };
+        let change = |labels: &[(&str, &str)]| Change {
+            action: "start".to_owned(),
+            labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        };
         let compose = change(&[(compose_labels::PROJECT, "shop")]);
         let made = change(&[(label::PROJECT, "shop"), (label::OWNER, "0a1b")]);
         let managed = |owner: &str| Look::Managed { project: ProjectName::new("shop").unwrap(), owner: owner.into() };

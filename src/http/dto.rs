@@ -88,7 +88,8 @@ pub struct Ask {
     /// In which order, of a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
-    /// Whether it is to be done although something that takes part depends on what is down, of a start or restart.
+    /// Whether it is to be done although something that takes part depends on what is down, of a start or restart; or although it
+    /// could not be rolled back, of a deploy or rollback.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
     /// Which release, of a rollback.
@@ -118,7 +119,7 @@ impl Ask {
         let stray = [
             ("service", self.service.is_some() && !lifecycle),
             ("strategy", self.strategy.is_some() && self.operation != Kind::Restart),
-            ("force", self.force && !matches!(self.operation, Kind::Start | Kind::Restart)),
+            ("force", self.force && !matches!(self.operation, Kind::Start | Kind::Restart | Kind::Deploy | Kind::Rollback)),
             ("release", self.release.is_some() && self.operation != Kind::Rollback),
             ("with", !self.with.is_empty() && !self.operation.is_release()),
         ];
@@ -129,8 +130,8 @@ impl Ask {
             Kind::Start => Request::Start { target: target(project), force: self.force },
             Kind::Stop => Request::Stop(target(project)),
             Kind::Restart => Request::Restart { target: target(project), strategy: self.strategy, force: self.force },
-            Kind::Deploy => Request::Deploy { project, with: self.with.clone() },
-            Kind::Rollback => Request::Rollback { project, release: self.release, with: self.with.clone() },
+            Kind::Deploy => Request::Deploy { project, with: self.with.clone(), force: self.force },
+            Kind::Rollback => Request::Rollback { project, release: self.release, with: self.with.clone(), force: self.force },
             Kind::Tidy => Request::Tidy { project },
         })
     }
@@ -221,12 +222,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_forced_is_a_start_or_a_restart() {
+    fn a_stop_is_not_forced() {
         let ask = |text: &str| serde_json::from_str::<Ask>(text).unwrap().request(ProjectName::new("shop").unwrap());
         assert!(ask(r#"{"operation":"start","force":true}"#).unwrap().is_forced());
         assert!(ask(r#"{"operation":"restart","force":true}"#).unwrap().is_forced());
+        assert!(ask(r#"{"operation":"deploy","force":true}"#).unwrap().is_forced());
+        assert!(ask(r#"{"operation":"rollback","force":true}"#).unwrap().is_forced());
         assert!(!ask(r#"{"operation":"restart"}"#).unwrap().is_forced());
-        for other in ["stop", "deploy", "rollback", "tidy"] {
+        for other in ["stop", "tidy"] {
             assert_eq!(ask(&format!(r#"{{"operation":"{other}","force":true}}"#)), Err("force"));
         }
         assert_eq!(ask(r#"{"operation":"tidy","with":["web"]}"#), Err("with"));

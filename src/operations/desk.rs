@@ -234,8 +234,8 @@ impl Desk {
 
     async fn considered(&self, project: &Project, request: &Request) -> Result<(Plan, Option<deploy::Facts>), Failure> {
         let release = match request {
-            Request::Deploy { with, .. } => Some((Coming::Workspace, with)),
-            Request::Rollback { release, with, .. } => Some((Coming::Release(*release), with)),
+            Request::Deploy { with, force, .. } => Some((Coming::Workspace, with, *force)),
+            Request::Rollback { release, with, force, .. } => Some((Coming::Release(*release), with, *force)),
             _ => None,
         };
         if request.kind() == Kind::Tidy {
@@ -244,9 +244,9 @@ impl Desk {
         if let Some(plan) = managed::plan(&self.tools, project, request).await? {
             return Ok((plan, None));
         }
-        if let Some((coming, with)) = release {
+        if let Some((coming, with, force)) = release {
             let facts = deploy::gather(&self.tools, project, coming).await?;
-            let mut plan = facts.plan(project, with)?;
+            let mut plan = facts.plan(project, with, force)?;
             facts.check(&plan).await?;
             managed::check_names(&self.tools, project, &plan, facts.containers()).await?;
             deploy::check_project_name(&self.tools, project, &mut plan, !facts.containers().is_empty()).await?;

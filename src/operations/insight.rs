@@ -109,7 +109,7 @@ async fn measure(tools: &Tools, project: &Project) -> Insight {
         match deploy::gather(tools, project, deploy::Coming::Workspace).await {
             Ok(facts) => {
                 // What a plan refuses (an unset variable, say) is told when a deploy is asked for; the count stands all the same.
-                insight.ahead = facts.plan(project, &BTreeSet::new()).ok().and_then(|plan| {
+                insight.ahead = facts.plan(project, &BTreeSet::new(), true).ok().and_then(|plan| {
                     let files = plan.files.as_ref()?.touched().count();
                     Some(Ahead { files, measured })
                 });

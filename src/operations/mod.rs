@@ -30,6 +30,7 @@ mod relay;
 mod remembered;
 mod rolling;
 mod runner;
+mod running_images;
 mod scratch;
 mod selftest;
 mod sources;

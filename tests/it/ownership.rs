@@ -9,7 +9,7 @@ use crate::lifecycle::{carry_out, good};
 use crate::support::fixture::{command, compose_file, engine_get, healthy_service, image, sh};
 use crate::support::made::{SERVES, checked};
 use crate::support::proxy::Proxy;
-use crate::support::{Fixture, World};
+use crate::support::{Fixture, World, eventually};
 
 /// A container made by hand. It goes when this is dropped.
 struct ByHand(String);
@@ -107,6 +107,54 @@ async fn another_compose_project_name_is_refused() {
     world.finish().await;
 }
 
+/// The tags by which dockmaster keeps what `web` runs, and the ids of their images.
+fn kept_images() -> BTreeMap<String, String> {
+    let filter = "%7B%22reference%22%3A%5B%22dockmaster%2Fshop%2Fweb%3Arunning-%2A%22%5D%7D";
+    let images = engine_get(&format!("/images/json?filters={filter}"));
+    let tags = |image: &serde_json::Value| {
+        let id = image["Id"].as_str().unwrap().to_owned();
+        let tags = image["RepoTags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        tags.into_iter().filter(|tag| tag.contains("running-")).map(move |tag| (tag, id.clone())).collect::<Vec<_>>()
+    };
+    images.as_array().unwrap().iter().flat_map(tags).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn running_image_is_kept_as_long_as_it_is_needed() {
+    let (proxy, shop) = (Proxy::start(), shop());
+    let image = |shop: &Fixture| engine_get(&format!("/containers/{}/json", shop.container("web").0))["Image"].as_str().unwrap().to_owned();
+    let first = image(&shop);
+    let mut world = World::prepare(vec![shop], json!({ "default_project": "shop" })).await;
+    world.docker_host = Some(proxy.host());
+    world.boot();
+    let is_kept = |image: &str| kept_images().values().any(|id| id == image);
+    eventually("what runs is kept", async || is_kept(&first)).await;
+    let changing = changed(&proxy.asked(), &names());
+    let others: Vec<&String> = changing.iter().filter(|subject| !subject.starts_with("image dockmaster/shop/")).collect();
+    assert!(others.is_empty(), "without an operation nothing else is changed: {others:?}");
+
+    // Somebody builds by hand: with the containerd store the running image would be gone by that. Then a deploy fails.
+    let shop = &world.fixtures[0];
+    shop.write_production("page", "by hand\n");
+    shop.compose(&["build", "--quiet"]);
+    shop.write_production("page", "first\n");
+    shop.write("page", "second\n");
+    let file = std::fs::read_to_string(shop.workspace.join("docker-compose.yml")).unwrap();
+    shop.write("docker-compose.yml", &file.replace("touch /tmp/well", "exit 3"));
+    let (_, outcome) = carry_out(&world, "/docker_deploy shop").await;
+    assert!(outcome.text.contains("Everything was put back"), "{}", outcome.text);
+    let web = shop.container("web").0;
+    assert_eq!((image(shop), sh("docker", &["exec", &web, "cat", "/page"]).as_str()), (first.clone(), "first\n"));
+    assert!(is_kept(&first));
+
+    // What nothing runs any more goes, and what runs instead is kept.
+    shop.write("docker-compose.yml", &file);
+    good(&carry_out(&world, "/docker_deploy shop").await.1);
+    let second = image(&world.fixtures[0]);
+    eventually("the new one is kept instead", async || is_kept(&second) && !is_kept(&first)).await;
+    world.finish().await;
+}
+
 /// The containers of the engine by their ids, with the name of each.
 fn names() -> BTreeMap<String, String> {
     let all = engine_get("/containers/json?all=1");
@@ -130,7 +178,7 @@ fn changed(asked: &[String], names: &BTreeMap<String, String>) -> BTreeSet<Strin
                 format!("container {}", names.get(id).map_or(id, String::as_str))
             }
             [kind @ ("networks" | "volumes"), what, ..] => format!("{kind} {what}"),
-            ["images", _, "tag"] => format!("image {}", value("repo").unwrap_or_default()),
+            ["images", _, "tag"] => format!("image {}:{}", value("repo").unwrap_or_default(), value("tag").unwrap_or_default()),
             ["images", ..] => format!("image {}", path.trim_start_matches("images/")),
             ["build" | "session" | "grpc", ..] => "build".to_owned(),
             _ => line.clone(),
@@ -184,9 +232,12 @@ async fn operations_change_only_what_their_plans_name() {
         let changed = changed(&proxy.asked(), &known);
         // A replacement has the short id of what it replaces before its name until it is renamed.
         let is_named = |subject: &String| {
-            may.iter().any(|may| {
-                subject.starts_with(may.as_str()) || subject.rsplit_once('_').is_some_and(|(_, n)| format!("container {n}") == *may)
-            })
+            // What runs is kept whatever is asked for.
+            let keeps = subject.starts_with("image dockmaster/shop/") && subject.contains(":running-");
+            keeps
+                || may.iter().any(|may| {
+                    subject.starts_with(may.as_str()) || subject.rsplit_once('_').is_some_and(|(_, n)| format!("container {n}") == *may)
+                })
         };
         let others: Vec<&String> = changed.iter().filter(|subject| !is_named(subject)).collect();
         assert!(others.is_empty(), "{command} changed {others:?}, which its plan does not name: {}", plan.text);

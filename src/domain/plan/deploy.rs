@@ -67,6 +67,8 @@ pub struct DeployFacts<'a> {
     pub held: Option<&'a Manifest>,
     /// Bytes free where production and the staged copy live, the smaller of the two.
     pub free: Option<u64>,
+    /// The services that run an image which is gone from the engine: once they are recreated, nothing goes back to it.
+    pub lost: &'a BTreeSet<ServiceName>,
 }
 
 /// A service as the workspace's compose files declare it.
@@ -168,7 +170,8 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     let rank = |name: &ServiceName| order.iter().position(|layer| layer.contains(name));
     services.sort_by_key(|s| (rank(&s.service), s.service.clone()));
     let steps = steps(facts, &files, &services);
-    let warnings = warnings(facts, &services, &files);
+    let mut warnings = warnings(facts, &services, &files);
+    warnings.extend(lost_images(facts, &services, request.is_forced())?);
     let digest = digest(request, &steps, &services, |feed| {
         facts.workspace.feed(feed);
         for path in files.touched().chain(&files.edited) {
@@ -234,6 +237,28 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
         ),
         _ => Ok(()),
     }
+}
+
+/// What is said of services that would be recreated although the image they run is gone.
+///
+/// # Errors
+/// There are some, and nobody has said that they are to be recreated all the same.
+fn lost_images(facts: &DeployFacts<'_>, services: &[ServicePlan], forced: bool) -> Result<Option<String>, Failure> {
+    let recreated = services.iter().filter(|s| s.action == Action::Recreate && facts.lost.contains(&s.service));
+    let lost: Vec<&ServiceName> = recreated.map(|s| &s.service).collect();
+    if lost.is_empty() {
+        return Ok(None);
+    }
+    let (project, names) = (&facts.project.name, listing(&lost, 5));
+    let (word, kind) = if facts.back { ("rolled back", "rollback") } else { ("deployed", "deploy") };
+    if forced {
+        return Ok(Some(format!("The image that {names} runs is gone: if this {kind} fails, it cannot be undone.")));
+    }
+    Err(Failure::new(
+        format!("{project} cannot be {word} safely."),
+        format!("The image that {names} runs is gone from the engine: if this {kind} fails, it cannot be undone."),
+        format!("To do it all the same: /docker_{kind} {project} force."),
+    ))
 }
 
 fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, with: &BTreeSet<ServiceName>) -> ServicePlan {

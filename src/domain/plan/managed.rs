@@ -232,7 +232,7 @@ mod tests {
             Bring up api, web
             Verify api, web"#]],
         );
-        let deploy = Request::Deploy { project: shop().name, with: [name("postgres")].into() };
+        let deploy = Request::Deploy { project: shop().name, with: [name("postgres")].into(), force: false };
         check(
             &all,
             &deploy,

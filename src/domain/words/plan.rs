@@ -228,7 +228,7 @@ pub(crate) mod tests {
         let mut web = service("web", Action::Restart);
         web.reasons = vec!["mounted files changed: nginx.conf".into()];
         Plan {
-            request: Request::Deploy { project: ProjectName::new("shop").unwrap(), with: BTreeSet::new() },
+            request: Request::Deploy { project: ProjectName::new("shop").unwrap(), with: BTreeSet::new(), force: false },
             strategy: None,
             by_compose: false,
             steps: vec![

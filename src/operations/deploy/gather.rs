@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
 use super::super::recorder::history_failure;
@@ -20,9 +21,13 @@ use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, ServiceFacts, pla
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
 use crate::engine::compose::{BuildSection, Definition, Files};
+use crate::engine::docker::EngineError;
 use crate::files::rsync;
 use crate::files::rules::Rules;
 use crate::history::releases::{Current, ReleaseRecord};
+
+/// How many images are asked for at a time.
+const IMAGES_AT_ONCE: usize = 16;
 
 /// Everything that planning a deploy found out. Holds the resolved configuration, so it is never printed.
 pub(in super::super) struct Facts {
@@ -51,6 +56,8 @@ pub(in super::super) struct Facts {
     pub(super) environment: Option<String>,
     services: Vec<ServiceFacts>,
     containers: Vec<Container>,
+    /// The services that run an image which is gone from the engine.
+    lost: BTreeSet<ServiceName>,
     written: Vec<(TreePath, ServiceName)>,
     free: Option<u64>,
     /// What to tell beyond what the plan finds.
@@ -125,6 +132,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     }
     let kept = touchable(&production_scan.manifest, &workspace_scan.manifest, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), &kept, &containers, &what).await?.then_some(next);
+    let lost = lost_images(tools, project, &containers, &what).await?;
     let mut services = Vec::new();
     for (name, definition) in definitions {
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
@@ -167,6 +175,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         rules,
         services,
         containers,
+        lost,
         written,
         free,
         remarks,
@@ -185,7 +194,7 @@ impl Facts {
     }
 
     /// The plan that follows from these facts.
-    pub(in super::super) fn plan(&self, project: &Project, with: &BTreeSet<ServiceName>) -> Result<Plan, Failure> {
+    pub(in super::super) fn plan(&self, project: &Project, with: &BTreeSet<ServiceName>, force: bool) -> Result<Plan, Failure> {
         // Names are matched in any case; what is unknown stays as it was typed, to be refused.
         let spelt = |typed: &ServiceName| {
             let known = self.services.iter().map(|s| s.name.as_str());
@@ -194,8 +203,8 @@ impl Facts {
         };
         let with: BTreeSet<ServiceName> = with.iter().map(spelt).collect();
         let request = match &self.old {
-            None => Request::Deploy { project: project.name.clone(), with: with.clone() },
-            Some(old) => Request::Rollback { project: project.name.clone(), release: Some(old.number), with: with.clone() },
+            None => Request::Deploy { project: project.name.clone(), with: with.clone(), force },
+            Some(old) => Request::Rollback { project: project.name.clone(), release: Some(old.number), with: with.clone(), force },
         };
         let facts = DeployFacts {
             project,
@@ -213,6 +222,7 @@ impl Facts {
             unset: self.declared.unset(),
             written: &self.written,
             free: self.free,
+            lost: &self.lost,
         };
         let mut plan = plan_deploy(&facts, &request, &with)?;
         plan.warnings.extend(self.remarks.iter().cloned());
@@ -270,6 +280,25 @@ async fn must_be_kept(
         }
     }
     Ok(false)
+}
+
+/// The services whose image is gone from the engine although they run: with the containerd image store a build that moves its tag
+/// removes it at once.
+async fn lost_images(tools: &Tools, project: &Project, containers: &[Container], what: &str) -> Result<BTreeSet<ServiceName>, Failure> {
+    if !matches!(project.source, Source::Compose(_)) {
+        return Ok(BTreeSet::new());
+    }
+    let mut images: BTreeMap<String, BTreeSet<ServiceName>> = BTreeMap::new();
+    for container in containers {
+        images.entry(container.image_id.clone()).or_default().insert(container.service.clone());
+    }
+    let asked = images.into_iter().map(|(image, services)| async move {
+        let there = tools.docker.image_id(&image).await?.is_some();
+        Ok::<_, EngineError>((!there).then_some(services))
+    });
+    let lost: Vec<Option<BTreeSet<ServiceName>>> =
+        stream::iter(asked).buffer_unordered(IMAGES_AT_ONCE).try_collect().await.map_err(|e| e.failure(what))?;
+    Ok(lost.into_iter().flatten().flatten().collect())
 }
 
 /// The image that a service of an earlier release ran: nothing is built where it is still there.

@@ -86,18 +86,20 @@ pub(super) fn lifecycle(input: &Input<'_>, mut arguments: Arguments, kind: Kind)
 }
 
 pub(super) fn deploy(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
-    let project = input.project(&mut arguments, is_with)?;
-    Ok(Command::Operate(Request::Deploy { project, with: with(input, arguments)? }))
+    let project = input.project(&mut arguments, |t| is_with(t) || is_force(t))?;
+    let (with, force) = with(input, arguments)?;
+    Ok(Command::Operate(Request::Deploy { project, with, force }))
 }
 
 pub(super) fn rollback(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
-    let project = input.project(&mut arguments, |t| is_number(t) || is_with(t))?;
+    let project = input.project(&mut arguments, |t| is_number(t) || is_with(t) || is_force(t))?;
     let mut release = None;
     if let Some(typed) = arguments.first().filter(|t| is_number(t)) {
         release = Some(typed.raw.parse().ok().filter(|n| *n >= 0).ok_or_else(|| input.unclear(&typed.shown()))?);
         arguments.skip();
     }
-    Ok(Command::Operate(Request::Rollback { project, release, with: with(input, arguments)? }))
+    let (with, force) = with(input, arguments)?;
+    Ok(Command::Operate(Request::Rollback { project, release, with, force }))
 }
 
 /// What is left over may be of a project that is no longer configured: its name is taken as it was typed.
@@ -140,10 +142,14 @@ fn is_with(token: &Token) -> bool {
     token.key.as_deref() == Some("with")
 }
 
-/// The services after `with=`: nothing else may be left.
-fn with(input: &Input<'_>, mut arguments: Arguments) -> Result<BTreeSet<ServiceName>, Unclear> {
-    let mut with = BTreeSet::new();
+/// The services after `with=`, and whether `force` was typed: nothing else may be left.
+fn with(input: &Input<'_>, mut arguments: Arguments) -> Result<(BTreeSet<ServiceName>, bool), Unclear> {
+    let (mut with, mut force) = (BTreeSet::new(), false);
     for token in arguments.rest() {
+        if is_force(&token) {
+            force = true;
+            continue;
+        }
         if !is_with(&token) || token.value.is_empty() {
             return Err(input.unclear(&token.shown()));
         }
@@ -151,5 +157,5 @@ fn with(input: &Input<'_>, mut arguments: Arguments) -> Result<BTreeSet<ServiceN
             with.insert(ServiceName::new(name).map_err(|_| Unclear::from(words::wrong_service(name)))?);
         }
     }
-    Ok(with)
+    Ok((with, force))
 }

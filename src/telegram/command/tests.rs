@@ -37,8 +37,10 @@ fn read(text: &str, config: &Configuration) -> String {
                 format!("logs {}{service} {} grep {:?} since {:?}{follow}", q.project, q.lines, q.grep, q.since)
             }
             Command::Operate(Request::Restart { target, strategy, force }) => format!("restart {target} {strategy:?}{}", forced(force)),
-            Command::Operate(Request::Deploy { project, with }) => format!("deploy {project} with {with:?}"),
-            Command::Operate(Request::Rollback { project, release, with }) => format!("rollback {project} to {release:?} with {with:?}"),
+            Command::Operate(Request::Deploy { project, with, force }) => format!("deploy {project} with {with:?}{}", forced(force)),
+            Command::Operate(Request::Rollback { project, release, with, force }) => {
+                format!("rollback {project} to {release:?} with {with:?}{}", forced(force))
+            }
             Command::Operate(Request::Start { target, force }) => format!("start {target}{}", forced(force)),
             Command::Operate(Request::Stop(target)) => format!("stop {target}"),
             other => format!("{other:?}"),
@@ -101,6 +103,8 @@ fn with_a_default_project() {
             "/docker_deploy edge with=-x",
             "/docker_deploy shop/web",
             "/docker_deploy shop --force",
+            "/docker_deploy shop force with=postgres",
+            "/docker_deploy force",
             "/docker_history edge",
             "/whoami",
             "/whoami please",
@@ -208,12 +212,16 @@ fn with_a_default_project() {
               Example: shop/backend
             /docker_deploy shop/web
               I do not understand shop/web here.
-              Allowed: /docker_deploy [p] [with=service,..]
+              Allowed: /docker_deploy [p] [with=service,..] [force]
               Example: /docker_deploy shop
             /docker_deploy shop --force
               I do not understand --force here.
-              Allowed: /docker_deploy [p] [with=service,..]
+              Allowed: /docker_deploy [p] [with=service,..] [force]
               Example: /docker_deploy shop
+            /docker_deploy shop force with=postgres
+              deploy shop with {ServiceName("postgres")} force
+            /docker_deploy force
+              deploy shop with {} force
             /docker_history edge
               History(ProjectName("edge"))
             /whoami
@@ -285,27 +293,27 @@ fn releases_are_named_by_their_numbers() {
               rollback shop to None with {ServiceName("postgres")}
             /docker_rollback -1
               I do not understand -1 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop -1
               I do not understand -1 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop 3 4
               I do not understand 4 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop 99999999999999999999
               I do not understand 99999999999999999999 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop three
               I do not understand three here.
-              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop/web
               I do not understand shop/web here.
-              Allowed: /docker_rollback [p] [release] [with=service,..]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
               Example: /docker_rollback shop
             /docker_releases
               Releases(ProjectName("shop"))
