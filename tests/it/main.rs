@@ -33,6 +33,7 @@ mod releases;
 mod reload;
 mod remade;
 mod replacing;
+mod special_files;
 mod status;
 mod strategies;
 mod supervised;
