@@ -6,6 +6,7 @@
 //! domain <- {config, engine, files, history, process} <- operations <- {telegram, http} <- {app, console} <- {trial, terminal}
 //! ```
 //!
+//! `untrusted` reads files that others can write, for every layer above the domain.
 //! `console` is a client of `http`'s control socket, and `terminal` finds or makes the desk behind that. `sandbox` stands
 //! beside the front ends and talks to the bot over HTTP only; `trial` puts it and the app together. `supervisor` stands beside
 //! `app` and tells a service manager how the front end is.
@@ -29,3 +30,4 @@ pub mod supervisor;
 pub mod telegram;
 pub mod terminal;
 pub mod trial;
+pub mod untrusted;

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use dockmaster::app::{self, AppError, Finish, Given, Parts};
@@ -13,7 +14,8 @@ use dockmaster::settings::{Arguments, Command, ConfigCommand, MoveArguments, Run
 use dockmaster::telegram::BotToken;
 use dockmaster::trial::{self, Trial};
 use dockmaster::{config, console, sandbox, supervisor, telegram, terminal};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return ended(Err(AppError::Failed(format!("No threads can be had: {error}.")))),
     };
+<<<<<<< HEAD
     runtime.block_on(async {
         match arguments.command {
             Command::Run(arguments) => ended(run(arguments).await),
@@ -69,9 +72,52 @@ fn main() -> ExitCode {
             Command::SampleService { role } => {
                 let served = sandbox::service::run(&role).await;
                 ended(served.map_err(|e| AppError::Failed(format!("The sample's service ended: {e}."))))
+=======
+    let exit = runtime.block_on(begin(arguments.command));
+    // Not longer: a thread that waits for a file system that never answers would keep the program.
+    runtime.shutdown_timeout(THREADS_END);
+    exit
+}
+
+async fn begin(command: Command) -> ExitCode {
+    match command {
+        Command::Run(arguments) => ended(run(arguments).await),
+        Command::Try(arguments) => ended(try_it(arguments).await),
+        Command::Terminal(command) => terminal(command).await.unwrap_or_else(|error| ended(Err(error))),
+        Command::Config(ConfigCommand::Ask(ask)) => terminal(TerminalCommand::Config(ask)).await.unwrap_or_else(|error| ended(Err(error))),
+        Command::Config(ConfigCommand::Selftest { json, config }) => {
+            start_logging("off");
+            let tested = async {
+                terminal::selftest(&Given { path: config, hot: hot(), program: None }, json, shutdown_on_signals(LEFT, Hangup::Ends)?).await
+            };
+            tested.await.map_or_else(|error| ended(Err(error)), |exit| ExitCode::from(exit.code()))
+        }
+        Command::MoveData(arguments) => ended(move_data(arguments).await),
+        Command::Check(arguments) => {
+            match console::check::check(&arguments.config, arguments.against.as_deref(), arguments.json, &mut std::io::stdout()) {
+                Ok(code) => ExitCode::from(code),
+                Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
+>>>>>>> files
             }
         }
-    })
+        Command::Schema { markdown } => {
+            let text = if markdown { config::reference::reference() } else { config::schema::schema() };
+            ended(print(|out| writeln!(out, "{text}")))
+        }
+        Command::Completions { shell } => ended(print(|mut out| {
+            clap_complete::generate(shell, &mut Arguments::command(), "dockmaster", &mut out);
+            out.flush()
+        })),
+        Command::Man => ended(print(|mut out| clap_mangen::Man::new(Arguments::command()).render(&mut out))),
+        Command::Finish { operation, run } => ended(finish(operation, run).await),
+        Command::KeepProcess { place } => {
+            ended(keeper::keep(&place, app::now).await.map_err(|why| AppError::Failed(format!("The process cannot be kept: {why}."))))
+        }
+        Command::SampleService { role } => {
+            let served = sandbox::service::run(&role).await;
+            ended(served.map_err(|e| AppError::Failed(format!("The sample's service ended: {e}."))))
+        }
+    }
 }
 
 /// The exit code, and the one sentence on standard error where it is not 0.
@@ -105,6 +151,15 @@ const LEFT: &str = "asked twice: where a dockmaster runs, the operation goes on 
 
 const MOVE_LEFT: &str = "asked twice: the move is cut off; all is where it was, and what was copied is taken away by the next one";
 
+/// How long threads that still work on files may take at the end.
+const THREADS_END: Duration = Duration::from_secs(2);
+/// How long the runtime may run nothing after it was asked to stop, before it is taken for stuck.
+const STUCK: Duration = Duration::from_secs(10);
+/// How often that is tried.
+const STUCK_CHECK: Duration = Duration::from_secs(1);
+/// How long a clean end may take: twice as long as operations may.
+const END_LIMIT: Duration = Duration::from_secs(2 * 3_600);
+
 /// What SIGHUP means: that a terminal is closed, or for a dockmaster that runs, as for other daemons, to read its configuration.
 enum Hangup {
     Ends,
@@ -112,44 +167,91 @@ enum Hangup {
 }
 
 /// Cancelled by SIGTERM or SIGINT, and by SIGHUP where that ends it and is not ignored (`nohup`). A second one ends at once.
+/// Signals are heard on a thread of their own: they count whatever holds up the threads of the runtime.
 fn shutdown_on_signals(twice: &'static str, on_hangup: Hangup) -> Result<CancellationToken, AppError> {
     let failed = |e| AppError::Failed(format!("Signals cannot be heard: {e}."));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup()).map_err(failed)?) };
-    if let Hangup::Reloads(reload) = on_hangup
-        && let Some(mut hangup) = hangup.take()
-    {
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                reload.notify_one();
+    let (shutdown, work) = (CancellationToken::new(), Handle::current());
+    let (token, (heard, ready)) = (shutdown.clone(), std::sync::mpsc::channel());
+    let listen = move || {
+        let own = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(own) => own,
+            Err(error) => return drop(heard.send(Err(error))),
+        };
+        own.block_on(async {
+            match Signals::new(on_hangup) {
+                Ok(signals) => {
+                    // Whoever waits for it is there until then.
+                    let _ = heard.send(Ok(()));
+                    signals.follow(twice, token, work).await;
+                }
+                Err(error) => drop(heard.send(Err(error))),
             }
         });
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(failed)?;
+    ready.recv().map_err(|e| failed(std::io::Error::other(e)))?.map_err(failed)?;
+    Ok(shutdown)
+}
+
+/// The signals that end the program, or have it read its configuration.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    fn new(on_hangup: Hangup) -> std::io::Result<Self> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
+        if let Hangup::Reloads(reload) = on_hangup
+            && let Some(mut hangup) = hangup.take()
+        {
+            tokio::spawn(async move {
+                while hangup.recv().await.is_some() {
+                    reload.notify_one();
+                }
+            });
+        }
+        Ok(Self { terminate, interrupt, hangup })
     }
-    let mut asked = async move || {
+
+    /// Waits for one that ends the program.
+    async fn asked(&mut self) {
         let hung_up = async {
-            match &mut hangup {
+            match &mut self.hangup {
                 Some(hangup) => drop(hangup.recv().await),
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
             () = hung_up => {}
         }
-    };
-    let shutdown = CancellationToken::new();
-    let token = shutdown.clone();
-    tokio::spawn(async move {
-        asked().await;
-        token.cancel();
+    }
+
+    /// Cancels at the first, ends the process at the second, and where the runtime `work` cannot end by itself.
+    async fn follow(mut self, twice: &'static str, shutdown: CancellationToken, work: Handle) {
+        self.asked().await;
+        shutdown.cancel();
         tracing::info!("asked to stop; a running step is finished first, a second signal ends at once");
-        asked().await;
-        tracing::warn!("{twice}");
+        let stuck = async {
+            loop {
+                tokio::time::sleep(STUCK_CHECK).await;
+                // An error means that it has ended already, and the process is about to.
+                if tokio::time::timeout(STUCK, work.spawn(async {})).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = self.asked() => tracing::warn!("{twice}"),
+            () = stuck => tracing::error!("nothing runs any more, so that it cannot end by itself: {twice}"),
+            () = tokio::time::sleep(END_LIMIT) => tracing::error!("it did not end in time: {twice}"),
+        }
         std::process::exit(1);
-    });
-    Ok(shutdown)
+    }
 }
 
 /// Whether whoever started this wants it to outlive the terminal.

@@ -29,7 +29,7 @@ pub use detached::{Detached, detach};
 use group::Group;
 use pumps::Pumps;
 pub use running::{Exit, Output, Running};
-pub use survivors::{Identity, MARK, end_group, end_survivors, survivors};
+pub use survivors::{Identity, MARK, end_abandoned, end_group, end_survivors, owned_mark, survivors};
 
 /// The most that a process may write to a captured standard output.
 pub const STDOUT_MAX: usize = 32 * 1024 * 1024;

@@ -213,6 +213,7 @@ impl House {
         let docker_host = if configuration.borrow().docker { docker_host } else { Some(docker::ABSENT.to_owned()) };
         let (place, copy, stop) = (data.clone(), history.clone(), stopping.clone());
         let tools = Workshop { docker_host, program, data, told, elsewhere: None, history: copy, stopping: stop, vitals }.tools().await?;
+        tools.end_abandoned().await;
         // Before anything is begun that would be cut off where this fails; and served after what was left has its turn.
         let control = socket::bind(&place)
             .map_err(|e| AppError::Failed(format!("The control socket in {} cannot be made: {e}.", place.display())))?;

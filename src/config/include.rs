@@ -1,8 +1,8 @@
 //! The files that a configuration is made of: the one that is named, and those that it includes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -10,6 +10,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use super::span::{self, Node, Value};
 use super::{Unreadable, text};
 use crate::domain::snapshot::Files;
+use crate::untrusted::{self, ReadError};
 
 /// The most patterns of `include`.
 pub(super) const PATTERNS_MAX: usize = 20;
@@ -46,8 +47,7 @@ impl Sources {
     /// # Errors
     /// The file itself cannot be read. Of one that it includes that is a problem of the configuration.
     pub fn read(path: &Path) -> Result<Self, Unreadable> {
-        let unreadable = |why| Unreadable { path: path.to_owned(), why };
-        let main = bounded(path, span::SIZE_MAX).map_err(unreadable)?;
+        let main = bounded(path, span::SIZE_MAX).map_err(|why| Unreadable { path: path.to_owned(), why: why.into() })?;
         let mut sources = Self::alone(main);
         let directory = path.parent().unwrap_or(Path::new(""));
         let mut left = TOTAL_MAX.saturating_sub(sources.main.len());
@@ -56,7 +56,7 @@ impl Sources {
                 break;
             }
             // One byte more than is allowed suffices to refuse it.
-            let content = bounded(&directory.join(&name), span::SIZE_MAX.min(left)).map_err(|e| e.to_string());
+            let content = bounded(&directory.join(&name), span::SIZE_MAX.min(left)).map_err(|e| e.reason());
             let size = content.as_ref().map_or(0, Vec::len);
             let content = if size > left && size <= span::SIZE_MAX { Err("more than 8 MiB with the others".to_owned()) } else { content };
             left = left.saturating_sub(size);
@@ -152,15 +152,10 @@ impl Places {
 }
 
 /// A file's content, and a byte more where there is more than is taken.
-fn bounded(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+fn bounded(path: &Path, most: usize) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    // A pipe would keep whoever opens it waiting.
-    if !fs::metadata(path)?.is_file() {
-        let kind = if path.is_dir() { io::ErrorKind::IsADirectory } else { io::ErrorKind::InvalidInput };
-        return Err(io::Error::new(kind, "not a file"));
-    }
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    untrusted::open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

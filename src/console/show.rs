@@ -190,7 +190,7 @@ impl Console<'_> {
         if self.json {
             self.print_json(&ended)?
         } else {
-            self.print(&words::cancelling(project.as_str(), ended.as_ref()))?
+            self.print(&words::cancelling(project.as_str(), None, ended.as_ref()))?
         }
         Ok(Exit::Done)
     }

@@ -79,6 +79,8 @@ pub enum Settled {
     Expired,
     /// The configuration was changed.
     Withdrawn,
+    /// The answer could not be recorded, so that it did not run.
+    Unrecorded,
 }
 
 /// What an answer came to.
@@ -116,11 +118,14 @@ pub enum WhyNot {
 pub struct Confirmations {
     pending: HashMap<(ChatId, UserId), Pending>,
     settled: VecDeque<(String, Settled)>,
+    /// How the last one of a person in a chat ended without being carried out, oldest first.
+    unanswered: VecDeque<((ChatId, UserId), Settled)>,
 }
 
 impl Confirmations {
     /// Keeps a new one; returns the one of the same person and chat that it takes the place of.
     pub fn ask(&mut self, chat: ChatId, user: UserId, pending: Pending) -> Option<Pending> {
+        self.unanswered.retain(|(key, _)| *key != (chat, user));
         let replaced = self.pending.insert((chat, user), pending);
         if let Some(old) = &replaced {
             self.settle(old.nonce.clone(), Settled::Replaced);
@@ -195,8 +200,20 @@ impl Confirmations {
         match self.pending.get(&(chat, user)) {
             Some(p) if reply_to.is_none_or(|m| m == p.message) => self.take(chat, user, yes, now),
             _ if reply_to.is_some_and(|m| self.pending.iter().any(|((c, _), p)| *c == chat && p.message == m)) => Answer::NotYours,
-            _ => Answer::Nothing,
+            Some(_) => Answer::Nothing,
+            None => {
+                let ended = self.unanswered.iter().find(|(key, _)| *key == (chat, user));
+                ended.map_or(Answer::Nothing, |(_, how)| Answer::Settled(*how))
+            }
         }
+    }
+
+    /// Ends the one of this person and chat, where it is one that is meant.
+    pub fn end(&mut self, chat: ChatId, user: UserId, how: Settled, is_meant: impl FnOnce(&Pending) -> bool) -> Option<Pending> {
+        self.pending.get(&(chat, user)).filter(|pending| is_meant(pending))?;
+        let pending = self.pending.remove(&(chat, user))?;
+        self.settle_of((chat, user), pending.nonce.clone(), how);
+        Some(pending)
     }
 
     /// Takes out everything whose time is over, with whom it belongs to.
@@ -205,7 +222,7 @@ impl Confirmations {
         let mut ended = Vec::with_capacity(over.len());
         for key in over {
             if let Some(p) = self.pending.remove(&key) {
-                self.settle(p.nonce.clone(), Settled::Expired);
+                self.settle_of(key, p.nonce.clone(), Settled::Expired);
                 ended.push((key.0, key.1, p));
             }
         }
@@ -215,10 +232,10 @@ impl Confirmations {
     /// Takes out everything that may no longer be confirmed, with the chat it waits in.
     pub fn withdraw(&mut self, falls: impl Fn(&Pending) -> bool) -> Vec<(ChatId, Pending)> {
         let fallen: Vec<_> = self.pending.iter().filter(|(_, pending)| falls(pending)).map(|(key, _)| *key).collect();
-        let taken = fallen.into_iter().filter_map(|key| Some((key.0, self.pending.remove(&key)?)));
+        let taken = fallen.into_iter().filter_map(|key| Some((key, self.pending.remove(&key)?)));
         let taken: Vec<_> = taken.collect();
-        taken.iter().for_each(|(_, pending)| self.settle(pending.nonce.clone(), Settled::Withdrawn));
-        taken
+        taken.iter().for_each(|(key, pending)| self.settle_of(*key, pending.nonce.clone(), Settled::Withdrawn));
+        taken.into_iter().map(|(key, pending)| (key.0, pending)).collect()
     }
 
     fn take(&mut self, chat: ChatId, user: UserId, yes: bool, now: Millis) -> Answer {
@@ -228,8 +245,21 @@ impl Confirmations {
             (true, false) => (Settled::Confirmed, Answer::Confirmed),
             (false, false) => (Settled::Cancelled, Answer::Cancelled),
         };
-        self.settle(pending.nonce.clone(), how);
+        match how {
+            Settled::Confirmed => self.settle(pending.nonce.clone(), how),
+            _ => self.settle_of((chat, user), pending.nonce.clone(), how),
+        }
         answer(pending)
+    }
+
+    /// As [`Confirmations::settle`], for one that is not carried out: a later yes of the same person is told so.
+    fn settle_of(&mut self, key: (ChatId, UserId), nonce: String, how: Settled) {
+        self.unanswered.retain(|(known, _)| *known != key);
+        if self.unanswered.len() == REMEMBERED {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back((key, how));
+        self.settle(nonce, how);
     }
 
     fn settle(&mut self, nonce: String, how: Settled) {
@@ -283,6 +313,15 @@ mod tests {
         all.ask(1, 1, pending("c", 12));
         assert_eq!(all.expire(60_000).len(), 1);
         assert!(all.expire(60_000).is_empty());
+        assert_eq!(all.word(1, 1, None, true, 60_000), Answer::Settled(Settled::Expired), "who says yes later is told why it does nothing");
+        assert_eq!(all.word(1, 2, None, true, 60_000), Answer::Nothing);
+        all.ask(1, 1, pending("d", 13));
+        assert!(matches!(all.word(1, 1, None, true, 0), Answer::Confirmed(_)));
+        assert_eq!(all.word(1, 1, None, true, 0), Answer::Nothing);
+        all.ask(1, 1, pending("e", 14));
+        assert!(all.end(1, 1, Settled::Cancelled, |_| false).is_none());
+        assert!(all.end(1, 1, Settled::Cancelled, |p| p.nonce == "e").is_some());
+        assert_eq!(all.word(1, 1, None, true, 0), Answer::Settled(Settled::Cancelled));
         assert_eq!(all.press(1, 1, "forged", true, 0), Answer::Unknown);
     }
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -96,6 +96,49 @@ pub enum HistoryError {
     /// There is no such operation.
     #[error("the history has no operation {0}")]
     NoOperation(i64),
+    /// The file was removed or replaced, and nothing could be put in its place.
+    #[error("the history {} is gone: {why}", path.display())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// Why it could not be restored.
+        why: String,
+    },
+}
+
+/// What is wrong where the history cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no room on its disk.
+    Full,
+    /// The file is not what was written.
+    Damaged,
+    /// The file is not there.
+    Gone,
+    /// The disk, or something else.
+    Other,
+}
+
+impl HistoryError {
+    /// What is wrong, as far as that can be told.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::Gone { .. } => Trouble::Gone,
+            Self::Sqlite(error) => trouble(error),
+            Self::Json(_) | Self::Worker(_) | Self::Open { .. } | Self::Newer { .. } | Self::NoOperation(_) => Trouble::Other,
+        }
+    }
+}
+
+fn trouble(error: &rusqlite::Error) -> Trouble {
+    // A file that is shorter than what it says of itself is read as an error of the disk.
+    let short = error.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Trouble::Full,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Trouble::Damaged,
+        _ if short => Trouble::Damaged,
+        _ => Trouble::Other,
+    }
 }
 
 impl History {

@@ -49,6 +49,7 @@ pub use checks::Checks;
 pub use configuration::VersionDiff;
 pub use desk::{Desk, Refusal, Running};
 pub use gauge::Gauge;
+pub use recorder::history_failure;
 pub use recovery::{Successor, recover};
 pub use registry::Registry;
 pub use relay::remove_helpers;

@@ -36,7 +36,7 @@ impl Desk {
         let insight = self.insights.of(&self.tools, &project);
         let (containers, release) = tokio::join!(self.tools.glance(&project), self.tools.history.release_number(name.clone()));
         let containers = containers.map_err(|e| e.failure(&*what))?;
-        let (pending, unknown) = managed::pending(&project, &containers);
+        let (pending, unknown) = managed::pending(&project, &containers).await;
         let mut insight = insight.unwrap_or_default();
         insight.trouble = insight.trouble.or(unknown);
         let release = release.map_err(|e| history_failure(&*what, &e))?;

@@ -10,7 +10,7 @@ use crate::domain::event::{Event, Progress};
 use crate::domain::failure::Failure;
 use crate::domain::text::capital;
 use crate::domain::view::OperationView;
-use crate::history::{History, HistoryError};
+use crate::history::{History, HistoryError, Trouble};
 
 /// How often it is tried to keep what must be kept while a project is held: for some seconds.
 pub(super) const KEPT_AT_ONCE: u32 = 4;
@@ -27,8 +27,16 @@ pub(super) struct Recorder {
 }
 
 /// What it means that the history cannot be written.
-pub(super) fn history_failure(what: impl Into<String>, error: &HistoryError) -> Failure {
-    Failure::new(what, format!("{}.", capital(&error.to_string())), "Make room for dockmaster's data directory (df -h), then ask again.")
+pub fn history_failure(what: impl Into<String>, error: &HistoryError) -> Failure {
+    let (why, next) = match error.trouble() {
+        Trouble::Full => (capital(&error.to_string()), "Make room for dockmaster's data directory (df -h), then ask again."),
+        Trouble::Damaged => {
+            (format!("The history is damaged ({error})"), "It is restored from its backup by itself; ask again, or see dockmaster's log.")
+        }
+        Trouble::Gone => (capital(&error.to_string()), "See dockmaster's log, put the file back or restart dockmaster, and ask again."),
+        Trouble::Other => (capital(&error.to_string()), "Check the disk of dockmaster's data directory (df -h, dmesg), then ask again."),
+    };
+    Failure::new(what, format!("{why}."), next)
 }
 
 /// Tries to keep something so many times, each after a longer pause: a full disk may be a passing thing.

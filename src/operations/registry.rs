@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
@@ -120,7 +120,10 @@ impl Registry {
 /// Locks a directory; fails where somebody else has it. None where it is not there, or cannot be locked on its file system:
 /// then there is no more than our own word.
 fn lock(directory: &Path) -> Result<Option<File>, ()> {
-    let Ok(opened) = File::open(directory) else { return Ok(None) };
+    // Nothing else is waited for that may be there instead.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(opened) = rustix::fs::open(directory, flags, Mode::empty()) else { return Ok(None) };
+    let opened = File::from(opened);
     match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(opened)),
         Err(Errno::WOULDBLOCK) => Err(()),

@@ -1,11 +1,11 @@
 //! What a project's configuration is made of: compose files, variables, and whatever else the compose files name.
 
-use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use blake3::{Hash, Hasher};
 
 use crate::engine::compose::Files;
+use crate::untrusted::{self, CONFIGURATION_MAX, ReadError};
 
 /// The words by which a compose file names others that it is made of, besides `env_file`.
 pub(super) const OTHERS: [&str; 3] = ["extends", "include", "label_file"];
@@ -17,10 +17,95 @@ const BEYOND: [&str; 2] = ["env_file", "develop"];
 /// The greatest file, in bytes, whose configuration is remembered.
 const FILE_MAX: u64 = 1 << 20;
 
+/// How many files are looked at before Compose reads them.
+const CHECKED_MAX: usize = 200;
+
+/// Does work on the files of a configuration on a thread that may block.
+///
+/// # Errors
+/// The file system did not answer in time.
+pub(super) async fn off_runtime<T: Send + 'static>(
+    files: &Files<'_>,
+    work: impl FnOnce(&Files<'_>) -> T + Send + 'static,
+) -> Result<T, ReadError> {
+    let (name, root, names) = (files.name.to_owned(), files.root.to_owned(), files.files.to_vec());
+    let (directory, environment) = (files.directory.to_owned(), files.environment.map(Path::to_owned));
+    untrusted::off_runtime(move || {
+        work(&Files { name: &name, root: &root, files: &names, directory: &directory, environment: environment.as_deref() })
+    })
+    .await
+}
+
+/// Why Compose must not be started on these files: it would wait on a named pipe, or read a device without end. What cannot be
+/// found here (a name that is put together from variables) is held by the time limit of the call.
+pub(super) fn unfit(files: &Files<'_>) -> Option<String> {
+    let mut waiting: Vec<PathBuf> = files.files.iter().map(|file| files.root.join(file)).collect();
+    let variables = [files.root.join(".env"), files.directory.join(".env")];
+    let mut seen: Vec<PathBuf> = files.environment.map(Path::to_owned).into_iter().chain(variables).collect();
+    for path in &seen {
+        if let Some(why) = unfit_file(path) {
+            return Some(why);
+        }
+    }
+    while let Some(path) = waiting.pop().filter(|_| seen.len() < CHECKED_MAX) {
+        if seen.contains(&path) {
+            continue;
+        }
+        if let Some(why) = unfit_file(&path) {
+            return Some(why);
+        }
+        // Compose says what else is wrong with it.
+        let text = untrusted::read_text(&path, CONFIGURATION_MAX).unwrap_or_default();
+        let around = path.parent().unwrap_or(files.root).to_owned();
+        for name in named(&text) {
+            // Which of them it is relative to depends on the word.
+            waiting.extend([files.directory.join(name), around.join(name)].into_iter().filter(|path| !path.is_dir()));
+        }
+        seen.push(path);
+    }
+    None
+}
+
+fn unfit_file(path: &Path) -> Option<String> {
+    match untrusted::check(path, CONFIGURATION_MAX) {
+        // A directory or a missing file does not hold Compose up, and it says so itself.
+        Ok(()) | Err(ReadError::NotRegular("a directory") | ReadError::System(_)) => None,
+        Err(error) => Some(format!("{} {error}", path.display())),
+    }
+}
+
+/// What may be names of files in a compose file: the words that follow those that name other files, on the same line and in the
+/// lines below that belong to it.
+fn named(text: &str) -> Vec<&str> {
+    let (mut names, mut within) = (Vec::new(), None);
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let belongs = within.is_some_and(|at| indent > at || (indent == at && line.trim_start().starts_with('-')));
+        let begins = BEYOND.iter().take(1).chain(&OTHERS).filter_map(|word| line.find(word).map(|at| at + word.len())).min();
+        let rest = match begins {
+            Some(after) => {
+                within = Some(indent);
+                line.get(after..).unwrap_or_default()
+            }
+            None if belongs || line.trim().is_empty() => line,
+            None => {
+                within = None;
+                continue;
+            }
+        };
+        let is_between = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '[' | ']' | '{' | '}');
+        names.extend(rest.split(is_between).map(|word| word.trim_end_matches(':')).filter(|word| word.len() > 1));
+    }
+    names
+}
+
 /// Whether the compose files, or others that they are made of, may use one of these words. One that cannot be read, or that
 /// escapes characters, may use any: Compose is asked then.
 pub(super) fn says(files: &Files<'_>, words: &[&str]) -> bool {
-    files.files.iter().any(|file| std::fs::read_to_string(files.root.join(file)).map_or(true, |text| may_say(&text, words)))
+    files
+        .files
+        .iter()
+        .any(|file| untrusted::read_text(&files.root.join(file), CONFIGURATION_MAX).map_or(true, |text| may_say(&text, words)))
 }
 
 fn may_say(text: &str, words: &[&str]) -> bool {
@@ -62,12 +147,7 @@ pub(super) fn identity(files: &Files<'_>, directory: &Path) -> Option<Hash> {
 
 /// A file's content; none where it is too large, no file, or cannot be read.
 fn small(path: &Path) -> Option<Vec<u8>> {
-    if !path.is_file() {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).ok()?.take(FILE_MAX + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= FILE_MAX).then_some(bytes)
+    untrusted::read(path, FILE_MAX).ok()
 }
 
 #[cfg(test)]
@@ -120,5 +200,37 @@ mod tests {
         std::fs::remove_file(place.path().join("compose.yml")).unwrap();
         std::fs::create_dir(place.path().join("compose.yml")).unwrap();
         assert_eq!(identity_of(place.path(), place.path(), None), None);
+    }
+
+    #[test]
+    fn files_that_would_hold_compose_up_are_named() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        std::fs::create_dir(at("sub")).unwrap();
+        let pipe = |name: &str| {
+            rustix::fs::mkfifoat(rustix::fs::CWD, at(name), rustix::fs::Mode::RUSR).unwrap();
+        };
+        pipe("sub/pipe");
+        let names = NAMES();
+        let of = |text: &str| {
+            std::fs::write(at("compose.yml"), text).unwrap();
+            let files = Files { name: "shop", root: place.path(), files: &names, directory: place.path(), environment: None };
+            unfit(&files).map(|why| why.replace(place.path().to_str().unwrap(), "P"))
+        };
+        let told = Some("P/sub/pipe is not a regular file (it is a named pipe)".to_owned());
+        for text in [
+            "services:\n  web:\n    env_file: sub/pipe\n",
+            "services:\n  web:\n    env_file:\n    - a.env\n    - path: sub/pipe\n      required: false\n",
+            "include:\n  - 'sub/pipe'\nservices: {}\n",
+            "services: { web: { extends: { file: \"sub/pipe\", service: x } } }",
+        ] {
+            assert_eq!(of(text), told, "{text}");
+        }
+        assert_eq!(of("services:\n  web:\n    volumes:\n    - type: bind\n      source: sub/pipe\n"), None, "a mount may be a pipe");
+        // One that is included names the next, relative to itself.
+        std::fs::write(at("sub/other.yml"), "services:\n  web:\n    env_file: [pipe]\n").unwrap();
+        assert_eq!(of("include: [sub/other.yml]\n"), told);
+        std::os::unix::fs::symlink("/dev/zero", at(".env")).unwrap();
+        assert_eq!(of("services: {}"), Some("P/.env is not a regular file (it is a device)".to_owned()));
     }
 }

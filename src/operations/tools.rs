@@ -34,6 +34,9 @@ pub type Clock = fn() -> Millis;
 /// How long Compose may take to resolve files.
 const CONFIG_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a process of an earlier run may take to end by itself.
+const ABANDONED_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A random name that cannot be guessed: 16 bytes in hexadecimal.
 ///
 /// # Errors
@@ -151,9 +154,23 @@ impl Tools {
             .limit(limit))
     }
 
+    /// Ends what a dockmaster of this data directory had started for plans before it was killed.
+    pub async fn end_abandoned(&self) {
+        let ended = process::end_abandoned(&self.instance, ABANDONED_PATIENCE).await;
+        if ended > 0 {
+            tracing::warn!(ended, "processes of an earlier run, which planned something, were ended");
+        }
+    }
+
+    /// Marks what planning starts, so that the next start finds what a kill left.
+    fn plan_mark(&self) -> String {
+        process::owned_mark(&self.instance)
+    }
+
     /// The `env_file`s that a project's compose files name; none where they cannot be read, which resolving them will say.
     pub(super) async fn env_files(&self, what: &str, files: &Files<'_>) -> Result<BTreeSet<PathBuf>, Failure> {
-        let invocation = self.compose(what, files.plain_config(), CONFIG_LIMIT, "")?;
+        fit(what, files).await?;
+        let invocation = self.compose(what, files.plain_config(), CONFIG_LIMIT, &self.plan_mark())?;
         let finished = process::run(&invocation, &mut |_| {}, &self.stopping).await.map_err(|e| secretive(what, e))?;
         Ok(compose::parse_env_files(&finished.stdout))
     }
@@ -165,13 +182,15 @@ impl Tools {
 
     /// As [`Tools::resolve`], with every path as it will be in `directory`.
     pub(super) async fn resolve_at(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
-        let question = sources::identity(files, directory);
+        let question = identity(files, directory).await;
         if let Some(known) = question.and_then(|question| self.asked.resolved.known(question, Instant::now())) {
             return Ok(known);
         }
         let config = self.ask_to_resolve(what, files, directory).await?;
         // Files that were written to meanwhile may have been read before or after.
-        if let Some(question) = question.filter(|question| sources::identity(files, directory) == Some(*question)) {
+        if let Some(question) = question
+            && identity(files, directory).await == Some(question)
+        {
             self.asked.resolved.learn(question, config.clone(), Instant::now());
         }
         Ok(config)
@@ -181,7 +200,10 @@ impl Tools {
     pub(super) async fn broken(&self, files: &Files<'_>) -> Option<String> {
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());
-        let invocation = self.compose("", files.config(), CONFIG_LIMIT, "").ok()?;
+        if let Err(failure) = fit("", files).await {
+            return Some(failure.why);
+        }
+        let invocation = self.compose("", files.config(), CONFIG_LIMIT, &self.plan_mark()).ok()?;
         let finished = process::run(&invocation, &mut note, &self.stopping).await.ok()?;
         finished.code.filter(|code| *code != 0).map(|_| unreadable(&compose::reason(&said)))
     }
@@ -189,7 +211,8 @@ impl Tools {
     async fn ask_to_resolve(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());
-        let invocation = self.compose(what, files.config(), CONFIG_LIMIT, "")?;
+        fit(what, files).await?;
+        let invocation = self.compose(what, files.config(), CONFIG_LIMIT, &self.plan_mark())?;
         let finished = process::run(&invocation, &mut note, &self.stopping).await.map_err(|e| secretive(what, e))?;
         let mut unset: Vec<String> = said.iter().filter_map(|line| compose::unset_variable(line)).collect();
         unset.sort();
@@ -233,7 +256,7 @@ impl Tools {
         if let Some(known) = question.and_then(|question| self.asked.hashed.known(question, Instant::now())) {
             return Ok(known);
         }
-        let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, "")?.stdin(configuration);
+        let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, &self.plan_mark())?.stdin(configuration);
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());
         let hashed = process::run(&invocation, &mut note, &self.stopping).await.map_err(|e| secretive(what, e))?;
@@ -247,6 +270,17 @@ impl Tools {
         }
         Ok(services)
     }
+}
+
+/// Refuses files on which Compose would hang.
+async fn fit(what: &str, files: &Files<'_>) -> Result<(), Failure> {
+    let why = sources::off_runtime(files, sources::unfit).await.unwrap_or_else(|error| Some(format!("{} {error}", files.root.display())));
+    why.map_or(Ok(()), |why| Err(Failure::new(what, format!("{why}."), "Replace it with a regular file and ask again.")))
+}
+
+async fn identity(files: &Files<'_>, directory: &Path) -> Option<blake3::Hash> {
+    let directory = directory.to_owned();
+    sources::off_runtime(files, move |files| sources::identity(files, &directory)).await.ok().flatten()
 }
 
 fn unreadable(reason: &str) -> String {

@@ -17,6 +17,8 @@ use super::{GONE, POLL};
 
 /// The variable that carries an operation's mark.
 pub const MARK: &str = "DOCKMASTER_OPERATION";
+/// How the mark begins of what is started outside of operations.
+const OWNED: &str = "plan:";
 
 /// The numbers of the processes that carry a mark in the environment with which they were started. Reads `/proc`, so call
 /// it where blocking is allowed.
@@ -55,6 +57,36 @@ pub async fn end_survivors(mark: &str, patience: Duration) -> usize {
         }
         sleep(POLL).await;
     }
+}
+
+/// The mark of what is started outside of operations: names whose it is, and the process that started it.
+pub fn owned_mark(of: &str) -> String {
+    // Only a process without /proc has none, and there nothing is found by its mark either.
+    static OWN: std::sync::LazyLock<Option<Identity>> = std::sync::LazyLock::new(|| Identity::of(std::process::id()));
+    OWN.as_ref().map_or_else(String::new, |own| format!("{OWNED}{of}:{}:{}:{}", own.pid, own.born, own.boot))
+}
+
+/// Ends what carries an [`owned_mark`] whose owner is gone: it was killed, and could not end what it had started. Returns how many
+/// processes there were.
+pub async fn end_abandoned(of: &str, patience: Duration) -> usize {
+    let prefix = format!("{OWNED}{of}:");
+    let look = move || -> BTreeSet<String> {
+        let marks = processes().filter_map(mark_of).filter(|mark| mark.strip_prefix(&prefix).is_some_and(|owner| !owner_lives(owner)));
+        marks.collect()
+    };
+    let mut ended = 0;
+    for mark in tokio::task::spawn_blocking(look).await.unwrap_or_default() {
+        ended += end_survivors(&mark, patience).await;
+    }
+    ended
+}
+
+/// Whether the process is there that a mark names. What cannot be read is nobody.
+fn owner_lives(owner: &str) -> bool {
+    let mut parts = owner.splitn(3, ':');
+    let mut next = || parts.next();
+    let read = (|| Some(Identity { pid: next()?.parse().ok()?, born: next()?.parse().ok()?, boot: next()?.to_owned() }))();
+    read.is_some_and(|owner| owner.lives())
 }
 
 async fn found(mark: &str) -> Vec<u32> {
@@ -151,9 +183,15 @@ fn stat(pid: u32) -> Option<String> {
 }
 
 fn carries(pid: u32, mark: &str) -> bool {
-    let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
+    mark_of(pid).is_some_and(|carried| carried == mark)
+}
+
+/// The mark that a process carries.
+fn mark_of(pid: u32) -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
     let mut variables = environment.split(|b| *b == 0);
-    variables.any(|v| v.strip_prefix(MARK.as_bytes()).and_then(|v| v.strip_prefix(b"=")) == Some(mark.as_bytes()))
+    let mark = variables.find_map(|v| v.strip_prefix(MARK.as_bytes())?.strip_prefix(b"="))?;
+    Some(String::from_utf8_lossy(mark).into_owned())
 }
 
 fn processes() -> impl Iterator<Item = u32> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::Millis;
 use crate::domain::access::{Actor, ChatId, Role, UserId, allow};
 use crate::domain::confirm::{Answer, Confirmations, Pending, Question, Settled, WhyNot};
-use crate::domain::project::Configuration;
+use crate::domain::project::{Configuration, ProjectName};
 use crate::domain::request::Kind;
 
 /// How long a plan may take to arrive in its chat before its time begins.
@@ -53,6 +53,8 @@ pub(crate) struct Asked {
     confirmations: Confirmations,
     shown: HashMap<String, Shown>,
     turns: HashMap<(ChatId, UserId), u64>,
+    /// What is being planned, by whose turn it is.
+    planning: HashMap<(ChatId, UserId), (u64, ProjectName)>,
     /// The last that were confirmed or called off.
     answered: VecDeque<String>,
 }
@@ -65,6 +67,40 @@ impl Asked {
         let turn = *turn;
         let replaced = self.confirmations.replace(chat, user);
         (turn, replaced.and_then(|p| self.with_shown(p)))
+    }
+
+    /// A plan of a project is being made for whoever has this turn.
+    pub(crate) fn plans(&mut self, chat: ChatId, user: UserId, turn: u64, project: &ProjectName) {
+        self.planning.insert((chat, user), (turn, project.clone()));
+    }
+
+    /// That came to its end.
+    pub(crate) fn planned(&mut self, chat: ChatId, user: UserId, turn: u64) {
+        if self.planning.get(&(chat, user)).is_some_and(|(planning, _)| *planning == turn) {
+            self.planning.remove(&(chat, user));
+        }
+    }
+
+    /// Cancels what this person is asked about a project; one that is still being planned is overtaken. None where nothing waits,
+    /// and no message and plan for one that is not shown yet.
+    pub(crate) fn cancel(&mut self, chat: ChatId, user: UserId, project: &ProjectName) -> Option<Option<(Pending, Shown)>> {
+        let is_of = |shown: &Shown| matches!(&shown.question, Question::Operation(plan) if plan.request.project() == project);
+        let shown = &self.shown;
+        let is_meant = |pending: &Pending| shown.get(&pending.nonce).is_some_and(is_of);
+        if let Some(pending) = self.confirmations.end(chat, user, Settled::Cancelled, is_meant) {
+            return Some(self.with_shown(pending));
+        }
+        let turn = self.turns.get_mut(&(chat, user))?;
+        self.planning.get(&(chat, user)).filter(|(planning, of)| planning == turn && of == project)?;
+        *turn += 1;
+        Some(None)
+    }
+
+    /// Ends what somebody said yes to, where that cannot be recorded: it must not run later.
+    pub(crate) fn unrecorded(&mut self, chat: ChatId, user: UserId, nonce: Option<&str>) -> Option<(Pending, Shown)> {
+        let is_meant = |pending: &Pending| nonce.is_none_or(|nonce| pending.nonce == nonce);
+        let pending = self.confirmations.end(chat, user, Settled::Unrecorded, is_meant)?;
+        self.with_shown(pending)
     }
 
     /// Keeps a plan that is about to be shown; false where a newer request came meanwhile.

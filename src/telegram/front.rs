@@ -17,6 +17,7 @@ use super::follow::Follows;
 use super::inbound::Inbound;
 use super::limits::{Seldom, Stranger, Strangers};
 use super::outbox::{Keyboard, Letter, NotSent, Outbox};
+use super::refusals::Refusals;
 use super::stale::Stale;
 use crate::domain::access::{Actor, ChatId, UserId};
 use crate::domain::text::Text;
@@ -28,6 +29,8 @@ use crate::operations::{Desk, Refusal};
 
 /// How soon it is tried again to note that the handling of a message begins, where the disk is full.
 const BEGIN_AGAIN: Duration = Duration::from_secs(5);
+/// How often that is tried: for two minutes.
+const BEGIN_TRIES: u32 = 24;
 /// How many messages are worked on at once.
 const AT_ONCE: usize = 64;
 /// How long an answer may take before the chat is shown that it is being prepared, and how often that is shown then.
@@ -51,6 +54,15 @@ pub(crate) struct Place {
     pub(crate) user: UserId,
 }
 
+/// An answer by which something would run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Yes {
+    /// The word.
+    Word,
+    /// A press of the confirming button of the plan under this nonce, and the press's own number.
+    Press { nonce: String, callback: String },
+}
+
 /// What the handlers share. Clones share it. A newtype, because dptree injects by type.
 #[derive(Clone)]
 pub(crate) struct Front(pub(crate) Arc<Shared>);
@@ -68,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) asked: Mutex<Asked>,
     pub(crate) follows: Follows,
     pub(crate) stale: Stale,
+    pub(crate) refusals: Refusals,
     /// Chats that are not listed, and strangers in groups.
     pub(crate) seldom: Seldom,
     /// Chats that were told that nothing can be kept.
@@ -122,7 +135,8 @@ impl Shared {
 impl Front {
     /// Works on an update beside the dispatcher. A panic becomes a sentence in the chat and an error in the log.
     /// The work for strangers is bounded by itself and never takes the place of others.
-    pub(crate) fn spawn<F>(&self, update: i64, place: Place, stranger: Option<Stranger>, work: F)
+    /// A `yes` that cannot be recorded is refused at once: it must not run some time later.
+    pub(crate) fn spawn<F>(&self, update: i64, place: Place, stranger: Option<Stranger>, yes: Option<Yes>, work: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -132,9 +146,19 @@ impl Front {
             // These are never closed; without a permit it would only run sooner.
             let in_chat = permits.acquire().await;
             let among_all = if stranger.is_none() { front.permits.acquire().await.ok() } else { None };
-            while !front.inbound.begin(update).await {
+            let mut tries = 0;
+            while let Err(error) = front.inbound.begin(update).await {
+                tries += 1;
+                if let Some(yes) = &yes {
+                    front.unrecorded(&place, yes, &error).await;
+                    return front.inbound.finish(update).await;
+                }
                 if front.unkept.may(place.chat, Instant::now()) {
                     front.say(&place, words::cannot_keep()).await;
+                }
+                if tries == BEGIN_TRIES {
+                    front.say(&place, words::given_up()).await;
+                    return front.inbound.finish(update).await;
                 }
                 tokio::select! {
                     // It stays in the inbox, and is handled at the next start.
@@ -196,7 +220,7 @@ impl Front {
     pub(crate) async fn send(&self, place: &Place, text: Text, buttons: Keyboard) -> Result<i32, NotSent> {
         // In a group it is not plain who is answered.
         let reply_to = (!place.private).then_some(place.message);
-        self.outbox.send(Letter { chat: place.chat, thread: place.thread, text, buttons, reply_to, silent: false }).await
+        self.outbox.send(Letter { chat: place.chat, thread: place.thread, text, buttons, reply_to, silent: false, yields: false }).await
     }
 
     /// A refusal, in words.

@@ -69,15 +69,11 @@ impl Inbound {
     }
 
     /// Notes that the handling begins. Not to be handled where that cannot be noted: it might run twice.
-    pub(crate) async fn begin(&self, id: i64) -> bool {
-        match self.history.inbox_begin(id).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(update = id, %error, "a message is not handled now: the history cannot be written");
-                self.guards().remove(&id);
-                false
-            }
-        }
+    pub(crate) async fn begin(&self, id: i64) -> Result<(), HistoryError> {
+        self.history.inbox_begin(id).await.inspect_err(|error| {
+            tracing::error!(update = id, %error, "a message is not handled now: the history cannot be written");
+            self.guards().remove(&id);
+        })
     }
 
     /// Notes that an update was dealt with. A full disk may be a passing thing, so that it is tried for a while: what is

@@ -130,7 +130,7 @@ impl Listener {
                 if !std::mem::replace(&mut self.full, true) {
                     tracing::error!(%error, "messages cannot be kept, so they are not acknowledged; it is tried again");
                 }
-                self.front.cannot_keep(bodies);
+                self.front.cannot_keep(bodies, &std::sync::Arc::new(error));
                 self.pause(HISTORY_PAUSE).await;
             }
         }

@@ -24,6 +24,7 @@ mod progress;
 mod pulse;
 mod reach;
 mod reading;
+mod refusals;
 mod render;
 mod run;
 mod schema;

@@ -132,7 +132,9 @@ impl Front {
             Ok(Some((text, buttons))) => {
                 let origin = waiting.origin;
                 let reply_to = origin.message;
-                self.outbox.send(Letter { chat: origin.chat, thread: origin.thread, text, buttons, reply_to, silent: false }).await
+                self.outbox
+                    .send(Letter { chat: origin.chat, thread: origin.thread, text, buttons, reply_to, silent: false, yields: false })
+                    .await
             }
             Ok(None) => Err(NotSent::Refused("what it is about is no longer in the history".to_owned())),
             Err(error) => {

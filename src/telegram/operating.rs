@@ -7,16 +7,18 @@ use super::activity::Guard;
 use super::asked::Shown;
 use super::command::data;
 use super::conversation::Turn;
-use super::front::{Front, Place, locked};
+use super::front::{Front, Place, Yes, locked};
 use super::outbox::{Button, Keyboard, Letter};
 use super::render;
 use crate::domain::confirm::{Answer, Pending, Question, Settled, WhyNot};
+use crate::domain::failure::Failure;
 use crate::domain::notice::Origin;
-use crate::domain::project::Configuration;
+use crate::domain::project::{Configuration, ProjectName};
 use crate::domain::request::Request;
 use crate::domain::text::Text;
 use crate::domain::words::{self, Late};
-use crate::operations::{Refusal, Running, random_name};
+use crate::history::HistoryError;
+use crate::operations::{Refusal, Running, history_failure, random_name};
 
 /// How long a yes waits for the plan that it answers to be known as delivered.
 const ARRIVAL: Duration = Duration::from_secs(5);
@@ -42,17 +44,22 @@ impl Front {
             self.close(place, &old, &words::replaced(&planned(&shown.question)));
         }
         let config = self.desk.configuration();
+        if let Wish::Operation(request) = &wish {
+            locked(&self.asked).plans(place.chat, place.user, turn, request.project());
+        }
         let question = async {
             Ok(match &wish {
                 Wish::Operation(request) => Question::Operation(Box::new(self.desk.plan(&place.actor, request).await?)),
                 Wish::Version(id) => Question::Version(Box::new(self.desk.configuration_plan(&place.actor, *id).await?)),
             })
         };
-        match self.patiently(place, question).await {
+        let made = self.patiently(place, question).await;
+        match made {
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
             Ok(question) if question.is_empty() => self.say(place, words::nothing_to_ask(&question)).await,
             Ok(question) => self.ask(place, question, config, turn, None).await,
         }
+        locked(&self.asked).planned(place.chat, place.user, turn);
     }
 
     /// Asks for a yes; `before` is the plan that was confirmed, where it is no longer this one.
@@ -96,6 +103,14 @@ impl Front {
         }
     }
 
+    /// Cancels what waits for this person's yes on a project; what it was.
+    pub(super) fn cancel_plan(&self, place: &Place, project: &ProjectName) -> Option<String> {
+        let cancelled = locked(&self.asked).cancel(place.chat, place.user, project)?;
+        let Some((pending, shown)) = cancelled else { return Some("the one that was being made".to_owned()) };
+        self.close(place, &pending, &words::cancelled(&planned(&shown.question), &place.actor.label()));
+        Some(shown.question.what())
+    }
+
     fn expire_later(&self, nonce: String, timeout: Duration) {
         let front = self.clone();
         tokio::spawn(async move {
@@ -130,7 +145,29 @@ impl Front {
             None => self.outbox.answer(callback, Some(words::toast(yes).to_owned()), false),
             Some(why) => self.outbox.answer(callback, Some(in_words(why).to_plain()), true),
         }
+        if yes && answer == Answer::Unknown {
+            // A press is answered for a few seconds alone, and this one may be from before a restart.
+            self.refuse(place, words::late_press(Late::Unknown)).await;
+        }
         self.settle(place, place.message, answer, shown).await;
+    }
+
+    /// Ends what somebody said yes to, since that cannot be recorded, and says so. False where nothing waited for it.
+    pub(super) async fn unrecorded(&self, place: &Place, yes: &Yes, error: &HistoryError) -> bool {
+        let nonce = match yes {
+            Yes::Word => None,
+            Yes::Press { nonce, .. } => Some(nonce.as_str()),
+        };
+        let Some((pending, shown)) = locked(&self.asked).unrecorded(place.chat, place.user, nonce) else { return false };
+        tracing::error!(%error, chat = place.chat, "a confirmation could not be recorded, so nothing runs");
+        let Failure { why, next, .. } = history_failure("", error);
+        let text = words::unrecorded(Some(&shown.question.what()), &format!("{why}\n{next}"));
+        if let Yes::Press { callback, .. } = yes {
+            self.outbox.answer(callback.clone(), Some(words::late_press(Late::Settled(Settled::Unrecorded)).to_plain()), true);
+        }
+        self.close(place, &pending, &words::withdrawn_unrecorded(&planned(&shown.question)));
+        self.say(place, text).await;
+        true
     }
 
     /// A press of the button for all files: they come as a file, and the question goes on waiting.
@@ -149,6 +186,7 @@ impl Front {
             buttons: Keyboard::new(),
             reply_to: Some(place.message),
             silent: false,
+            yields: false,
         };
         let name = format!("{}-plan.txt", plan.request.project());
         // Why it was not sent is in the log already, where it was tried.
@@ -159,7 +197,7 @@ impl Front {
     pub(crate) async fn word(&self, place: &Place, yes: bool, reply_to: Option<i32>) {
         if self.arrived(place).await.is_some_and(|plan| plan == 0 || plan > place.message) {
             // Written before the plan was there: it cannot be an answer to it.
-            return self.say(place, words::nothing_waits()).await;
+            return self.refuse(place, words::nothing_waits()).await;
         }
         let (answer, shown) = locked(&self.asked).word(place.chat, place.user, reply_to, yes, self.now());
         match answer {
@@ -170,14 +208,14 @@ impl Front {
             Answer::Expired(ref p) => {
                 let message = p.message;
                 self.settle(place, message, answer, shown).await;
-                self.say(place, words::late_press(Late::Settled(Settled::Expired))).await;
+                self.refuse(place, words::late_press(Late::Settled(Settled::Expired))).await;
             }
-            Answer::NotYours => self.say(place, words::not_yours()).await,
-            Answer::Settled(how) => self.say(place, words::late_press(Late::Settled(how))).await,
+            Answer::NotYours => self.refuse(place, words::not_yours()).await,
+            Answer::Settled(how) => self.refuse(place, words::late_press(Late::Settled(how))).await,
             Answer::Unknown | Answer::Nothing => {
                 let what = locked(&self.asked).waiting(place.chat, place.user).map(|(_, shown)| shown.question.what());
                 let text = what.map_or_else(words::nothing_waits, |what| words::waits_elsewhere(&what, !place.private));
-                self.say(place, text).await;
+                self.refuse(place, text).await;
             }
         }
     }

@@ -28,6 +28,7 @@ impl Front {
             buttons: Keyboard::new(),
             reply_to: (!place.private).then_some(place.message),
             silent: true,
+            yields: false,
         };
         // Without a message there is nothing to edit; the end is still waited for, and the outcome still comes.
         let message = self.outbox.send(letter).await.ok();

@@ -81,6 +81,7 @@ impl Front {
             buttons: Keyboard::new(),
             reply_to: (!place.private).then_some(place.message),
             silent: false,
+            yields: false,
         };
         let name = format!("{}-{}.log", query.project, logs.service);
         // Why it was not sent is in the log already, where it was tried.
@@ -118,7 +119,10 @@ impl Front {
     /// Ends what runs on a project.
     pub(crate) async fn cancel(&self, place: &Place, project: &ProjectName) {
         let text = match self.desk.cancel(&place.actor, project) {
-            Ok(ended) => words::cancelling(project.as_str(), ended.as_ref()),
+            Ok(ended) => {
+                let pending = self.cancel_plan(place, project);
+                words::cancelling(project.as_str(), pending.as_deref(), ended.as_ref())
+            }
             Err(refusal) => self.refusal(&refusal),
         };
         self.say(place, text).await;

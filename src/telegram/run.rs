@@ -27,6 +27,7 @@ use super::notices::Delivery;
 use super::outbox::Outbox;
 use super::pulse::Pulse;
 use super::reach::Reach;
+use super::refusals::Refusals;
 use super::schema;
 use super::stale::Stale;
 use super::token::BotToken;
@@ -125,6 +126,7 @@ pub(super) fn assemble(
         asked: Mutex::default(),
         follows: Follows::default(),
         stale: Stale::default(),
+        refusals: Refusals::default(),
         seldom: Seldom::default(),
         unkept: Seldom::default(),
         strangers: Strangers::default(),

@@ -2,6 +2,7 @@
 //! handler that waited would hold up its chat, and one that panicked would end the process.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use serde_json::Value;
 use teloxide::dispatching::{UpdateFilterExt, UpdateHandler};
@@ -11,12 +12,13 @@ use tokio::time::Instant;
 
 use super::clock::ApiClock;
 use super::command::{Command, Parsed, Press, Unclear, parse};
-use super::front::{Front, Place, locked};
+use super::front::{Front, Place, Yes, locked};
 use super::limits::Stranger;
 use super::trust;
 use crate::domain::access::{Actor, ChatId, Denied, Role, allow, role};
 use crate::domain::project::Configuration;
 use crate::domain::words;
+use crate::history::HistoryError;
 
 /// What a message comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,16 +45,37 @@ pub(crate) fn schema() -> UpdateHandler<Infallible> {
 }
 
 impl Front {
-    /// Says in the chats of listed people, and seldom, that what they wrote cannot be kept and so is not carried out yet.
-    pub(crate) fn cannot_keep(&self, bodies: Vec<Value>) {
+    /// Says in the chats of listed people that what they sent cannot be kept: that a yes runs nothing, each time, and seldom that
+    /// the rest is not carried out yet. It comes again with the next poll, since it is not acknowledged.
+    pub(crate) fn cannot_keep(&self, bodies: Vec<Value>, error: &Arc<HistoryError>) {
         let config = self.desk.configuration();
         for update in bodies.into_iter().filter_map(super::listener::read) {
-            let UpdateKind::Message(message) = update.kind else { continue };
-            let Some(place) = trust::author(&message).ok().and_then(|actor| place(&message, actor)) else { continue };
-            if role(&config, &place.actor, None).is_ok() && self.unkept.may(place.chat, Instant::now()) {
-                let front = self.clone();
-                self.tasks.spawn(async move { front.say(&place, words::cannot_keep()).await });
+            let (place, yes) = match &update.kind {
+                UpdateKind::Message(message) => {
+                    let Some(place) = trust::author(message).ok().and_then(|actor| place(message, actor)) else { continue };
+                    let yes = message.text().and_then(word).filter(|yes| *yes).map(|_| Yes::Word);
+                    (place, yes)
+                }
+                UpdateKind::CallbackQuery(press) => {
+                    let Some(place) = place_of_press(press) else { continue };
+                    let read = Press::read(press.data.as_deref().unwrap_or_default(), &config);
+                    (place, read.and_then(|read| read.yes(&press.id.0)))
+                }
+                _ => continue,
+            };
+            if role(&config, &place.actor, None).is_err() {
+                continue;
             }
+            let (front, error) = (self.clone(), Arc::clone(error));
+            self.tasks.spawn(async move {
+                let told = match &yes {
+                    Some(yes) => front.unrecorded(&place, yes, &error).await,
+                    None => false,
+                };
+                if !told && front.unkept.may(place.chat, Instant::now()) {
+                    front.say(&place, words::cannot_keep()).await;
+                }
+            });
         }
     }
 }
@@ -171,8 +194,9 @@ fn read_message(id: i64, message: &Message, front: &Front) {
             // The turn is taken here, where messages still come in their order.
             let asks = matches!(&intent, Intent::Run(command) if command.is_confirmed());
             let turn = asks.then(|| locked(&front.asked).turn(place.chat, place.user));
+            let yes = matches!(&intent, Intent::Word { yes: true, .. }).then_some(Yes::Word);
             let work = front.clone().carry_out(place.clone(), intent, turn);
-            front.spawn(id, place, stranger, work);
+            front.spawn(id, place, stranger, yes, work);
         }
     }
 }
@@ -183,14 +207,7 @@ fn admit(front: &Front, chat: ChatId, listed: bool) -> Option<Option<Stranger>> 
 }
 
 fn read_press(id: i64, press: CallbackQuery, front: &Front) {
-    let actor = trust::presser(&press);
-    let (Ok(actor @ Actor::Telegram { user, .. }), Some(message)) = (actor, &press.message) else {
-        return front.ignore(id, "a press that is nobody's");
-    };
-    let chat = message.chat();
-    let regular = message.regular_message();
-    let thread = regular.filter(|m| m.is_topic_message).and_then(|m| m.thread_id).map(|t| t.0.0);
-    let place = Place { chat: chat.id.0, thread, message: message.id().0, private: chat.is_private(), actor, user };
+    let Some(place) = place_of_press(&press) else { return front.ignore(id, "a press that is nobody's") };
     let config = front.desk.configuration();
     let Some(stranger) = admit(front, place.chat, role(&config, &place.actor, None).is_ok()) else {
         return front.ignore(id, "a stranger who presses too much");
@@ -203,8 +220,18 @@ fn read_press(id: i64, press: CallbackQuery, front: &Front) {
     });
     let asks = denied.is_none() && matches!(&read, Some(Press::Command(command)) if command.is_confirmed());
     let turn = asks.then(|| locked(&front.asked).turn(place.chat, place.user));
+    let yes = if denied.is_none() { read.as_ref().and_then(|read| read.yes(&callback)) } else { None };
     let work = front.clone().pressed(place.clone(), callback, read, denied, turn);
-    front.spawn(id, place, stranger, work);
+    front.spawn(id, place, stranger, yes, work);
+}
+
+/// Where a button was pressed, and by whom.
+fn place_of_press(press: &CallbackQuery) -> Option<Place> {
+    let (Ok(actor @ Actor::Telegram { user, .. }), Some(message)) = (trust::presser(press), &press.message) else { return None };
+    let chat = message.chat();
+    let regular = message.regular_message();
+    let thread = regular.filter(|m| m.is_topic_message).and_then(|m| m.thread_id).map(|t| t.0.0);
+    Some(Place { chat: chat.id.0, thread, message: message.id().0, private: chat.is_private(), actor, user })
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 //!
 //! A new token is asked first whose it is. Only one of the same bot is taken: as another bot all chats would be others.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +15,7 @@ use super::front::Front;
 use super::reach::Reach;
 use crate::domain::notice::Notice;
 use crate::operations::keeper::Keeper;
+use crate::untrusted::{self, ReadError};
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -53,7 +52,7 @@ impl BotToken {
         let (given, file) = match (variable("TELOXIDE_TOKEN"), variable("TELOXIDE_TOKEN_FILE")) {
             (Some(token), _) => (token, None),
             (None, Some(file)) => {
-                let unread = |e| BadToken(format!("TELOXIDE_TOKEN_FILE names {file}, which cannot be read: {e}."));
+                let unread = |e: ReadError| BadToken(format!("TELOXIDE_TOKEN_FILE names {file}, which cannot be read: {}.", e.reason()));
                 (content(Path::new(&file)).map_err(unread)?, Some(file.into()))
             }
             (None, None) => return Err(BadToken(NONE.to_owned())),
@@ -84,14 +83,8 @@ impl BotToken {
 }
 
 /// What a file with a token holds. Blocks on the disk.
-fn content(file: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    // A pipe would keep whoever opens it waiting.
-    if !std::fs::metadata(file)?.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a file"));
-    }
-    File::open(file)?.take(SIZE_MAX).read_to_string(&mut text)?;
-    Ok(text)
+fn content(file: &Path) -> Result<String, ReadError> {
+    untrusted::read_text(file, SIZE_MAX)
 }
 
 /// What came of a look at the file.
@@ -160,10 +153,9 @@ impl Front {
 async fn settled(file: &Path) -> Option<Result<String, String>> {
     let read = async || {
         let file = file.to_owned();
-        match tokio::task::spawn_blocking(move || content(&file)).await {
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Ok(read) => Some(read.map_err(|error| format!("it cannot be read ({error})"))),
-            Err(_) => None,
+        match untrusted::off_runtime(move || content(&file)).await.and_then(|read| read) {
+            Err(error) if error.is_missing() => None,
+            read => Some(read.map_err(|error| format!("it cannot be read ({})", error.reason()))),
         }
     };
     let mut before = read().await?;

@@ -106,9 +106,12 @@ async fn no_a_newer_request_and_time_end_what_waits() {
     let button = second.buttons[0][0].data.clone().unwrap();
     world.api.wait_until(ADMIN, second.id, PATIENCE, said("Not confirmed within 5 s; nothing was done.")).await.unwrap();
     let late = world.api.press_data(ADMIN, ADMIN, second.id, &button);
-    assert_eq!(world.api.callback_answer(&late, PATIENCE).await.unwrap().text, "Too late: its time is over; nothing was done. Ask again.");
+    assert_eq!(
+        world.api.callback_answer(&late, PATIENCE).await.unwrap().text,
+        "This confirmation has expired; nothing was done. Run the command again."
+    );
     let late = world.ask("yes").await.text;
-    assert!(late.starts_with("Nothing is waiting for a yes."), "{late}");
+    assert_eq!(late, "This confirmation has expired; nothing was done. Run the command again.");
     assert_eq!(world.fixtures[0].container("web"), before, "nothing ran in all this");
     assert!(world.ask("/docker_history").await.text.starts_with("Nothing was done with shop yet."));
     world.finish().await;
@@ -122,7 +125,11 @@ async fn what_waits_ends_with_the_program() {
     world.idle().await;
     world.stop().await.unwrap();
     world.boot();
-    assert_eq!(toast(&world, ADMIN, ADMIN, plan.id, "Restart").await, "This waits no longer. Confirmations end when I restart; ask again.");
+    assert_eq!(
+        toast(&world, ADMIN, ADMIN, plan.id, "Restart").await,
+        "This button no longer works: plans end when I restart. Nothing was done. Run the command again."
+    );
+    assert!(world.next().await.text.contains("plans end when I restart"), "a press alone is answered too briefly");
     let late = world.ask("yes").await.text;
     assert!(late.contains("Confirmations end when I restart"), "{late}");
     // One that was written while the bot was away too long is not carried out at all.

@@ -1,6 +1,7 @@
 //! The one integration crate: the real dispatcher over HTTP, a real engine, a real Compose, a real rsync.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test that cannot go on must say where and end")]
 
+mod answered;
 mod boxed;
 mod conversation;
 mod crash;
@@ -35,6 +36,7 @@ mod releases;
 mod reload;
 mod remade;
 mod replacing;
+mod special_files;
 mod status;
 mod strategies;
 mod supervised;

@@ -111,9 +111,24 @@ fn files_are_read_as_they_are_named() {
     symlink("nowhere", root.join("projects.d/gone.json")).unwrap();
     fs::create_dir(root.join("projects.d/dir.json")).unwrap();
     expect![[r#"
-        projects.d/dir.json:1:1: found a file that cannot be read (not a file), expected a readable file
-        projects.d/gone.json:1:1: found a file that cannot be read (No such file or directory (os error 2)), expected a readable file
+        projects.d/dir.json:1:1: found a file that cannot be read (it is a directory, not a regular file), expected a readable file
+        projects.d/gone.json:1:1: found a file that cannot be read (No such file or directory), expected a readable file
     "#]]
     .assert_eq(&told(&read(&main).unwrap()));
     assert!(Sources::read(Path::new("/nowhere/projects.json")).is_err());
+}
+
+#[test]
+fn a_named_pipe_is_a_problem_and_not_waited_for() {
+    let place = tempfile::tempdir().unwrap();
+    let main = place.path().join("projects.json");
+    fs::write(&main, MAIN.replace("\"projects.d/*.json\", ", "")).unwrap();
+    let pipe = place.path().join("edge.json");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    let told = told(&read(&main).unwrap());
+    assert!(told.contains("a file that cannot be read (it is a named pipe, not a regular file)"), "{told}");
+    fs::remove_file(&main).unwrap();
+    symlink("/dev/zero", &main).unwrap();
+    let refused = read(&main).unwrap_err().to_string();
+    assert!(refused.ends_with("projects.json cannot be read (it is a device, not a regular file)"), "{refused}");
 }

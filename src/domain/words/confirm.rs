@@ -138,6 +138,11 @@ pub fn withdrawn(planned: &Text) -> Text {
     with(planned, "Withdrawn: the configuration was changed meanwhile; nothing was done. Ask again.".to_owned())
 }
 
+/// The plan after a yes that could not be recorded.
+pub fn withdrawn_unrecorded(planned: &Text) -> Text {
+    with(planned, "Not confirmed: the confirmation could not be recorded. Nothing was done.".to_owned())
+}
+
 /// A request that a newer one of the same person overtook before its plan was shown.
 pub fn superseded(what: &str) -> Text {
     Text::new().plain(format!("{what} was replaced by your newer request; nothing was done."))
@@ -146,6 +151,22 @@ pub fn superseded(what: &str) -> Text {
 /// A `yes` or `no` for which nothing waits.
 pub fn nothing_waits() -> Text {
     Text::new().plain("Nothing is waiting for a yes. Confirmations end when I restart; ask again.")
+}
+
+/// The same refusal once more, for several messages at once.
+pub fn repeated(refusal: Text, times: u32) -> Text {
+    let times = count(usize::try_from(times).unwrap_or(usize::MAX), "more message");
+    refusal.plain(format!("\n(The same answer to {times}.)"))
+}
+
+/// A confirmation that could not be recorded.
+pub fn unrecorded(what: Option<&str>, why: &str) -> Text {
+    let text = warning(Text::new(), "Nothing was done.");
+    let text = match what {
+        Some(what) => text.plain(format!("{what} did not run: your confirmation could not be recorded.")),
+        None => text.plain("Your confirmation could not be recorded."),
+    };
+    text.plain(format!("\n{why}"))
 }
 
 /// A `yes` that answers another message than the plan that waits.
@@ -174,9 +195,10 @@ pub fn late_press(late: Late) -> Text {
         Late::Settled(Settled::Confirmed) => "That was confirmed already.",
         Late::Settled(Settled::Cancelled) => "That was cancelled; nothing was done. Ask again.",
         Late::Settled(Settled::Replaced) => "A newer request took its place; nothing was done.",
-        Late::Settled(Settled::Expired) => "Too late: its time is over; nothing was done. Ask again.",
+        Late::Settled(Settled::Expired) => "This confirmation has expired; nothing was done. Run the command again.",
+        Late::Settled(Settled::Unrecorded) => "Nothing was done: your confirmation could not be recorded. Run the command again.",
         Late::Settled(Settled::Withdrawn) => "It was withdrawn, since the configuration was changed; nothing was done. Ask again.",
-        Late::Unknown => "This waits no longer. Confirmations end when I restart; ask again.",
+        Late::Unknown => "This button no longer works: plans end when I restart. Nothing was done. Run the command again.",
     })
 }
 
@@ -272,8 +294,8 @@ mod tests {
             That was confirmed already.
             That was cancelled; nothing was done. Ask again.
             A newer request took its place; nothing was done.
-            Too late: its time is over; nothing was done. Ask again.
-            This waits no longer. Confirmations end when I restart; ask again."#]]
+            This confirmation has expired; nothing was done. Run the command again.
+            This button no longer works: plans end when I restart. Nothing was done. Run the command again."#]]
         .assert_eq(&all.join("\n"));
     }
 

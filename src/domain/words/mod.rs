@@ -25,14 +25,15 @@ pub use answers::{disabled, lines_out_of_range, no_project, unclear, unknown_com
 pub use configuration::{configuration, impact, rejected, reload_came_to, reloaded, unseen};
 pub use confirm::{
     Late, ask, asked_again, cancelled, changed_since, confirmed, expired, late_press, not_yours, nothing_to_ask, nothing_waits, question,
-    question_heading, replaced, superseded, toast, version_changed_since, waits_elsewhere, withdrawn,
+    question_heading, repeated, replaced, superseded, toast, unrecorded, version_changed_since, waits_elsewhere, withdrawn,
+    withdrawn_unrecorded,
 };
 pub use environment::{concern, concerns, environment, moved, serves_instead};
 pub use files::{files_caption, files_list, leaves_paths_out};
 pub use help::{HelpRow, help, welcome, whoami};
 pub use history::{HistoryRow, history};
 pub use logs::{FollowEnd, LogHeading, RawLine, follow, follow_over, log_caption, log_file, log_lines, logs, no_lines};
-pub use notices::{broke_down, cannot_keep, chat_not_listed, hint, left_over, stale, stranger, token, unanswered};
+pub use notices::{broke_down, cannot_keep, chat_not_listed, given_up, hint, left_over, stale, stranger, token, unanswered};
 pub use outcome::{correction, outcome};
 pub use plan::{nothing_to_do, plan, plan_heading};
 pub use progress::progress;

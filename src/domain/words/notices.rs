@@ -58,6 +58,11 @@ pub fn cannot_keep() -> Text {
     )
 }
 
+/// A message that could not be recorded for as long as that was tried.
+pub fn given_up() -> Text {
+    Text::new().plain("I could not record your message, so it was not carried out. Send it again once my data directory can be written.")
+}
+
 /// Messages that would change something and came too late. `skew` is how far this machine's clock is off, in
 /// milliseconds (ahead is positive), where that is worth saying.
 pub fn stale(what: &[String], limit_ms: i64, skew: Option<i64>) -> Text {

@@ -55,10 +55,14 @@ pub fn releases(project: &str, rows: &[ReleaseRow]) -> Text {
 }
 
 /// What runs is cancelled, or there is nothing that does.
-pub fn cancelling(project: &str, ended: Option<&Busy>) -> Text {
-    Text::new().plain(match ended {
-        Some(busy) => format!("Cancelling the {} that {} asked for. What it began is put back; the outcome follows.", busy.what, busy.who),
-        None => format!("Nothing runs on {project}."),
+pub fn cancelling(project: &str, pending: Option<&str>, ended: Option<&Busy>) -> Text {
+    let running = ended
+        .map(|busy| format!("Cancelling the {} that {} asked for. What it began is put back; the outcome follows.", busy.what, busy.who));
+    let pending = pending.map(|what| format!("Cancelled the plan that waited for your yes: {what}. Nothing was done."));
+    Text::new().plain(match (pending, running) {
+        (Some(pending), Some(running)) => format!("{running}\n{pending}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => format!("Nothing runs on {project}."),
     })
 }
 
@@ -102,9 +106,13 @@ mod tests {
     fn a_cancel() {
         let busy = Busy { what: "deploy".into(), who: "Ann".into(), since: 0 };
         check(
-            &cancelling("shop", Some(&busy)),
+            &cancelling("shop", None, Some(&busy)),
             expect!["Cancelling the deploy that Ann asked for. What it began is put back; the outcome follows."],
         );
-        check(&cancelling("shop", None), expect!["Nothing runs on shop."]);
+        check(&cancelling("shop", None, None), expect!["Nothing runs on shop."]);
+        check(
+            &cancelling("shop", Some("Deploy shop"), None),
+            expect!["Cancelled the plan that waited for your yes: Deploy shop. Nothing was done."],
+        );
     }
 }

@@ -98,7 +98,7 @@ async fn composed(
         Files { name: &compose.name, root: source, files: &compose.files, directory: production, environment: environment.as_deref() };
     let resolving = overlay::resolve(tools, what, &project.name, &files, rules);
     // Production that cannot be resolved is replaced by what can: it only tells what is new.
-    let (config, current) = if overlay::says_the_same(&files) {
+    let (config, current) = if overlay::says_the_same(&files).await {
         let config = resolving.await?;
         (config.clone(), Some(config))
     } else {
@@ -147,7 +147,7 @@ async fn from_definitions(
     let mut hasher = blake3::Hasher::new();
     for (service, made) in &managed.services {
         let process = managed::is_process(tools, made, &managed::those(service, containers), true).await;
-        let whole = managed::whole_at(what, service, made, process, place)?;
+        let whole = managed::whole_at(what, service, made, process, place).await?;
         hasher.update(service.as_str().as_bytes());
         hasher.update(whole.hash.as_bytes());
         let mut definition = definition(made.container().filter(|_| !process).map_or("", |c| &c.image));

@@ -25,6 +25,7 @@ use crate::engine::docker::EngineError;
 use crate::files::rsync;
 use crate::files::rules::Rules;
 use crate::history::releases::{Current, ReleaseRecord};
+use crate::untrusted::{self, CONFIGURATION_MAX, ReadError};
 
 /// How many images are asked for at a time.
 const IMAGES_AT_ONCE: usize = 16;
@@ -79,14 +80,50 @@ pub(in super::super) async fn production_config(tools: &Tools, project: &Project
     production(tools, project, true).await
 }
 
+/// A hash of production's `.env`, where there is one.
+async fn environment_hash(production: &Path) -> Option<String> {
+    let path = production.join(".env");
+    let read = untrusted::off_runtime(move || untrusted::read(&path, CONFIGURATION_MAX)).await.and_then(|read| read);
+    read.ok().map(|text| blake3::hash(&text).to_hex().to_string())
+}
+
+fn unread_place(project: &Project, error: &ReadError, what: &str) -> Failure {
+    Failure::new(
+        what,
+        format!("Its directories cannot be read: {}.", error.reason()),
+        format!("Check the disks of {} and ask again.", project.name),
+    )
+}
+
+/// Whether production has all of its compose files.
+async fn has_files(project: &Project, root: &Path, files: &[String], what: &str) -> Result<bool, Failure> {
+    let (place, owned) = (root.to_owned(), files.to_vec());
+    let look = move || {
+        if !place.is_dir() {
+            return Err(format!("Its production {} is missing", place.display()));
+        }
+        for file in owned.iter().map(|file| place.join(file)) {
+            match untrusted::check(&file, CONFIGURATION_MAX) {
+                Ok(()) => {}
+                Err(error) if error.is_missing() => return Ok(false),
+                Err(error) => return Err(format!("{} {error}", file.display())),
+            }
+        }
+        Ok(true)
+    };
+    let looked = untrusted::off_runtime(look).await.map_err(|error| format!("Its production {} {error}", root.display()));
+    let next = format!("Put it back or mount it, or correct \"production\" of {} in projects.json.", project.name);
+    looked.and_then(|there| there).map_err(|why| Failure::new(what, format!("{why}."), next))
+}
+
 async fn production(tools: &Tools, project: &Project, hashed: bool) -> Result<Option<(Config, Hashes)>, Failure> {
     let (Source::Compose(compose), Some(root)) = (&project.source, &project.production) else { return Ok(None) };
-    if compose.files.iter().any(|f| !root.join(f).is_file()) {
+    let what = format!("{}'s production cannot be read.", project.name);
+    if !has_files(project, root, &compose.files, &what).await? {
         return Ok(None);
     }
     let environment = environment(root);
     let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment: environment.as_deref() };
-    let what = format!("{}'s production cannot be read.", project.name);
     let config = tools.resolve(&what, &files).await?;
     let hashes = if hashed { tools.hashes(&what, &files, &config.resolved).await? } else { Hashes::new() };
     Ok(Some((config, hashes)))
@@ -99,7 +136,9 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         Coming::Workspace => format!("{} cannot be deployed.", project.name),
         Coming::Release(_) => format!("{} cannot be rolled back.", project.name),
     };
-    let (workspace, production_root) = places(project, &tools.data, coming, &what)?;
+    let (owned, data, doing) = (project.clone(), tools.data.clone(), what.clone());
+    let found = untrusted::off_runtime(move || places(&owned, &data, coming, &doing)).await;
+    let (workspace, production_root) = found.map_err(|error| unread_place(project, &error, &what)).and_then(|there| there)?;
     same_on_host(tools, &project.name, workspace.as_deref(), &production_root, &what).await?;
     let old = match coming {
         Coming::Workspace => None,
@@ -107,8 +146,10 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     };
     let old_tree = old.as_ref().map(|r| release_tree(tools, &project.name, r.number));
     let source_root = workspace.clone().or(old_tree).unwrap_or_default();
-    files_there(project, &source_root, old.as_ref().map(|r| r.number), &what)?;
-    let before_mounts = rules(project, &source_root, &[], &what)?;
+    let (owned, root, number, doing) = (project.clone(), source_root.clone(), old.as_ref().map(|r| r.number), what.clone());
+    let there = untrusted::off_runtime(move || files_there(&owned, &root, number, &doing)).await;
+    there.map_err(|error| unread_place(project, &error, &what)).and_then(|there| there)?;
+    let before_mounts = rules(project, &source_root, &[], &what).await?;
     let declared = declared(tools, project, &source_root, &production_root, &before_mounts, &what).await?;
     // Said before anybody is asked to confirm what could not be done.
     if !rsync::is_installed(&std::env::var_os("PATH").unwrap_or_default()) {
@@ -117,7 +158,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let (definitions, before) = (&declared.definitions, &declared.before);
     let ours = relay::own_service(tools, project).await.map_err(|e| e.failure(&*what))?;
     let written = written(&production_root, ours.as_ref(), definitions.iter().chain(before));
-    let rules = rules(project, &source_root, &written, &what)?;
+    let rules = rules(project, &source_root, &written, &what).await?;
     let unread = |e| history_failure(&*what, &e);
     let (made, (mut workspace_scan, production_scan), containers, current, next) = tokio::try_join!(
         made(tools, &declared, &source_root, &production_root, &what),
@@ -161,9 +202,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         release: old.as_ref().map_or(next + i64::from(keeps.is_some()), |r| r.number),
         keeps,
         kept,
-        environment: environment(&production_root)
-            .and_then(|path| std::fs::read(path).ok())
-            .map(|text| blake3::hash(&text).to_hex().to_string()),
+        environment: environment_hash(&production_root).await,
         current,
         old,
         what,

@@ -10,37 +10,33 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::super::sources::{OTHERS, says};
+use super::super::sources::{OTHERS, off_runtime, says};
 use super::super::tools::{Config, Tools};
 use crate::domain::failure::Failure;
 use crate::domain::manifest::TreePath;
 use crate::domain::project::ProjectName;
 use crate::engine::compose::Files;
 use crate::files::rules::Rules;
+use crate::untrusted::{self, CONFIGURATION_MAX, ReadError};
 
 /// Resolves `files` (of the workspace, for production). `rules` say what a deploy leaves alone.
 pub(super) async fn resolve(tools: &Tools, what: &str, project: &ProjectName, files: &Files<'_>, rules: &Rules) -> Result<Config, Failure> {
-    let mut found: BTreeSet<PathBuf> = if says(files, &["env_file"]) { tools.env_files(what, files).await? } else { BTreeSet::new() };
-    found = found.iter().filter_map(|path| path.strip_prefix(files.directory).ok()).map(Path::to_owned).collect();
-    if names_other_files(files) {
-        let unreadable =
-            |error: io::Error| Failure::new(what, format!("The workspace cannot be read: {error}."), "Mend that and ask again.");
-        for root in [files.root, files.directory] {
-            documents(root, Path::new(""), rules, &mut found).map_err(unreadable)?;
-        }
-    }
-    let brought: BTreeSet<&Path> = found.iter().map(PathBuf::as_path).collect();
-    let differs = |path: &&Path| is_brought(files.root, path, rules) && !same(&files.root.join(path), &files.directory.join(path));
-    if !brought.iter().any(differs) {
-        return tools.resolve(what, files).await;
-    }
+    let slow = |error: ReadError| unreadable(what, &error.into());
+    let names = off_runtime(files, |files| says(files, &["env_file"])).await.map_err(slow)?;
+    let named: BTreeSet<PathBuf> = if names { tools.env_files(what, files).await? } else { BTreeSet::new() };
+    let found = named.iter().filter_map(|path| path.strip_prefix(files.directory).ok()).map(Path::to_owned).collect();
+    let known = rules.clone();
+    let brought = off_runtime(files, move |files| differing(files, found, &known)).await.map_err(slow)?;
+    let Some(brought) = brought.map_err(|error| unreadable(what, &error))? else { return tools.resolve(what, files).await };
     // A directory of its own for each: status measures in the background while somebody asks for a plan.
     let scratch = tools.scratch(project);
     let unwritable =
         |error: io::Error| Failure::new(what, format!("{} cannot be written: {error}.", scratch.display()), "Make room and ask again.");
     let name = super::super::tools::random_name().map_err(|e| unwritable(io::Error::other(e)))?;
     let overlay = scratch.join(format!("plan-{name}"));
-    let made = lay(&overlay, files, &brought, rules).map_err(unwritable);
+    let (known, place) = (rules.clone(), overlay.clone());
+    let made = off_runtime(files, move |files| lay(&place, files, &brought, &known)).await.map_err(io::Error::from).and_then(|made| made);
+    let made = made.map_err(unwritable);
     let resolved = match made {
         Ok(()) => tools.resolve_at(what, &Files { directory: &overlay, ..files.clone() }, files.directory).await,
         Err(failure) => Err(failure),
@@ -53,8 +49,27 @@ pub(super) async fn resolve(tools: &Tools, what: &str, project: &ProjectName, fi
 
 /// Whether production's own files are sure to come to the same configuration: they are the same compose files, and no other
 /// files make a difference.
-pub(super) fn says_the_same(files: &Files<'_>) -> bool {
-    !says(files, &["env_file"]) && files.files.iter().all(|file| same(&files.root.join(file), &files.directory.join(file)))
+pub(super) async fn says_the_same(files: &Files<'_>) -> bool {
+    let compare = |files: &Files<'_>| {
+        !says(files, &["env_file"]) && files.files.iter().all(|file| same(&files.root.join(file), &files.directory.join(file)))
+    };
+    off_runtime(files, compare).await.unwrap_or_default()
+}
+
+fn unreadable(what: &str, error: &io::Error) -> Failure {
+    Failure::new(what, format!("The workspace cannot be read: {error}."), "Fix that and ask again.")
+}
+
+/// The files that Compose has to be shown where they will come from, given those that it names itself; none where production has
+/// the same ones.
+fn differing(files: &Files<'_>, mut found: BTreeSet<PathBuf>, rules: &Rules) -> io::Result<Option<BTreeSet<PathBuf>>> {
+    if names_other_files(files) {
+        for root in [files.root, files.directory] {
+            documents(root, Path::new(""), rules, &mut found)?;
+        }
+    }
+    let differs = |path: &PathBuf| is_brought(files.root, path, rules) && !same(&files.root.join(path), &files.directory.join(path));
+    Ok(found.iter().any(differs).then_some(found))
 }
 
 /// How many files of configuration are looked at.
@@ -62,7 +77,7 @@ const DOCUMENTS_MAX: usize = 10_000;
 
 /// Whether the compose files may name others that they are made of. A word in a comment only costs a little time.
 fn names_other_files(files: &Files<'_>) -> bool {
-    let text = |file: &String| std::fs::read_to_string(files.root.join(file)).unwrap_or_default();
+    let text = |file: &String| untrusted::read_text(&files.root.join(file), CONFIGURATION_MAX).unwrap_or_default();
     files.files.iter().map(text).any(|text| OTHERS.iter().any(|w| text.contains(w)) || (text.contains("env_file") && text.contains("${")))
 }
 
@@ -91,14 +106,14 @@ pub(super) fn is_brought(workspace: &Path, path: &Path, rules: &Rules) -> bool {
 }
 
 fn same(one: &Path, other: &Path) -> bool {
-    match (std::fs::read(one), std::fs::read(other)) {
+    match (untrusted::read(one, CONFIGURATION_MAX), untrusted::read(other, CONFIGURATION_MAX)) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,
     }
 }
 
 /// Links each `env_file` to where its content will come from.
-fn lay(overlay: &Path, files: &Files<'_>, paths: &BTreeSet<&Path>, rules: &Rules) -> io::Result<()> {
+fn lay(overlay: &Path, files: &Files<'_>, paths: &BTreeSet<PathBuf>, rules: &Rules) -> io::Result<()> {
     std::fs::create_dir_all(overlay)?;
     for path in paths {
         let source: PathBuf = if is_brought(files.root, path, rules) { files.root.join(path) } else { files.directory.join(path) };

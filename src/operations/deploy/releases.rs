@@ -16,6 +16,7 @@ use crate::engine::docker::EngineError;
 use crate::files::store;
 use crate::history::HistoryError;
 use crate::history::releases::{Move, ReleaseKind, ReleaseRecord};
+use crate::untrusted::{self, CONFIGURATION_MAX, ReadError};
 
 /// Keeps production as a release of its own: its files as far as the coming release could touch them, and the images that
 /// its services run.
@@ -38,7 +39,10 @@ async fn kept(job: &Job, step: &Step, number: i64) -> StepResult {
     let staged = store::stage(&facts.production_root, &tree(number), &facts.kept, &base, &job.mark, &mut line, &job.cancel_for(step)).await;
     staged.map_err(|failure| Failure { what: what.to_owned(), ..failure })?;
     let names = facts.declared.composed.iter().flat_map(|composed| &composed.source.files);
-    let compose = names.filter_map(|f| Some((f.clone(), std::fs::read_to_string(facts.production_root.join(f)).ok()?)));
+    let (names, root): (Vec<String>, _) = (names.cloned().collect(), facts.production_root.clone());
+    let read = move |name: String| Some((untrusted::read_text(&root.join(&name), CONFIGURATION_MAX).ok()?, name));
+    let compose = untrusted::off_runtime(move || names.into_iter().filter_map(read).collect::<Vec<_>>()).await;
+    let compose = compose.map_err(|error| Failure::new(what, format!("Production {error}."), "Check its disk and deploy again."))?;
     let ours = |(path, _): &(&_, &_)| facts.owned().is_some_and(|owned| owned.0.contains_key(*path));
     let record = ReleaseRecord {
         number,
@@ -47,7 +51,7 @@ async fn kept(job: &Job, step: &Step, number: i64) -> StepResult {
         at: (tools.clock)(),
         owned: facts.kept.0.iter().filter(ours).map(|(p, e)| (p.clone(), e.clone())).collect(),
         manifest: facts.kept.clone(),
-        compose: compose.collect(),
+        compose: compose.into_iter().map(|(text, name)| (name, text)).collect(),
         images: tag_running(tools, &job.project, number).await.map_err(|e| e.failure(what))?,
         environment: facts.environment.clone(),
         changed: 0,
@@ -97,7 +101,8 @@ pub(in super::super) async fn set_out(job: &Job) -> Result<(), Failure> {
             owned: facts.workspace.clone(),
             manifest: facts.workspace.clone(),
             compose: compose_files(facts, &release_tree(&job.tools, &job.project.name, facts.release))
-                .map_err(|e| Failure::new(what, format!("The release's compose files cannot be read: {e}."), "Deploy again."))?,
+                .await
+                .map_err(|e| Failure::new(what, format!("The release's compose files cannot be read: {}.", e.reason()), "Deploy again."))?,
             images: facts.images(&job.plan),
             environment: facts.environment.clone(),
             changed: job.plan.files.as_ref().map_or(0, |f| f.touched().count()),
@@ -108,12 +113,16 @@ pub(in super::super) async fn set_out(job: &Job) -> Result<(), Failure> {
 }
 
 /// The compose files as they were staged; as they are in the workspace where an exclude keeps them out of the stage.
-fn compose_files(facts: &super::Facts, tree: &Path) -> std::io::Result<Vec<(String, String)>> {
-    let read = |file: &String| {
-        let staged = std::fs::read_to_string(tree.join(file));
-        Ok((file.clone(), staged.or_else(|_| std::fs::read_to_string(facts.source_root.join(file)))?))
+async fn compose_files(facts: &super::Facts, tree: &Path) -> Result<Vec<(String, String)>, ReadError> {
+    let (tree, source) = (tree.to_owned(), facts.source_root.clone());
+    let names: Vec<String> = facts.declared.composed.iter().flat_map(|composed| &composed.source.files).cloned().collect();
+    let read = move |file: String| {
+        let staged = untrusted::read_text(&tree.join(&file), CONFIGURATION_MAX);
+        Ok((staged.or_else(|_| untrusted::read_text(&source.join(&file), CONFIGURATION_MAX))?, file))
     };
-    facts.declared.composed.iter().flat_map(|composed| &composed.source.files).map(read).collect()
+    let read =
+        untrusted::off_runtime(move || names.into_iter().map(read).collect::<Result<Vec<_>, ReadError>>()).await.and_then(|read| read)?;
+    Ok(read.into_iter().map(|(text, file)| (file, text)).collect())
 }
 
 /// The release has arrived: what it runs is kept with it, and what is too old is forgotten.

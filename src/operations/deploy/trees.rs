@@ -13,6 +13,7 @@ use crate::files::rules::Rules;
 use crate::files::scan::{Scan, ScanError, scan_cached};
 use crate::files::store::at_stake;
 use crate::history::releases::Current;
+use crate::untrusted::{self, CONFIGURATION_MAX};
 
 /// The sources of writable bind mounts below production, and who mounts them. `ours` is the service that dockmaster itself
 /// is: it has all of production to write to, and does so in a deploy alone.
@@ -46,12 +47,13 @@ pub(super) fn tree_path(path: &Path) -> TreePath {
     TreePath::new(path.as_os_str().as_bytes())
 }
 
-pub(super) fn rules(project: &Project, workspace: &Path, written: &[(TreePath, ServiceName)], what: &str) -> Result<Rules, Failure> {
+pub(super) async fn rules(project: &Project, workspace: &Path, written: &[(TreePath, ServiceName)], what: &str) -> Result<Rules, Failure> {
     let ignore = workspace.join(".dockmasterignore");
-    let text = match std::fs::read_to_string(&ignore) {
+    let read = untrusted::off_runtime(move || untrusted::read_text(&ignore, CONFIGURATION_MAX)).await.and_then(|read| read);
+    let text = match read {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Failure::new(what, format!(".dockmasterignore cannot be read: {error}."), "Mend it and ask again.")),
+        Err(error) if error.is_missing() => String::new(),
+        Err(error) => return Err(Failure::new(what, format!(".dockmasterignore {error}."), "Fix the file and ask again.")),
     };
     Rules::new(&project.exclude, &text, written.iter().map(|(path, _)| path.clone()).collect()).map_err(|error| {
         Failure::new(what, format!("What to exclude cannot be understood: {error}."), "Mend \"exclude\" or .dockmasterignore.")

@@ -18,6 +18,7 @@ use crate::domain::project::Configuration;
 use crate::domain::reload::{Rejected, Reloaded, Watching};
 use crate::domain::snapshot::{Cause, InForce};
 use crate::history::History;
+use crate::untrusted;
 
 /// For how long a file that breaks off, or is not there, is taken for one that is being written.
 const UNFINISHED: Duration = Duration::from_millis(600);
@@ -143,7 +144,9 @@ impl Keeping {
             }
             Err(error) => (Err(format!("{error}.")), None),
         };
-        let (sources, checked) = tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| (Err(error.to_string()), None));
+        let (sources, checked) = untrusted::off_runtime(read)
+            .await
+            .unwrap_or_else(|error| (Err(format!("{} cannot be read ({}).", self.path.display(), error.reason())), None));
         let settled = self.watcher.look().await.same_files(&look);
         Read { sources, checked, look, settled }
     }

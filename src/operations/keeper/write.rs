@@ -15,6 +15,7 @@ use rustix::fs::{Access, AtFlags, CWD, RenameFlags, StatxFlags};
 use rustix::io::Errno;
 
 use crate::config::Sources;
+use crate::untrusted;
 
 /// The attribute with a file's access list.
 const ACCESS_LIST: &[u8] = b"system.posix_acl_access";
@@ -110,7 +111,7 @@ pub(super) fn resume(path: &Path, sources: &Sources) -> Result<(), String> {
 /// What an ordinary file holds, and no more of it than a configuration may.
 fn content(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(Sources::FILE_MAX + 1).read_to_end(&mut bytes)?;
+    untrusted::open(path)?.take(Sources::FILE_MAX + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -29,6 +29,7 @@ use crate::domain::plan::{Made, ManagedFacts, ManagedService, Plan, plan_managed
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::{Kind, Request};
 use crate::engine::create::SECRETS;
+use crate::untrusted::{self, ReadError};
 
 /// The longest file with an environment that is read.
 const ENV_FILE_MAX: u64 = 1024 * 1024;
@@ -74,7 +75,7 @@ pub(super) async fn plan(tools: &Tools, project: &Project, request: &Request) ->
             Some(image) => tools.docker.image_id(image).await.map_err(|e| e.failure(&*what))?,
             None => None,
         };
-        let made = match whole(&what, service, definition, process) {
+        let made = match whole(&what, service, definition, process).await {
             Ok(whole) => Made::Managed(whole.hash, definition.instances),
             // Nothing is done to the others where one is named, so that what is wrong with them is in nobody's way.
             Err(_) if elsewhere => Made::Elsewhere,
@@ -109,12 +110,12 @@ fn spelt(request: &Request, managed: &Managed) -> Request {
 }
 
 /// The services that run something else than what is configured, and why that is not known of others.
-pub(super) fn pending(project: &Project, containers: &[Container]) -> (BTreeSet<ServiceName>, Option<String>) {
+pub(super) async fn pending(project: &Project, containers: &[Container]) -> (BTreeSet<ServiceName>, Option<String>) {
     let (mut pending, mut unknown) = (BTreeSet::new(), None);
     for (service, definition) in of(project).into_iter().flat_map(|managed| &managed.services) {
         let there = those(service, containers);
         // Of what runs as a process because there was no engine, that is no change.
-        let made = match whole("", service, definition, there.iter().any(|c| c.is_process())) {
+        let made = match whole("", service, definition, there.iter().any(|c| c.is_process())).await {
             Ok(whole) => Made::Managed(whole.hash, definition.instances),
             Err(failure) => {
                 unknown = Some(failure.why);
@@ -156,19 +157,22 @@ pub(super) fn those<'a>(service: &ServiceName, all: &'a [Container]) -> Vec<&'a 
 ///
 /// # Errors
 /// A file cannot be read or understood; `what` says what that means.
-pub(super) fn whole(what: &str, service: &ServiceName, definition: &Definition, process: bool) -> Result<Whole, Failure> {
-    whole_at(what, service, definition, process, &Path::to_owned)
+pub(super) async fn whole(what: &str, service: &ServiceName, definition: &Definition, process: bool) -> Result<Whole, Failure> {
+    whole_at(what, service, definition, process, &Path::to_owned).await
 }
 
 /// As [`whole`], with each file of the environment read from where `place` says that it is.
-pub(super) fn whole_at(
+pub(super) async fn whole_at(
     what: &str,
     service: &ServiceName,
     definition: &Definition,
     process: bool,
-    place: &dyn Fn(&Path) -> PathBuf,
+    place: &(dyn Fn(&Path) -> PathBuf + Sync),
 ) -> Result<Whole, Failure> {
     let mut environment = BTreeMap::new();
+    let places: Vec<PathBuf> = definition.env_file.iter().map(|file| place(file)).collect();
+    let read = move || places.iter().map(|file| untrusted::read_text(file, ENV_FILE_MAX)).collect::<Vec<_>>();
+    let mut texts = untrusted::off_runtime(read).await.map(Vec::into_iter);
     for file in &definition.env_file {
         let why = |why: String| {
             let shown = file.display();
@@ -178,7 +182,10 @@ pub(super) fn whole_at(
                 "Mend it, or correct \"env_file\", and ask again.",
             )
         };
-        let text = read(&place(file)).map_err(|e| why(format!("cannot be read: {e}")))?;
+        let text = match &mut texts {
+            Ok(texts) => texts.next().unwrap_or(Err(ReadError::TimedOut)).map_err(|e| why(e.to_string()))?,
+            Err(error) => return Err(why(error.to_string())),
+        };
         for (number, line) in text.lines().enumerate() {
             if let Some((name, value)) = variable(line).map_err(|wrong| why(format!("{wrong} (line {})", number + 1)))? {
                 environment.insert(name.to_owned(), value.to_owned());
@@ -195,14 +202,6 @@ pub(super) fn whole_at(
     // The same as the other kind is something else.
     let hash = if process { format!("{hash}-process") } else { hash };
     Ok(Whole { environment, hash, process })
-}
-
-fn read(file: &Path) -> std::io::Result<String> {
-    let size = std::fs::metadata(file)?.len();
-    if size > ENV_FILE_MAX {
-        return Err(std::io::Error::other("it is too long"));
-    }
-    std::fs::read_to_string(file)
 }
 
 /// A line as `docker run --env-file` reads it: `NAME=value`, the value as it stands, without quotes or substitution.
@@ -224,8 +223,8 @@ mod tests {
     use super::*;
     use crate::domain::managed::tests::definition;
 
-    #[test]
-    fn the_environment_is_files_in_order_then_secrets_then_what_is_configured() {
+    #[tokio::test]
+    async fn the_environment_is_files_in_order_then_secrets_then_what_is_configured() {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             std::fs::write(directory.path().join(name), text).unwrap();
@@ -236,15 +235,15 @@ mod tests {
         service.secrets.insert("db-password".into(), "/etc/secret".into());
         service.environment.insert("A".into(), "configured".into());
         let name = ServiceName::new("web").unwrap();
-        let first = whole("It failed.", &name, &service, false).unwrap();
+        let first = whole("It failed.", &name, &service, false).await.unwrap();
         let shown: Vec<String> = first.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(shown, ["A=configured", "DB_PASSWORD_FILE=/run/secrets/db-password", "EMPTY=", "MODE=two", "QUOTED=\"as it is\""]);
-        let process = whole("It failed.", &name, &service, true).unwrap();
+        let process = whole("It failed.", &name, &service, true).await.unwrap();
         assert_eq!(process.environment["DB_PASSWORD_FILE"], "/etc/secret", "a process reads it where it is");
         file("two", "MODE=three\n");
-        assert_ne!(whole("It failed.", &name, &service, false).unwrap().hash, first.hash, "a changed file is a changed definition");
+        assert_ne!(whole("It failed.", &name, &service, false).await.unwrap().hash, first.hash, "a changed file is a changed definition");
         file("two", "FINE=1\nsecret words\n");
-        let wrong = whole("It failed.", &name, &service, false).unwrap_err();
+        let wrong = whole("It failed.", &name, &service, false).await.unwrap_err();
         assert!(wrong.why.ends_with("two of web has a line without “=” (line 2).") && !wrong.why.contains("secret"), "{wrong}");
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::project::ServiceName;
 use crate::domain::text::count;
 use crate::engine::create::{Login, Pulled};
 use crate::engine::credentials;
+use crate::untrusted;
 
 /// How long an image may take.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -31,7 +32,7 @@ pub(in super::super) async fn pull(job: &Job, step: &Step, services: &[ServiceNa
     let cancel = job.cancel_for(step);
     for image in &images {
         let what = format!("{image} could not be pulled.");
-        let login = login(&what, managed.and_then(|m| m.registry_credentials.as_deref()), image)?;
+        let login = login(&what, managed.and_then(|m| m.registry_credentials.as_deref()), image).await?;
         let known = login.is_some();
         tokio::select! {
             pulled = one(job, image, login) => pulled.map_err(|why| refused(&what, image, &why, known))?,
@@ -77,16 +78,14 @@ fn refused(what: &str, image: &str, why: &str, known: bool) -> Failure {
     Failure::new(what, format!("{}.", crate::domain::text::capital(why.trim_end_matches('.'))), next)
 }
 
-fn login(what: &str, file: Option<&Path>, image: &str) -> Result<Option<Login>, Failure> {
+async fn login(what: &str, file: Option<&Path>, image: &str) -> Result<Option<Login>, Failure> {
     let Some(file) = file else { return Ok(None) };
     let wrong = |why: String| {
         let why = format!("The credentials in {} cannot be used: {why}.", file.display());
         Failure::new(what, why, "Mend that file, or correct \"registry_credentials\", and ask again.")
     };
-    let size = std::fs::metadata(file).map_err(|e| wrong(e.to_string()))?.len();
-    if size > CREDENTIALS_MAX {
-        return Err(wrong("it is too long".to_owned()));
-    }
-    let text = std::fs::read_to_string(file).map_err(|e| wrong(e.to_string()))?;
+    let owned = file.to_owned();
+    let read = untrusted::off_runtime(move || untrusted::read_text(&owned, CREDENTIALS_MAX)).await.and_then(|read| read);
+    let text = read.map_err(|e| wrong(e.reason()))?;
     credentials::login(&text, image).map_err(wrong)
 }

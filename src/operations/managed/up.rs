@@ -42,7 +42,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         let definition = definition(managed, service)?;
         let deploys = job.plan.kind().is_release();
         let process = is_process(&job.tools, definition, &those(service, &existing), deploys).await;
-        let whole = whole(WHAT, service, definition, process)?;
+        let whole = whole(WHAT, service, definition, process).await?;
         let planned = job.plan.services.iter().find(|s| s.service == *service).and_then(|s| s.made_from.as_ref());
         // A file of its environment may have been changed since; pulling may have taken long.
         if planned.is_some_and(|planned| *planned != whole.hash) {

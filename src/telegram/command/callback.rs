@@ -1,5 +1,6 @@
 //! The data that buttons carry: at most 64 bytes, and never believed by itself.
 
+use super::super::front::Yes;
 use super::super::outbox::{Button, Keyboard};
 use super::Command;
 use crate::domain::project::{Configuration, ProjectName};
@@ -92,6 +93,14 @@ impl Press {
             "k" => Command::Cancel(project),
             _ => return None,
         }))
+    }
+
+    /// The answer by which something would run, where it is one. `callback` is the press's own number.
+    pub(crate) fn yes(&self, callback: &str) -> Option<Yes> {
+        match self {
+            Self::Answer { nonce, yes: true } => Some(Yes::Press { nonce: nonce.clone(), callback: callback.to_owned() }),
+            _ => None,
+        }
     }
 
     /// In a few words, for a person who is told that it went unanswered.

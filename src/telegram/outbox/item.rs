@@ -47,6 +47,14 @@ impl Item {
         }
     }
 
+    /// Whether others go before it.
+    fn yields(&self) -> bool {
+        match &self.job {
+            Job::Send { letter, .. } | Job::Document { letter, .. } => letter.yields,
+            Job::Edit { .. } => false,
+        }
+    }
+
     /// Takes it out of its topic; false where it is in none.
     pub(crate) fn leave_thread(&mut self) -> bool {
         match &mut self.job {
@@ -89,14 +97,12 @@ pub(crate) fn push(queue: &mut VecDeque<Item>, item: Item) -> Option<Item> {
     }
 }
 
-/// Which item goes next with so many tokens: in order; but the last token is kept for messages, so that a progress
-/// that is edited every second never makes an answer wait.
+/// Which item goes next with so many tokens: in order, those that yield last; but the last token is kept for messages, so that a
+/// progress that is edited every second never makes an answer wait.
 pub(crate) fn next(queue: &VecDeque<Item>, tokens: u32) -> Option<usize> {
-    match tokens {
-        0 => None,
-        1 => queue.iter().position(|i| i.edits().is_none()),
-        _ => (!queue.is_empty()).then_some(0),
-    }
+    let may_go = |item: &Item| tokens > 1 || (tokens == 1 && item.edits().is_none());
+    let first = |yields: bool| queue.iter().position(|item| may_go(item) && item.yields() == yields);
+    first(false).or_else(|| first(true))
 }
 
 /// How many tokens it takes for anything in the queue to go.
@@ -114,7 +120,7 @@ mod tests {
     }
 
     fn send() -> Item {
-        let letter = Letter { chat: 1, thread: None, text: Text::new(), buttons: Vec::new(), reply_to: None, silent: false };
+        let letter = Letter { chat: 1, thread: None, text: Text::new(), buttons: Vec::new(), reply_to: None, silent: false, yields: false };
         item(Job::Send { letter, parts: VecDeque::new(), reply: oneshot::channel().0 })
     }
 
@@ -149,6 +155,12 @@ mod tests {
     fn messages_do_not_wait_for_edits() {
         let queue = VecDeque::from([edit(1, "x"), send()]);
         assert_eq!((next(&queue, 0), next(&queue, 1), next(&queue, 2)), (None, Some(1), Some(0)));
+        let mut late = send();
+        if let Job::Send { letter, .. } = &mut late.job {
+            letter.yields = true;
+        }
+        let queue = VecDeque::from([late, edit(1, "x"), send()]);
+        assert_eq!((next(&queue, 0), next(&queue, 1), next(&queue, 2)), (None, Some(2), Some(1)), "what yields goes last");
         let queue = VecDeque::from([edit(1, "x")]);
         assert_eq!((next(&queue, 1), needed(&queue)), (None, 2));
     }

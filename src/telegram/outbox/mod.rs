@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use teloxide::payloads::{AnswerCallbackQuery, SendChatAction};
 use teloxide::types::{CallbackQueryId, ChatAction, ChatId as TgChat, MessageId, ThreadId};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,6 +25,8 @@ use pace::Bucket;
 
 /// How long a message is tried before it is given up. What must arrive is kept in the history and comes again.
 const GIVE_UP: Duration = Duration::from_secs(60);
+/// How many presses are answered at once.
+const PRESSES_AT_ONCE: usize = 16;
 /// The longest answer to the press of a button, in characters.
 const TOAST_MAX: usize = 190;
 /// The longest that the answer to a press waits; later nobody looks.
@@ -52,6 +54,8 @@ pub(crate) struct Letter {
     pub(crate) reply_to: Option<i32>,
     /// Whether it comes without a sound.
     pub(crate) silent: bool,
+    /// Whether other messages of its chat go before it.
+    pub(crate) yields: bool,
 }
 
 /// Why a message was not sent.
@@ -86,6 +90,8 @@ struct Hub {
     waiting: Activity,
     /// The lanes, with what works on them: one that died of a panic is replaced.
     lanes: Mutex<HashMap<ChatId, (Arc<Lane>, AbortHandle)>>,
+    /// Presses that are answered right now.
+    presses: Semaphore,
     all: Mutex<Bucket>,
     /// Groups that became supergroups, and as which.
     moved: Mutex<HashMap<ChatId, ChatId>>,
@@ -106,7 +112,15 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Outbox {
     pub(crate) fn new(api: Api, activity: Activity) -> Self {
         let all = Mutex::new(Bucket::of_all(Instant::now()));
-        Self(Arc::new(Hub { api, activity, waiting: Activity::default(), lanes: Mutex::default(), all, moved: Mutex::default() }))
+        Self(Arc::new(Hub {
+            api,
+            activity,
+            waiting: Activity::default(),
+            lanes: Mutex::default(),
+            presses: Semaphore::new(PRESSES_AT_ONCE),
+            all,
+            moved: Mutex::default(),
+        }))
     }
 
     /// Sends a message, in several where one does not hold it; the buttons stand on the last, whose number comes back.
@@ -135,6 +149,8 @@ impl Outbox {
         let hub = Arc::clone(&self.0);
         let guard = hub.activity.begin();
         tokio::spawn(async move {
+            // It is never closed.
+            let _turn = hub.presses.acquire().await;
             let mut payload = AnswerCallbackQuery::new(CallbackQueryId(callback));
             payload.text = text.map(|t| t.chars().take(TOAST_MAX).collect());
             payload.show_alert = alert.then_some(true);

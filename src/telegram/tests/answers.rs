@@ -81,12 +81,14 @@ async fn roles_are_held_in_commands_and_in_presses() {
     let answer = chat.api.callback_answer(&pressed, SOON).await.unwrap();
     assert!(answer.alert && answer.text.contains("admin"), "{}", answer.text);
     for (data, said) in
-        [("c:forged", "waits no longer"), ("s:../x", "waits no longer"), ("s:gone", "no longer in projects.json"), ("", "no longer")]
+        [("c:forged", "no longer works"), ("s:../x", "no longer works"), ("s:gone", "no longer in projects.json"), ("", "no longer")]
     {
         let pressed = chat.api.press_data(VIEWER, VIEWER, help.id, data);
         let answer = chat.api.callback_answer(&pressed, SOON).await.unwrap();
         assert!(answer.alert && answer.text.contains(said), "{data}: {}", answer.text);
     }
+    // What somebody meant to confirm is refused in the chat, too: the answer to a press is soon gone.
+    assert!(chat.next_in(VIEWER).await.text.contains("no longer works"));
     chat.finish().await;
 }
 

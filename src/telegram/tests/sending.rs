@@ -24,7 +24,7 @@ fn outbox(chat: &Chat) -> Outbox {
 }
 
 fn letter(text: Text) -> Letter {
-    Letter { chat: ADMIN, thread: None, text, buttons: Keyboard::new(), reply_to: None, silent: false }
+    Letter { chat: ADMIN, thread: None, text, buttons: Keyboard::new(), reply_to: None, silent: false, yields: false }
 }
 
 fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
@@ -170,7 +170,7 @@ async fn a_panic_is_a_sentence_in_the_chat_and_ends_nothing() {
     let actor = Actor::Telegram { user: 111, name: "Ann".into(), chat: ADMIN };
     let place = Place { chat: ADMIN, thread: None, message: 1, private: true, actor, user: 111 };
     chat.history.inbox_keep(vec![(5, "{}".into())], now()).await.unwrap();
-    front.spawn(5, place.clone(), None, async { panic!("on purpose") });
+    front.spawn(5, place.clone(), None, None, async { panic!("on purpose") });
     let told = chat.next().await;
     assert!(told.text.starts_with("That failed because of an error of mine"), "{}", told.text);
     front.say(&place, Text::new().plain("still here")).await;
