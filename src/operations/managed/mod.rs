@@ -28,6 +28,7 @@ use crate::domain::names::{Match, find};
 use crate::domain::plan::{Made, ManagedFacts, ManagedService, Plan, plan_managed};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::{Kind, Request};
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::create::SECRETS;
 
 /// The longest file with an environment that is read.
@@ -171,7 +172,7 @@ pub(super) fn whole_at(
     let mut environment = BTreeMap::new();
     for file in &definition.env_file {
         let why = |why: String| {
-            let shown = file.display();
+            let shown = UntrustedText::path(&file);
             Failure::new(
                 what,
                 format!("The environment file {shown} of {service} {why}."),
@@ -245,6 +246,6 @@ mod tests {
         assert_ne!(whole("It failed.", &name, &service, false).unwrap().hash, first.hash, "a changed file is a changed definition");
         file("two", "FINE=1\nsecret words\n");
         let wrong = whole("It failed.", &name, &service, false).unwrap_err();
-        assert!(wrong.why.ends_with("two of web has a line without “=” (line 2).") && !wrong.why.contains("secret"), "{wrong}");
+        assert!(wrong.why.ends_with("two` of web has a line without “=” (line 2).") && !wrong.why.contains("secret"), "{wrong}");
     }
 }
