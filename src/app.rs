@@ -177,7 +177,7 @@ async fn reload(keeper: Keeper, asked: Arc<Notify>) {
     loop {
         asked.notified().await;
         tracing::info!("asked by a signal to read the configuration");
-        drop(keeper.reload(Cause::Asked { who: "a signal".to_owned() }, None).await);
+        drop(keeper.reload(Cause::Asked { who: "a signal".into() }, None).await);
     }
 }
 

@@ -30,49 +30,6 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return ended(Err(AppError::Failed(format!("No threads can be had: {error}.")))),
     };
-<<<<<<< HEAD
-    runtime.block_on(async {
-        match arguments.command {
-            Command::Run(arguments) => ended(run(arguments).await),
-            Command::Try(arguments) => ended(try_it(arguments).await),
-            Command::Terminal(command) => terminal(command).await.unwrap_or_else(|error| ended(Err(error))),
-            Command::Config(ConfigCommand::Ask(ask)) => {
-                terminal(TerminalCommand::Config(ask)).await.unwrap_or_else(|error| ended(Err(error)))
-            }
-            Command::Config(ConfigCommand::Selftest { json, config }) => {
-                start_logging("off");
-                let tested = async {
-                    terminal::selftest(&Given { path: config, hot: hot(), program: None }, json, shutdown_on_signals(LEFT, Hangup::Ends)?)
-                        .await
-                };
-                tested.await.map_or_else(|error| ended(Err(error)), |exit| ExitCode::from(exit.code()))
-            }
-            Command::MoveData(arguments) => ended(move_data(arguments).await),
-            Command::Check(arguments) => {
-                let running = app::compose_projects(variable("DOCKER_HOST").as_deref()).await;
-                let (against, out) = (arguments.against.as_deref(), &mut std::io::stdout());
-                match console::check::check(&arguments.config, against, &running, arguments.json, out) {
-                    Ok(code) => ExitCode::from(code),
-                    Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
-                }
-            }
-            Command::Schema { markdown } => {
-                let text = if markdown { config::reference::reference() } else { config::schema::schema() };
-                ended(print(|out| writeln!(out, "{text}")))
-            }
-            Command::Completions { shell } => ended(print(|mut out| {
-                clap_complete::generate(shell, &mut Arguments::command(), "dockmaster", &mut out);
-                out.flush()
-            })),
-            Command::Man => ended(print(|mut out| clap_mangen::Man::new(Arguments::command()).render(&mut out))),
-            Command::Finish { operation, run } => ended(finish(operation, run).await),
-            Command::KeepProcess { place } => {
-                ended(keeper::keep(&place, app::now).await.map_err(|why| AppError::Failed(format!("The process cannot be kept: {why}."))))
-            }
-            Command::SampleService { role } => {
-                let served = sandbox::service::run(&role).await;
-                ended(served.map_err(|e| AppError::Failed(format!("The sample's service ended: {e}."))))
-=======
     let exit = runtime.block_on(begin(arguments.command));
     // Not longer: a thread that waits for a file system that never answers would keep the program.
     runtime.shutdown_timeout(THREADS_END);
@@ -94,10 +51,11 @@ async fn begin(command: Command) -> ExitCode {
         }
         Command::MoveData(arguments) => ended(move_data(arguments).await),
         Command::Check(arguments) => {
-            match console::check::check(&arguments.config, arguments.against.as_deref(), arguments.json, &mut std::io::stdout()) {
+            let running = app::compose_projects(variable("DOCKER_HOST").as_deref()).await;
+            let (against, out) = (arguments.against.as_deref(), &mut std::io::stdout());
+            match console::check::check(&arguments.config, against, &running, arguments.json, out) {
                 Ok(code) => ExitCode::from(code),
                 Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
->>>>>>> files
             }
         }
         Command::Schema { markdown } => {

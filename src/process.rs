@@ -25,6 +25,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::untrusted::UntrustedText;
 pub use detached::{Detached, detach};
 use group::Group;
 use pumps::Pumps;
@@ -315,7 +316,7 @@ fn refused(invocation: &Invocation, program: &str, error: &std::io::Error) -> Pr
     match &invocation.directory {
         // The system says "not found" for a missing directory, too.
         Some(directory) if !directory.is_dir() => {
-            ProcessError::Spawn { program, why: format!("the directory {} is not there", directory.display()) }
+            ProcessError::Spawn { program, why: format!("the directory {} is not there", UntrustedText::path(&directory)) }
         }
         _ if error.kind() == std::io::ErrorKind::NotFound || !is_anywhere(invocation) => ProcessError::NotFound { program },
         _ => ProcessError::Spawn { program, why: error.to_string() },

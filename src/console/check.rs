@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::config::{self, Checked, ComposeProjects, Problem, Sources};
 use crate::domain::impact::Impact;
+use crate::domain::untrusted::visible;
 use crate::domain::{text, words};
 
 /// The configuration is valid.
@@ -72,10 +73,10 @@ fn people(path: &Path, checked: &Checked, out: &mut impl Write) -> io::Result<()
     let verdict = if problems.is_empty() { " is valid" } else { "" };
     writeln!(out, "{}{verdict}", path.display())?;
     for problem in problems {
-        writeln!(out, "  problem {problem}")?;
+        writeln!(out, "  problem {}", visible(&problem.to_string()))?;
     }
     for warning in warnings {
-        writeln!(out, "  warning {warning}")?;
+        writeln!(out, "  warning {}", visible(&warning.to_string()))?;
     }
     let counts = [(problems.len(), "problem"), (warnings.len(), "warning")];
     let told: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, noun)| text::count(*n, noun)).collect();

@@ -15,7 +15,7 @@ pub use names::Typed;
 pub use operate::Consent;
 
 use crate::domain::Millis;
-use crate::domain::redact::clean_line;
+use crate::domain::text::Text;
 
 /// What commands of the chat begin with, and those that a terminal has, too.
 const CHAT: &str = "/docker_";
@@ -103,10 +103,10 @@ pub struct Console<'a> {
     pub size: Option<Size>,
 }
 
-/// A text as a terminal may get it: names and reasons come from files that others write, and a terminal obeys what it is
-/// sent.
+/// A sentence as a terminal may get it: names and reasons come from files that others write, and a terminal obeys what it
+/// is sent. What a chat shows as code stands there without marks.
 pub fn harmless(text: &str) -> String {
-    text.split('\n').map(|line| clean_line(line.as_bytes())).collect::<Vec<_>>().join("\n")
+    Text::new().plain(text).to_plain()
 }
 
 /// Texts name commands as the chat has them; here they have other names.
@@ -149,6 +149,8 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_does_not_reach_it() {
         let hostile = "newly asks for X\u{1b}[2K\u{1b}[1A\u{1b}[8mHIDDEN\u{1b}]0;owned\u{7}\r\nnext\u{9b}31m \u{202e}line";
-        assert_eq!(harmless(hostile), "newly asks for XHIDDEN\nnext31m line");
+        let shown = harmless(hostile);
+        assert!(!shown.contains(|c: char| c.is_control() && c != '\n') && !shown.contains('\u{202e}'), "{shown:?}");
+        assert!(shown.starts_with(r"newly asks for X\u{1b}[2K") && shown.ends_with(r"\u{202e}line"), "{shown:?}");
     }
 }

@@ -44,7 +44,7 @@ impl Screen {
     }
 
     fn draw(&mut self, view: &OperationView, now: Millis, size: Size, out: &mut dyn Write) -> io::Result<()> {
-        let text = harmless(&words::progress(view, now).to_plain());
+        let text = words::progress(view, now).to_plain();
         let lines: Vec<&str> = text.lines().collect();
         // What has left the screen at its top cannot be drawn over.
         let shown = &lines[lines.len().saturating_sub(size.rows.saturating_sub(1).max(1))..];

@@ -7,11 +7,12 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Console, Exit, Stop, for_terminal, harmless};
+use super::{Console, Exit, Stop, for_terminal};
 use crate::domain::health::{Health, Part};
 use crate::domain::project::ProjectName;
 use crate::domain::status::{Busy, ProjectStatus};
 use crate::domain::text::{Text, duration};
+use crate::domain::untrusted::{is_invisible, visible};
 use crate::domain::volumes::ProjectVolumes;
 use crate::domain::words::{self, HistoryRow, LogHeading, RawLine, ReleaseRow};
 use crate::http::dto::{LogAsk, LogLines, Projects};
@@ -32,13 +33,14 @@ impl Console<'_> {
     }
 
     pub(super) fn print(&mut self, text: &Text) -> io::Result<()> {
-        writeln!(self.out, "{}", harmless(&for_terminal(text.to_plain().trim_end())))
+        writeln!(self.out, "{}", visible(&for_terminal(text.to_plain().trim_end())))
     }
 
     pub(super) fn print_json(&mut self, value: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value)?;
         // JSON lets these stand as they are, and a terminal obeys them. They are nowhere but in strings.
-        let harmless = |c: char| if ('\u{7f}'..='\u{9f}').contains(&c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+        let escaped = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+        let harmless = |c: char| if c != '\n' && is_invisible(c) { escaped(c) } else { c.to_string() };
         writeln!(self.out, "{}", text.chars().map(harmless).collect::<String>())
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::project::{Configuration, ProjectName};
+use super::untrusted::UntrustedText;
 
 /// A Telegram user's numeric id: the only thing about a person that can be believed.
 pub type UserId = u64;
@@ -54,12 +55,12 @@ pub enum Actor {
 
 impl Actor {
     /// How the actor is called in history and messages.
-    pub fn label(&self) -> String {
+    pub fn label(&self) -> UntrustedText {
         match self {
-            Self::Telegram { user, name, .. } if name.is_empty() => user.to_string(),
-            Self::Telegram { name, .. } => name.clone(),
-            Self::Console => "console".to_owned(),
-            Self::Dockmaster => "dockmaster".to_owned(),
+            Self::Telegram { user, name, .. } if name.is_empty() => user.to_string().into(),
+            Self::Telegram { name, .. } => name.into(),
+            Self::Console => "console".into(),
+            Self::Dockmaster => "dockmaster".into(),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::untrusted::UntrustedText;
+
 /// A path below the root of a tree, as bytes: file names need not be text. Never starts with `/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
@@ -39,36 +41,41 @@ impl From<&str> for TreePath {
     }
 }
 
-/// Printable and reversible: a backslash, control characters and what is not UTF-8 become `\xNN`.
-impl fmt::Display for TreePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl TreePath {
+    /// Printable and reversible: a backslash, control characters and what is not UTF-8 become `\xNN`.
+    pub fn written(&self) -> String {
+        let mut text = String::new();
+        let spell = |text: &mut String, byte: u8| text.push_str(&format!("\\x{byte:02x}"));
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
                 if c == '\\' || c.is_control() {
                     let mut buffer = [0; 4];
-                    for byte in c.encode_utf8(&mut buffer).bytes() {
-                        write!(f, "\\x{byte:02x}")?;
-                    }
+                    c.encode_utf8(&mut buffer).bytes().for_each(|byte| spell(&mut text, byte));
                 } else {
-                    write!(f, "{c}")?;
+                    text.push(c);
                 }
             }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
+            chunk.invalid().iter().for_each(|byte| spell(&mut text, *byte));
         }
-        Ok(())
+        text
+    }
+}
+
+/// As text from outside.
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        UntrustedText::new(self.written()).fmt(f)
     }
 }
 
 impl From<TreePath> for String {
     fn from(path: TreePath) -> String {
-        path.to_string()
+        path.written()
     }
 }
 
 impl From<String> for TreePath {
-    /// The reverse of `Display`; what is no escape stands for itself.
+    /// The reverse of [`TreePath::written`]; what is no escape stands for itself.
     fn from(text: String) -> Self {
         let bytes = text.as_bytes();
         let mut path = Vec::with_capacity(bytes.len());
@@ -353,8 +360,8 @@ mod tests {
         #[test]
         fn paths_survive_being_written_down(bytes in proptest::collection::vec(1u8.., 1..40)) {
             let path = TreePath::new(bytes);
-            prop_assert_eq!(TreePath::from(path.to_string()), path.clone());
-            prop_assert!(!path.to_string().chars().any(char::is_control));
+            prop_assert_eq!(TreePath::from(path.written()), path.clone());
+            prop_assert!(!path.written().chars().any(char::is_control));
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod snapshot;
 pub mod space;
 pub mod status;
 pub mod text;
+pub mod untrusted;
 pub mod view;
 pub mod volumes;
 pub mod words;

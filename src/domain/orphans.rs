@@ -9,6 +9,7 @@ use super::container::{Container, State};
 use super::managed::{Managed, Network, Orphans, instance_of, label};
 use super::project::{Configuration, Project, ProjectName, Source};
 use super::text::duration;
+use super::untrusted::UntrustedText;
 
 /// A container that no service has any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +17,7 @@ pub struct Orphan {
     /// The engine's id.
     pub id: String,
     /// Its name.
-    pub name: String,
+    pub name: UntrustedText,
     /// Why it is one: `mail is no longer configured`.
     pub why: String,
     /// How it was seen: `running for 3 h`.
@@ -30,7 +31,7 @@ pub fn orphans(configuration: &Configuration, containers: &[Container], now: Mil
     for container in containers {
         let Some(project) = container.labels.get(label::PROJECT).and_then(|name| ProjectName::new(name).ok()) else { continue };
         if let Some(why) = why(configuration, &project, container) {
-            let orphan = Orphan { id: container.id.clone(), name: container.name.clone(), why, seen: seen(container, now) };
+            let orphan = Orphan { id: container.id.clone(), name: (&container.name).into(), why, seen: seen(container, now) };
             found.entry(project).or_default().push(orphan);
         }
     }
@@ -164,10 +165,10 @@ mod tests {
             .flat_map(|(project, all)| all.iter().map(move |o| format!("{project}: {}, {}, {}", o.name, o.why, o.seen)))
             .collect();
         expect![[r#"
-            left: dockmaster-left-db-1, left is no longer configured, paused for 3 h
-            tools: dockmaster-tools-mail-1, mail is no longer configured, stopped for 2 h
-            tools: dockmaster-tools-web-3, web has 2 instances now, running for 3 h
-            tools: dockmaster-tools-worker-1, worker is a process now, never started"#]]
+            left: `dockmaster-left-db-1`, left is no longer configured, paused for 3 h
+            tools: `dockmaster-tools-mail-1`, mail is no longer configured, stopped for 2 h
+            tools: `dockmaster-tools-web-3`, web has 2 instances now, running for 3 h
+            tools: `dockmaster-tools-worker-1`, worker is a process now, never started"#]]
         .assert_eq(&lines.join("\n"));
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Millis;
 use super::impact::Impact;
+use super::untrusted::UntrustedText;
 
 /// The files of a configuration, as they were written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,20 +29,20 @@ pub enum Cause {
     /// Somebody asked for a reload.
     Asked {
         /// Who.
-        who: String,
+        who: UntrustedText,
     },
     /// Somebody had what was in force kept.
     Kept {
         /// Who.
-        who: String,
+        who: UntrustedText,
         /// What for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        why: Option<String>,
+        why: Option<UntrustedText>,
     },
     /// Somebody went back to an earlier version.
     Rollback {
         /// Who.
-        who: String,
+        who: UntrustedText,
         /// To which.
         to: i64,
     },
@@ -115,7 +116,7 @@ pub enum Way {
     /// It is written into them.
     Write {
         /// Those that are others, by their paths.
-        files: Vec<String>,
+        files: Vec<UntrustedText>,
     },
     /// They stay, and it is in force until they are changed.
     Pin {

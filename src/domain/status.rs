@@ -6,6 +6,7 @@ use super::Millis;
 use super::container::{Condition, Health, Port};
 use super::measures::ServiceMeasures;
 use super::project::{ProjectName, ServiceName};
+use super::untrusted::UntrustedText;
 
 /// A project and its services as they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,7 +14,7 @@ pub struct ProjectStatus {
     /// Its name.
     pub project: ProjectName,
     /// A line for people.
-    pub description: Option<String>,
+    pub description: Option<UntrustedText>,
     /// Its services, the primary first, then by name.
     pub services: Vec<ServiceStatus>,
     /// The workspace's path.
@@ -45,7 +46,7 @@ pub struct Busy {
     /// What it does: `deploy`.
     pub what: String,
     /// Who asked.
-    pub who: String,
+    pub who: UntrustedText,
     /// Since when.
     pub since: Millis,
 }
@@ -56,7 +57,7 @@ pub struct ServiceStatus {
     /// The service.
     pub service: ServiceName,
     /// The container's name, where there is one.
-    pub container: Option<String>,
+    pub container: Option<UntrustedText>,
     /// How it stands.
     pub condition: Condition,
     /// What its health check says.
@@ -70,7 +71,7 @@ pub struct ServiceStatus {
     /// Its ports.
     pub ports: Vec<Port>,
     /// Its image, or the program where it is a process of the host.
-    pub image: String,
+    pub image: UntrustedText,
     /// Whether it is a process of the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub process: bool,
@@ -101,7 +102,7 @@ impl ServiceStatus {
             exit_code: None,
             out_of_memory: false,
             ports: Vec::new(),
-            image: String::new(),
+            image: UntrustedText::default(),
             process: false,
             restarts: 0,
             primary: false,

@@ -1,6 +1,15 @@
 //! Text with a little form, which every front end draws in its own way: HTML for a chat, plain for a terminal.
+//!
+//! What is between marks in a sentence is text from outside (see [`untrusted`](super::untrusted)) and becomes code. As a last
+//! guard nothing invisible is let through, and what a chat would make live in a sentence (names with `@`, addresses, paths)
+//! becomes code as well; commands of ours stay live.
 
 use std::time::Duration;
+
+use super::untrusted::{MARK, UntrustedText, one_line, visible};
+
+/// The most characters of a name or value.
+const CODE_MAX: usize = 1_000;
 
 /// A run of text in one form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,24 +43,24 @@ impl Text {
         Self::default()
     }
 
-    /// Adds plain text.
+    /// Adds a sentence; what is between marks in it becomes code.
     #[must_use]
     pub fn plain(mut self, text: impl Into<String>) -> Self {
-        self.push(Span::Plain(text.into()));
+        self.sentence(&text.into(), Span::Plain);
         self
     }
 
-    /// Adds emphasised text.
+    /// Adds an emphasised sentence; what is between marks in it becomes code.
     #[must_use]
     pub fn bold(mut self, text: impl Into<String>) -> Self {
-        self.push(Span::Bold(text.into()));
+        self.sentence(&text.into(), Span::Bold);
         self
     }
 
-    /// Adds a name or a value.
+    /// Adds a name or a value, on one line.
     #[must_use]
-    pub fn code(mut self, text: impl Into<String>) -> Self {
-        self.push(Span::Code(text.into()));
+    pub fn code(mut self, text: impl Into<UntrustedText>) -> Self {
+        self.push(Span::Code(text.into().line(CODE_MAX)));
         self
     }
 
@@ -60,7 +69,7 @@ impl Text {
     pub fn block(mut self, lines: impl Into<String>) -> Self {
         let lines = lines.into();
         if !lines.is_empty() {
-            self.push(Span::Block(lines));
+            self.push(Span::Block(visible(&lines)));
         }
         self
     }
@@ -88,10 +97,73 @@ impl Text {
         }
     }
 
+    /// The text as a sentence, with marks around what is code.
+    pub fn to_sentence(&self) -> String {
+        let span = |span: &Span| match span {
+            Span::Code(text) => UntrustedText::from(text).to_string(),
+            other => other.text().to_owned(),
+        };
+        self.0.iter().map(span).collect()
+    }
+
+    /// Adds a sentence in a form, with what is quoted in it as code.
+    fn sentence(&mut self, text: &str, form: fn(String) -> Span) {
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once(MARK) {
+            self.words(before, form);
+            // A quotation that was cut off ends with its line.
+            let (quoted, left) = after.split_at(after.find([MARK, '\n']).unwrap_or(after.len()));
+            if !quoted.is_empty() {
+                self.push(Span::Code(one_line(quoted, CODE_MAX)));
+            }
+            rest = left.strip_prefix(MARK).unwrap_or(left);
+        }
+        self.words(rest, form);
+    }
+
+    /// Adds words in a form; those that a chat would make live become code.
+    fn words(&mut self, text: &str, form: fn(String) -> Span) {
+        let text = visible(text);
+        let mut plain = String::new();
+        for piece in text.split_inclusive(char::is_whitespace) {
+            let word = piece.trim_matches(|c: char| c.is_whitespace() || "()[]“”\"'…,;:!?.".contains(c));
+            match piece.find(word).filter(|_| is_live(word)) {
+                Some(at) => {
+                    plain.push_str(&piece[..at]);
+                    if !plain.is_empty() {
+                        self.push(form(std::mem::take(&mut plain)));
+                    }
+                    self.push(Span::Code(word.to_owned()));
+                    plain.push_str(&piece[at + word.len()..]);
+                }
+                None => plain.push_str(piece),
+            }
+        }
+        if !plain.is_empty() {
+            self.push(form(plain));
+        }
+    }
+
     /// The bare text, as a terminal shows it.
     pub fn to_plain(&self) -> String {
         self.0.iter().map(Span::text).collect()
     }
+}
+
+/// Whether a chat would make a word live: a mention, a hashtag, an address, a host's name, or a path, whose beginning looks
+/// like a command.
+fn is_live(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let host = |at: usize| {
+        at > 0
+            && bytes[at - 1].is_ascii_alphanumeric()
+            && bytes.get(at + 1..at + 3).is_some_and(|next| next.iter().all(|b| b.is_ascii_alphabetic() || !b.is_ascii()))
+    };
+    word.contains("://")
+        || word.contains('@') && word.len() > 1
+        || word.starts_with(['#', '$']) && word.contains(char::is_alphabetic)
+        || word.starts_with('/') && word[1..].contains('/')
+        || word.match_indices('.').any(|(at, _)| host(at))
 }
 
 /// A duration for people: `950 ms`, `12 s`, `3 min 5 s`, `2 h 15 min`, `4 d 3 h`.
@@ -176,6 +248,26 @@ mod tests {
     fn sizes_read_well() {
         let shown: Vec<String> = [0, 1_023, 1_024, 1_536, 10_752, (1 << 20) - 1, 1_288_490_189, 40 << 30, u64::MAX].map(bytes).into();
         assert_eq!(shown, ["0 B", "1023 B", "1 kB", "1.5 kB", "10 kB", "1023 kB", "1.2 GB", "40 GB", "16777215 TB"]);
+    }
+
+    #[test]
+    fn what_is_quoted_is_code_and_nothing_else_is_live() {
+        let spans = |text: &str| {
+            let show = |span: &Span| match span {
+                Span::Plain(t) => t.clone(),
+                Span::Code(t) => format!("<{t}>"),
+                other => panic!("{other:?}"),
+            };
+            Text::new().plain(text).0.iter().map(show).collect::<String>()
+        };
+        let name = UntrustedText::from("a`b\n@c\u{202e}");
+        assert_eq!(spans(&format!("New: {name}, and more")), "New: <a\\u{60}b\\n@c\\u{202e}>, and more");
+        assert_eq!(spans("cut off `in the mid\nnext"), "cut off <in the mid>\nnext");
+        assert_eq!(spans("raw\u{200b} text"), "raw\\u{200b} text");
+        assert_eq!(
+            spans("(@boss, evil.com) #tag https://x/y /srv/a: /docker_logs shop/web. 1.5 GB of v1.2, e.g. #17, “a” "),
+            "(<@boss>, <evil.com>) <#tag> <https://x/y> </srv/a>: /docker_logs shop/web. 1.5 GB of v1.2, e.g. #17, “a” "
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::event::{Event, Progress};
 use super::outcome::Outcome;
 use super::plan::Plan;
 use super::request::Kind;
+use super::untrusted::UntrustedText;
 
 /// How many of the last lines a view keeps.
 pub const TAIL_LINES: usize = 5;
@@ -23,7 +24,7 @@ pub struct OperationView {
     /// What it is about: `shop` or `shop/backend`.
     pub target: String,
     /// Who asked.
-    pub actor: String,
+    pub actor: UntrustedText,
     /// When it began.
     pub started: Millis,
     /// Its steps.
@@ -70,7 +71,7 @@ pub struct ServiceView {
 
 impl OperationView {
     /// An operation that has just begun.
-    pub fn new(id: i64, plan: &Plan, actor: String, now: Millis) -> Self {
+    pub fn new(id: i64, plan: &Plan, actor: UntrustedText, now: Millis) -> Self {
         Self {
             id,
             kind: plan.kind(),

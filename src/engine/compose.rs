@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::project::{ProjectName, ServiceName};
+use crate::domain::untrusted::UntrustedText;
 use crate::process::{self, Invocation};
 
 /// How long Compose may take to say its version.
@@ -333,7 +334,7 @@ fn asks(service: &Value, production: &Path) -> BTreeSet<String> {
         }
     }
     for capability in service.get("cap_add").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        asks.insert(format!("the capability {capability}"));
+        asks.insert(format!("the capability {}", UntrustedText::from(capability)));
     }
     if service.get("devices").and_then(Value::as_array).is_some_and(|d| !d.is_empty()) {
         asks.insert("devices of the host".to_owned());
@@ -342,7 +343,7 @@ fn asks(service: &Value, production: &Path) -> BTreeSet<String> {
         if bind.source.file_name().is_some_and(|n| n == "docker.sock") {
             asks.insert("the engine's socket".to_owned());
         } else if !bind.source.starts_with(production) {
-            asks.insert(format!("a mount of {}", bind.source.display()));
+            asks.insert(format!("a mount of {}", UntrustedText::path(&bind.source)));
         }
     }
     asks
@@ -469,7 +470,7 @@ mod tests {
         assert_eq!(web.build.as_ref().unwrap().context, "/srv/shop/app");
         assert_eq!(web.binds.iter().map(|b| b.writable).collect::<Vec<_>>(), [false, true, false]);
         let asks: Vec<&str> = web.asks.iter().map(String::as_str).collect();
-        assert_eq!(asks, ["a mount of /etc/ssl", "privileged mode", "the engine's socket", "the host's network"]);
+        assert_eq!(asks, ["a mount of `/etc/ssl`", "privileged mode", "the engine's socket", "the host's network"]);
         assert!(Resolved::parse(b"{}").is_err());
     }
 

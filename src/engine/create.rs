@@ -156,7 +156,7 @@ impl Docker {
         api.create_image(Some(options), None, credentials).map(move |told| {
             let told = told.map_err(EngineError::from)?;
             if let Some(why) = told.error_detail.as_ref().and_then(|detail| detail.message.clone()) {
-                return Err(EngineError::Refused(why));
+                return Err(EngineError::Refused(why.into()));
             }
             note(&mut layers, &told);
             let sum = |of: fn(&Layer) -> u64| layers.values().map(of).sum();

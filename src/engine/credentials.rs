@@ -7,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
 use super::create::Login;
+use crate::domain::untrusted::UntrustedText;
 
 /// What Docker's hub is called where logins are kept.
 const HUB: &str = "https://index.docker.io/v1/";
@@ -53,7 +54,7 @@ pub fn login(text: &str, image: &str) -> Result<Option<Login>, String> {
     let Some((key, entry)) = file.auths.into_iter().find(|(key, _)| is_meant(key)) else { return Ok(None) };
     let (mut user, mut password) = (entry.username, entry.password);
     if !entry.auth.is_empty() {
-        let wrong = || format!("what it has for {registry} is not “user:password” in base64");
+        let wrong = || format!("what it has for {} is not “user:password” in base64", UntrustedText::from(registry));
         let decoded = BASE64_STANDARD.decode(entry.auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let decoded = decoded.ok_or_else(wrong)?;
         let (name, secret) = decoded.split_once(':').ok_or_else(wrong)?;
@@ -84,7 +85,7 @@ mod tests {
         assert_eq!(wrong("{ \"auths\": { \"r.example\": \"secret\" } }"), "it is no JSON with “auths” (line 1)");
         assert_eq!(
             wrong(r#"{ "auths": { "r.example": { "auth": "secret" } } }"#),
-            "what it has for r.example is not “user:password” in base64"
+            "what it has for `r.example` is not “user:password” in base64"
         );
     }
 }

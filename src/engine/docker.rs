@@ -24,6 +24,7 @@ use super::volumes::Volume;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::text::capital;
+use crate::domain::untrusted::UntrustedText;
 
 /// Where the engine is unless told otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -46,13 +47,13 @@ const LAYER_LIMIT: Duration = Duration::from_secs(300);
 pub enum EngineError {
     /// It does not answer.
     #[error("the Docker engine does not answer: {0}")]
-    Away(String),
+    Away(UntrustedText),
     /// There is no such container or image.
     #[error("it is not there: {0}")]
-    Gone(String),
+    Gone(UntrustedText),
     /// It refused, in its own words.
     #[error("the Docker engine refused: {0}")]
-    Refused(String),
+    Refused(UntrustedText),
     /// What was asked for can mean several things.
     #[error("{0}")]
     Unclear(String),
@@ -68,14 +69,15 @@ impl EngineError {
             Self::Away(_) => true,
             Self::Gone(_) | Self::Unclear(_) => false,
             Self::Process(error) => matches!(error, HostError::Busy(_) | HostError::Silent(_)),
-            Self::Refused(why) => may_pass(why),
+            Self::Refused(why) => may_pass(why.raw()),
         }
     }
 
     /// In the engine's own words, or of the way to it.
     pub fn why(&self) -> String {
         match self {
-            Self::Away(why) | Self::Gone(why) | Self::Refused(why) | Self::Unclear(why) => why.clone(),
+            Self::Away(why) | Self::Gone(why) | Self::Refused(why) => why.to_string(),
+            Self::Unclear(why) => why.clone(),
             Self::Process(error) => error.to_string(),
         }
     }
@@ -98,15 +100,19 @@ impl EngineError {
 
 impl From<Error> for EngineError {
     fn from(error: Error) -> Self {
-        let trimmed = |message: String| message.trim_end_matches(['.', '\n']).to_owned();
+        let trimmed = |message: String| UntrustedText::from(message.trim().trim_end_matches('.'));
         match error {
             Error::DockerResponseServerError { status_code: 404, message } => Self::Gone(trimmed(message)),
+            Error::DockerResponseServerError { status_code, message } if message.trim().is_empty() => {
+                Self::Refused(format!("it gives no reason (status {status_code})").into())
+            }
+            Error::DockerStreamError { error: message } if message.trim().is_empty() => Self::Refused("it gives no reason".into()),
             Error::DockerResponseServerError { message, .. } | Error::DockerStreamError { error: message } => {
                 Self::Refused(trimmed(message))
             }
-            Error::RequestTimeoutError => Self::Away("it took too long".to_owned()),
-            Error::HyperLegacyError { err } => Self::Away(innermost(&err)),
-            Error::HyperResponseError { err } => Self::Away(innermost(&err)),
+            Error::RequestTimeoutError => Self::Away("it took too long".into()),
+            Error::HyperLegacyError { err } => Self::Away(innermost(&err).into()),
+            Error::HyperResponseError { err } => Self::Away(innermost(&err).into()),
             other => Self::Away(trimmed(other.to_string())),
         }
     }
@@ -191,7 +197,7 @@ impl Docker {
     /// The time of the engine's own clock.
     pub(super) async fn time(&self) -> Result<jiff::Timestamp, EngineError> {
         let now = self.api.info().await?.system_time.unwrap_or_default();
-        now.parse().map_err(|_| EngineError::Refused("it does not tell its time".to_owned()))
+        now.parse().map_err(|_| EngineError::Refused("it does not tell its time".into()))
     }
 
     /// Each change of any container since a time of the engine's own clock. Ends with the connection.
@@ -373,7 +379,7 @@ impl Docker {
         let options = query::RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
         match self.api.remove_image(name, Some(options), None).await.map_err(EngineError::from) {
             Ok(_) | Err(EngineError::Gone(_)) => Ok(()),
-            Err(EngineError::Refused(why)) if why.contains("conflict") => Ok(()),
+            Err(EngineError::Refused(why)) if why.raw().contains("conflict") => Ok(()),
             Err(other) => Err(other),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::compose_labels;
 use crate::domain::managed::{is_in_place, label};
 use crate::domain::project::{Configuration, ContainerSelector, Project, ServiceName, Source, Way};
+use crate::domain::untrusted::UntrustedText;
 
 /// What a project of containers that somebody else made looks for, and what is not its own whatever its selectors say: two
 /// projects never own one container.
@@ -165,7 +166,11 @@ fn by_compose<'a>(project: Option<&str>, service: &ServiceName, listed: &[&'a Li
     let mut several = projects.iter();
     match (several.next(), several.next()) {
         // Whose is meant is not guessed.
-        (Some(one), Some(other)) => Err(format!("the compose projects {one} and {other} both have a service {service}")),
+        (Some(one), Some(other)) => Err(format!(
+            "the compose projects {} and {} both have a service {service}",
+            UntrustedText::from(*one),
+            UntrustedText::from(*other)
+        )),
         _ => Ok(found),
     }
 }
@@ -230,7 +235,7 @@ mod tests {
             "replicas, and none that only has the labels of an image which Compose built"
         );
         assert_eq!(found(None, vec![compose(None, "web")]), "shop-web-1=web shop-web-2=web");
-        assert_eq!(found(None, vec![compose(None, "db")]), "the compose projects blog and wiki both have a service db");
+        assert_eq!(found(None, vec![compose(None, "db")]), "the compose projects `blog` and `wiki` both have a service db");
         assert_eq!(found(None, vec![Way::Label("role=proxy".into())]), "nginx=-");
         assert_eq!(found(None, vec![Way::Label("role".into())]), "nginx=-");
         assert_eq!(found(None, vec![Way::Label("role=pro".into())]), "");

@@ -48,7 +48,7 @@ impl Docker {
         let options = query::EventsOptionsBuilder::default().since("0").until(&text).build();
         let listed = self.api.events(Some(options)).try_filter_map(|event| async { Ok(inspect::recent_event(event)) });
         let listed = tokio::time::timeout(LIST_LIMIT, listed.try_collect::<Vec<RecentEvent>>()).await;
-        let events = listed.map_err(|_| EngineError::Away("it took too long to list its last events".to_owned()))??;
+        let events = listed.map_err(|_| EngineError::Away("it took too long to list its last events".into()))??;
         let now = i64::try_from(until.as_nanosecond()).unwrap_or(i64::MAX);
         let grace = |c: &Container| c.stop_timeout.unwrap_or(DEFAULT_GRACE).max(asked.unwrap_or_default()).min(STOP_MAX);
         Ok(containers.iter().map(|c| remaining(&events, &c.id, grace(c), now)).collect())

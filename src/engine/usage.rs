@@ -53,7 +53,7 @@ struct Data {
 /// # Errors
 /// The engine does not answer, or refuses.
 pub async fn volumes(host: &str) -> Result<BTreeMap<String, u64>, EngineError> {
-    let away = |error: reqwest::Error| EngineError::Away(error.without_url().to_string());
+    let away = |error: reqwest::Error| EngineError::Away(error.without_url().to_string().into());
     let builder = reqwest::Client::builder().no_proxy().timeout(LIMIT);
     let (builder, address) = match host.strip_prefix("unix://") {
         Some(path) => (builder.unix_socket(path), "http://docker".to_owned()),
@@ -62,20 +62,21 @@ pub async fn volumes(host: &str) -> Result<BTreeMap<String, u64>, EngineError> {
     let client = builder.build().map_err(away)?;
     let mut answer = client.get(format!("{}{QUESTION}", address.trim_end_matches('/'))).send().await.map_err(away)?;
     if !answer.status().is_success() {
-        return Err(EngineError::Refused(format!("it says {}", answer.status())));
+        return Err(EngineError::Refused(format!("it says {}", answer.status()).into()));
     }
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(away)? {
         body.extend_from_slice(&chunk);
         if body.len() > ANSWER_MAX {
-            return Err(EngineError::Refused("its answer is too long".to_owned()));
+            return Err(EngineError::Refused("its answer is too long".into()));
         }
     }
     read(&body)
 }
 
 fn read(body: &[u8]) -> Result<BTreeMap<String, u64>, EngineError> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|e| EngineError::Refused(format!("its answer cannot be read ({e})")))?;
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|e| EngineError::Refused(format!("its answer cannot be read ({e})").into()))?;
     let all = answer.volumes.into_iter().flatten().chain(answer.volume_usage.into_iter().filter_map(|usage| usage.items).flatten());
     let size = |counted: Counted| Some((counted.name, u64::try_from(counted.usage_data?.size).ok()?));
     Ok(all.filter_map(size).collect())

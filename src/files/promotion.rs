@@ -20,6 +20,7 @@ use crate::domain::Millis;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Changes, Entry, Manifest, Node, TreePath};
 use crate::domain::text::{count, listing};
+use crate::domain::untrusted::UntrustedText;
 
 /// How many paths a message names.
 const NAMED: usize = 5;
@@ -63,7 +64,7 @@ fn failed(what: &str, doing: &str, path: &TreePath, errno: Errno) -> Failure {
 impl Job {
     fn open(&self) -> Result<Tree, Failure> {
         Tree::open(&self.production).map_err(|errno| {
-            let why = format!("{} cannot be opened: {}.", self.production.display(), words(errno));
+            let why = format!("{} cannot be opened: {}.", UntrustedText::path(&self.production), words(errno));
             Failure::new(self.what, why, "Mend that, or correct \"production\" in projects.json.")
         })
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::domain::manifest::TreePath;
+use crate::domain::untrusted::UntrustedText;
 
 /// The name of the file in a workspace that holds patterns of its own.
 pub const IGNORE_FILE: &str = ".dockmasterignore";
@@ -51,7 +52,7 @@ pub struct Rules {
 
 /// A pattern that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place} holds “{pattern}”, which is no gitignore pattern: {why}")]
+#[error("{place} holds {}, which is no gitignore pattern: {}", UntrustedText::from(pattern), UntrustedText::from(why))]
 pub struct RulesError {
     /// Where it stands.
     pub place: String,
@@ -187,7 +188,7 @@ mod tests {
         assert_eq!(bad.place, "\"exclude\"");
         assert_eq!(bad.pattern, "a{b");
         let bad = Rules::new(&[], "\u{feff}fine\nx[z-a]\n", Vec::new()).unwrap_err();
-        expect_test::expect![[r#"line 2 of .dockmasterignore holds “x[z-a]”, which is no gitignore pattern: invalid range; 'z' > 'a'"#]]
+        expect_test::expect!["line 2 of .dockmasterignore holds `x[z-a]`, which is no gitignore pattern: `invalid range; 'z' > 'a'`"]
             .assert_eq(&bad.to_string());
     }
 }

@@ -12,6 +12,7 @@ use super::rsync;
 use super::tree::{Tree, words};
 use crate::domain::failure::Failure;
 use crate::domain::text::duration;
+use crate::domain::untrusted::UntrustedText;
 use crate::process::{self, Invocation, MARK, ProcessError, TAIL_LINES};
 
 /// How long one run of rsync may take.
@@ -105,7 +106,7 @@ pub(super) fn errno(error: &std::io::Error) -> Errno {
 /// Where a path really lies.
 pub(super) fn absolute(what: &str, path: &Path) -> Result<PathBuf, Failure> {
     path.canonicalize().map_err(|error| {
-        let why = format!("{} cannot be opened: {}.", path.display(), words(errno(&error)));
+        let why = format!("{} cannot be opened: {}.", UntrustedText::path(&path), words(errno(&error)));
         Failure::new(what, why, "Mend that and ask again.")
     })
 }

@@ -13,6 +13,7 @@ use super::rules::Rules;
 use super::tree::{self, DEPTH_MAX, Found, ReadError, Tree, file_type, words};
 use crate::domain::Millis;
 use crate::domain::manifest::{Entry, Manifest, Node, TreePath};
+use crate::domain::untrusted::UntrustedText;
 
 /// The most files, links and directories that a tree may hold.
 pub const ENTRIES_MAX: usize = 1_000_000;
@@ -34,7 +35,7 @@ pub struct Scan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
     /// The root cannot be opened.
-    #[error("{} cannot be read: {why}", root.display())]
+    #[error("{} cannot be read: {why}", UntrustedText::path(&root))]
     Root {
         /// The root.
         root: PathBuf,

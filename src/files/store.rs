@@ -1,6 +1,7 @@
 //! The release store: a copy of each release's tree, in which what two releases share lies on the disk once.
 
 use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, Stat};
@@ -15,6 +16,7 @@ use super::tree::{self, Tree, file_type, mode, words};
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Entry, Manifest, Node, TreePath};
 use crate::domain::text::listing;
+use crate::domain::untrusted::UntrustedText;
 
 const WHAT: &str = "The workspace could not be copied aside.";
 /// How many paths a message names.
@@ -113,7 +115,7 @@ pub fn remove(tree_parent: &Path) -> Result<(), Failure> {
         _ => Err(Errno::INVAL),
     };
     done.map_err(|errno| {
-        let why = format!("{} could not be deleted: {}.", tree_parent.display(), words(errno));
+        let why = format!("{} could not be deleted: {}.", UntrustedText::path(&tree_parent), words(errno));
         Failure::new("A release was not deleted.", why, "Mend that, or delete it by hand.")
     })
 }
@@ -161,7 +163,7 @@ impl Job {
                 Ok(None) => Err(Errno::NOENT),
                 Err(errno) => Err(errno),
             };
-            made.map_err(|errno| cannot("made", &self.tree.join(path.to_string()), errno))?;
+            made.map_err(|errno| cannot("made", &self.tree.join(std::ffi::OsStr::from_bytes(path.bytes())), errno))?;
         }
         for (root, paths) in base {
             // Whatever keeps a file from being linked, it can be copied: a release that is gone, another file system, too
@@ -220,7 +222,7 @@ fn changed(root: &Path, part: &Manifest, cancel: &CancellationToken) -> Result<O
 /// How an errno of the file system becomes a failure.
 fn cannot(doing: &str, path: &Path, errno: Errno) -> Failure {
     let next = if matches!(errno, Errno::NOSPC | Errno::DQUOT) { "Make room and ask again." } else { "Mend that and ask again." };
-    Failure::new(WHAT, format!("{} cannot be {doing}: {}.", path.display(), words(errno)), next)
+    Failure::new(WHAT, format!("{} cannot be {doing}: {}.", UntrustedText::path(&path), words(errno)), next)
 }
 
 /// Makes an empty directory, and the ones above it, in place of whatever is there; only for directories of ours. Returns
@@ -231,7 +233,7 @@ fn empty_directory(path: &Path, apart_from: &Path) -> Result<PathBuf, Failure> {
     std::fs::create_dir_all(parent).map_err(|error| cannot(parent, errno(&error)))?;
     let real = parent.canonicalize().map_err(|error| cannot(parent, errno(&error)))?.join(name);
     if real.starts_with(apart_from) || apart_from.starts_with(&real) {
-        let why = format!("{} and {} lie within each other.", apart_from.display(), real.display());
+        let why = format!("{} and {} lie within each other.", UntrustedText::path(&apart_from), UntrustedText::path(&real));
         return Err(Failure::new(WHAT, why, "Move the data directory, so that neither holds the other."));
     }
     let opened = Tree::open(parent).map_err(|errno| cannot(parent, errno))?;

@@ -106,7 +106,7 @@ async fn promote_with(rsync: &Rsync<'_>, promotion: &Promotion<'_>, on_line: &mu
     swept?;
     let deleted = on(&job, Job::delete).await?;
     for path in &promotion.changes.deleted {
-        on_line(&format!("deleted {path}"));
+        on_line(&format!("deleted {}", path.written()));
     }
     on(&job, Job::verify).await?;
     Ok(Promoted { copied: work.files, deleted })

@@ -12,6 +12,7 @@ use super::rsync;
 use super::running::{Rsync, blocking, errno, to_disk};
 use super::tree::{self, Tree, words};
 use crate::domain::failure::Failure;
+use crate::domain::untrusted::UntrustedText;
 
 /// How long copying or comparing may take.
 const LIMIT: Duration = Duration::from_secs(12 * 3_600);
@@ -114,7 +115,7 @@ pub fn remove(what: &str, root: &Path, named: &dyn Fn(&str) -> bool) -> Result<(
 }
 
 fn cannot(what: &str, done: &str, path: &Path, errno: rustix::io::Errno) -> Failure {
-    Failure::new(what, format!("{} could not be {done}: {}.", path.display(), words(errno)), "Mend that, and do it again.")
+    Failure::new(what, format!("{} could not be {done}: {}.", UntrustedText::path(&path), words(errno)), "Mend that, and do it again.")
 }
 
 #[cfg(test)]

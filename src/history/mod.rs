@@ -72,7 +72,7 @@ pub enum HistoryError {
     #[error("the history's worker died: {0}")]
     Worker(#[from] tokio::task::JoinError),
     /// The file could not be opened as a history.
-    #[error("the history {} could not be opened: {why}", path.display())]
+    #[error("the history {} could not be opened: {why}", crate::domain::untrusted::UntrustedText::path(path))]
     Open {
         /// The file.
         path: PathBuf,
@@ -83,7 +83,7 @@ pub enum HistoryError {
     #[error(
         "the history {} was written by a newer dockmaster (its format is {found}, this one knows {known}): run that one, or give another \
          data directory",
-        path.display()
+        crate::domain::untrusted::UntrustedText::path(path)
     )]
     Newer {
         /// The file.

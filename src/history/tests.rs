@@ -317,7 +317,7 @@ fn what_cannot_be_opened_says_why() {
     let newer = History::open(&path).unwrap_err().to_string();
     let known = migrations::STEPS.len();
     let expected = format!(
-        "the history {} was written by a newer dockmaster (its format is 1000, this one knows {known}): run that one, or give another data \
+        "the history `{}` was written by a newer dockmaster (its format is 1000, this one knows {known}): run that one, or give another data \
          directory",
         path.display()
     );
@@ -326,10 +326,10 @@ fn what_cannot_be_opened_says_why() {
     let text = dir.path().join("text");
     std::fs::write(&text, "no database at all, only a long text that somebody put there").unwrap();
     let error = History::open(&text).unwrap_err().to_string();
-    assert_eq!(error, format!("the history {} could not be opened: file is not a database", text.display()));
+    assert_eq!(error, format!("the history `{}` could not be opened: file is not a database", text.display()));
     let nowhere = dir.path().join("no/history.db");
     let error = History::open(&nowhere).unwrap_err().to_string();
-    assert!(error.starts_with(&format!("the history {} could not be opened: ", nowhere.display())), "{error}");
+    assert!(error.starts_with(&format!("the history `{}` could not be opened: ", nowhere.display())), "{error}");
 }
 
 #[tokio::test]
@@ -464,7 +464,7 @@ async fn versions_of_the_configuration_are_kept_and_the_oldest_forgotten() {
     let (_dir, history) = fresh();
     assert_eq!(history.snapshot_last().await.unwrap(), None);
     let new = |n: usize, size: usize| NewSnapshot {
-        cause: Cause::Asked { who: "Ann".to_owned() },
+        cause: Cause::Asked { who: "Ann".into() },
         impact: Impact { chats_added: vec![n as i64], ..Impact::default() },
         hash: n.to_string(),
         files: Files { main: "x".repeat(size), included: [("projects.d/a.json".to_owned(), n.to_string())].into() },

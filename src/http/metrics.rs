@@ -13,6 +13,7 @@ use crate::domain::container::Check;
 use crate::domain::measures::Checks;
 use crate::domain::project::ProjectName;
 use crate::domain::status::ServiceStatus;
+use crate::domain::untrusted::UntrustedText;
 use crate::operations::Desk;
 
 /// The text format's own type.
@@ -102,7 +103,7 @@ fn text(all: &[Line]) -> String {
         heading(&mut text, metric.name, metric.kind, metric.help);
         for (project, services) in all {
             for service in services.iter().flatten() {
-                let container = service.container.as_deref().unwrap_or_default();
+                let container = service.container.as_ref().map(UntrustedText::raw).unwrap_or_default();
                 let labels = [("project", project.as_str()), ("service", service.service.as_str()), ("container", container)];
                 if let Some(value) = (metric.value)(service) {
                     sample(&mut text, metric.name, &labels, &value);
@@ -138,7 +139,7 @@ mod tests {
 
     fn service(name: &str, condition: Condition) -> ServiceStatus {
         let missing = ServiceStatus::missing(ServiceName::new(name).unwrap());
-        ServiceStatus { container: Some(format!("shop-{name}-1")), condition, ..missing }
+        ServiceStatus { container: Some(format!("shop-{name}-1").into()), condition, ..missing }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::domain::notice::Notice;
 use crate::domain::project::Configuration;
 use crate::domain::reload::{Applied, Reloaded, Standing};
 use crate::domain::snapshot::{Cause, Files, Snapshot, SnapshotLine, VersionPlan};
+use crate::domain::untrusted::{SHOWN, UntrustedText};
 
 /// How many unchanged lines are shown around a changed one.
 const AROUND: usize = 1;
@@ -101,7 +102,8 @@ impl Desk {
     pub async fn configuration_keep(&self, actor: &Actor, why: Option<&str>) -> Result<i64, Refusal> {
         self.configures(actor)?;
         let what = "The version was not kept.";
-        let why = why.map(str::trim).filter(|why| !why.is_empty()).map(|why| why.chars().take(WHY_MAX).collect());
+        let why =
+            why.map(str::trim).filter(|why| !why.is_empty()).map(|why| UntrustedText::from(why.chars().take(WHY_MAX).collect::<String>()));
         let kept = self.whoever_keeps(what)?.keep(Cause::Kept { who: actor.label(), why }).await;
         kept.ok_or(Refusal::Stopping)?.map_err(|e| history_failure(what.to_owned(), &e).into())
     }
@@ -112,7 +114,7 @@ impl Desk {
     /// Not allowed.
     pub async fn configuration_reload(&self, actor: &Actor) -> Result<Reloaded, Refusal> {
         self.configures(actor)?;
-        tracing::info!(actor = actor.label(), "a reload is asked for");
+        tracing::info!(actor = actor.label().line(SHOWN), "a reload is asked for");
         let came = self.whoever_keeps("Nothing was reloaded.")?.reload(Cause::Asked { who: actor.label() }, asker(actor)).await;
         came.ok_or(Refusal::Stopping)
     }
@@ -135,7 +137,7 @@ impl Desk {
     /// As [`Desk::configuration_plan`], or what would be done is not what was confirmed. Nothing was done then.
     pub async fn configuration_rollback(&self, actor: &Actor, to: i64, digest: &str) -> Result<Applied, Refusal> {
         self.configures(actor)?;
-        tracing::info!(actor = actor.label(), to, "going back to a version of the configuration is confirmed");
+        tracing::info!(actor = actor.label().line(SHOWN), to, "going back to a version of the configuration is confirmed");
         let wanted = Return { to, digest: digest.to_owned(), who: actor.label(), asker: asker(actor) };
         self.whoever_keeps(NOTHING_ROLLED_BACK)?.go_back(wanted).await.ok_or(Refusal::Stopping)?
     }

@@ -34,6 +34,7 @@ use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
 use crate::domain::request::{Kind, Request};
 use crate::domain::status::Busy;
 use crate::domain::text::Text;
+use crate::domain::untrusted::SHOWN;
 use crate::domain::view::OperationView;
 use crate::domain::{Millis, words};
 use crate::history::operations::NewOperation;
@@ -316,7 +317,7 @@ impl Desk {
         let (sender, view) = watch::channel(OperationView::new(id, &plan, actor.label(), now));
         let recorder = Recorder::new(id, self.tools.history.clone(), self.tools.clock, sender);
         let job = Arc::new(Job::new(self.tools.clone(), project, plan, recorder, mark, id, facts, ending));
-        tracing::info!(operation = id, kind = request.kind().word(), project = %request.project(), actor = actor.label(), "begins");
+        tracing::info!(operation = id, kind = request.kind().word(), project = %request.project(), actor = actor.label().line(SHOWN), "begins");
         let work = job.clone();
         self.supervised(job, hold, view.clone(), async move { runner::run(&work).await });
         Ok(Running { id, view })
@@ -361,7 +362,7 @@ impl Desk {
         };
         let ended = self.tools.registry.end(&known?);
         if let Some(busy) = &ended {
-            tracing::info!(project = %name, actor = actor.label(), what = busy.what, "is cancelled");
+            tracing::info!(project = %name, actor = actor.label().line(SHOWN), what = busy.what, "is cancelled");
         }
         Ok(ended)
     }

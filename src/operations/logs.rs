@@ -97,7 +97,7 @@ pub(super) async fn read(tools: &Tools, project: &Project, query: &LogQuery) -> 
     match tokio::time::timeout(READ_LIMIT, enough(tools, &container, query)).await {
         Ok(Ok((lines, cut))) => Ok(Logs { service: container.service, lines, cut }),
         Ok(Err(error)) => Err(error.failure(what)),
-        Err(_) => Err(EngineError::Away("it took too long".to_owned()).failure(what)),
+        Err(_) => Err(EngineError::Away("it took too long".into()).failure(what)),
     }
 }
 

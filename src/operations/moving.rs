@@ -11,6 +11,7 @@ use super::desk::{Desk, Refusal};
 use crate::domain::access::{Actor, Role, allow};
 use crate::domain::failure::Failure;
 use crate::domain::status::Busy;
+use crate::domain::untrusted::UntrustedText;
 use crate::files::whole::{self, Copying};
 use crate::history::DATABASE;
 use crate::history::lock::HelperLock;
@@ -33,8 +34,12 @@ pub async fn copy(from: &Path, to: &Path, but: &[&str], mark: &str, cancel: &Can
         let needed = taken.saturating_add(taken / 20).saturating_add(MORE);
         match rustix::fs::statvfs(&target).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize)) {
             Ok(free) if free < needed => {
-                let why =
-                    format!("It needs {} MB, and {} MB are free in {}.", needed.div_ceil(1_000_000), free / 1_000_000, target.display());
+                let why = format!(
+                    "It needs {} MB, and {} MB are free in {}.",
+                    needed.div_ceil(1_000_000),
+                    free / 1_000_000,
+                    UntrustedText::path(&target)
+                );
                 Err(Failure::new(WHAT, why, "Make room there, or name another directory."))
             }
             _ => Ok(()),
@@ -83,7 +88,7 @@ impl Desk {
         }
         let seen = rustix::fs::stat(to).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (device, inode));
         if !seen || rustix::fs::access(to, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
-            let why = format!("The dockmaster that runs does not see {} as you do, or may not write there.", to.display());
+            let why = format!("The dockmaster that runs does not see {} as you do, or may not write there.", UntrustedText::path(&to));
             return Err(
                 Failure::new(WHAT, why, "Stop it, move the data, and start it with --data, and with the right to write there.").into()
             );

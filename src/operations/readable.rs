@@ -14,6 +14,7 @@ use super::keeper::{Taken, Takeover};
 use super::tools::Tools;
 use crate::domain::project::{Project, Source};
 use crate::domain::reload::Change;
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::Files;
 
 /// How long is looked in all: whoever waits for the answer has other parts to hear.
@@ -64,7 +65,12 @@ async fn why_unreadable(tools: &Tools, project: &Project) -> Option<String> {
         (_, workspace) => workspace.as_ref()?,
     };
     if let Some(missing) = missing(root) {
-        return Some(format!("{} cannot be read: there is no {missing} in {}.", project.name, root.display()));
+        return Some(format!(
+            "{} cannot be read: there is no {} in {}.",
+            project.name,
+            UntrustedText::from(missing),
+            UntrustedText::path(&root)
+        ));
     }
     let environment = project.production.as_deref().and_then(deploy::environment);
     let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment: environment.as_deref() };

@@ -149,7 +149,7 @@ impl Desk {
             let now = (self.tools.clock)();
             let name = cut.record.plan.request.project().clone();
             let project = self.configuration().projects.get(&name).cloned();
-            let busy = Busy { what: format!("repair of a {}", cut.record.plan.kind().word()), who: "dockmaster".to_owned(), since: now };
+            let busy = Busy { what: format!("repair of a {}", cut.record.plan.kind().word()), who: "dockmaster".into(), since: now };
             let production = project.as_ref().and_then(|p| p.production.as_deref());
             let hold = self.tools.registry.hold(&name, production, busy, self.tools.stopping.child_token());
             match (project, hold) {

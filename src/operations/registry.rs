@@ -67,7 +67,7 @@ impl Registry {
             Entry::Vacant(free) => {
                 let production = production.map_or(Ok(None), lock).map_err(|()| Busy {
                     what: "an operation".to_owned(),
-                    who: "another dockmaster".to_owned(),
+                    who: "another dockmaster".into(),
                     since: busy.since,
                 })?;
                 free.insert(Held { busy, ending });
@@ -160,12 +160,12 @@ mod tests {
         let (shop, edge) = (ProjectName::new("shop").unwrap(), ProjectName::new("edge").unwrap());
         let ending = CancellationToken::new();
         let hold = registry.hold(&shop, None, busy("Ann"), ending.clone()).unwrap();
-        assert_eq!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).unwrap_err().who, "Ann");
+        assert_eq!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).unwrap_err().who.raw(), "Ann");
         assert!(registry.hold(&edge, None, busy("Bob"), CancellationToken::new()).is_ok(), "another project is free");
-        assert!(!ending.is_cancelled() && registry.end(&shop).is_some_and(|b| b.who == "Ann") && ending.is_cancelled());
+        assert!(!ending.is_cancelled() && registry.end(&shop).is_some_and(|b| b.who.raw() == "Ann") && ending.is_cancelled());
         drop(hold);
         let closed = registry.close(busy("Cat"));
-        assert_eq!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).unwrap_err().who, "Cat");
+        assert_eq!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).unwrap_err().who.raw(), "Cat");
         drop(closed);
         assert!(registry.holder(&shop).is_none() && registry.end(&shop).is_none());
         assert!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).is_ok());
@@ -180,7 +180,7 @@ mod tests {
             registry.hold(&ProjectName::new(name).unwrap(), Some(production.path()), busy.clone(), CancellationToken::new())
         };
         let held = hold(&one, "shop").unwrap();
-        assert_eq!(hold(&other, "called-otherwise").unwrap_err().who, "another dockmaster");
+        assert_eq!(hold(&other, "called-otherwise").unwrap_err().who.raw(), "another dockmaster");
         assert!(one.is_held() && !other.is_held(), "what was refused is not held");
         drop(held);
         one.is_free().await;

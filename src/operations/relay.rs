@@ -24,6 +24,7 @@ use crate::domain::plan::{Plan, Step};
 use crate::domain::project::{Project, ProjectName, ServiceName};
 use crate::domain::request::Kind;
 use crate::domain::status::Busy;
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::docker::EngineError;
 use crate::engine::own;
 use crate::history::HistoryError;
@@ -61,7 +62,7 @@ pub(super) async fn consider(tools: &Tools, plan: &mut Plan, containers: &[Conta
     let mounts = tools.docker.mounts(&own.container).await.map_err(|e| e.failure(&*what))?.unwrap_or_default();
     // The helper looks where we were told to look, and goes on from there to where the data was moved.
     if let Some(gone) = [&tools.data, &tools.told].into_iter().find(|path| own::on_host(&mounts, path).is_none()) {
-        let why = format!("{itself}, and {} is not mounted into it: it would be gone, and nobody could go on.", gone.display());
+        let why = format!("{itself}, and {} is not mounted into it: it would be gone, and nobody could go on.", UntrustedText::path(&gone));
         return Err(Failure::new(what, why, "Mount a directory of the host, or a volume, there (docs/INSTALL.md), and ask again."));
     }
     plan.warnings.push(format!("{itself}: a helper takes its place meanwhile, and the dockmaster that comes up reports here."));
@@ -129,7 +130,7 @@ pub(super) async fn make_way(job: &Job, step: &Step) -> Result<(), Failure> {
 
 /// Lets nothing more begin on other projects, until the job is gone.
 pub(super) fn keep_way_clear(job: &Job) {
-    let busy = Busy { what: "replacement of dockmaster itself".to_owned(), who: "dockmaster".to_owned(), since: (job.tools.clock)() };
+    let busy = Busy { what: "replacement of dockmaster itself".to_owned(), who: "dockmaster".into(), since: (job.tools.clock)() };
     job.way_is_clear.store(true, Ordering::Relaxed);
     drop(job.way.set(job.tools.registry.close(busy)));
 }

@@ -17,6 +17,7 @@ use crate::config::{self, Sources};
 use crate::domain::reload::{ReloadPolicy, Reloaded, Standing, Watching};
 use crate::domain::selftest::{SelfTest, Trial};
 use crate::domain::snapshot::{Cause, Way};
+use crate::domain::untrusted::UntrustedText;
 
 /// How long a change may take, besides what the configuration itself waits for.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -78,7 +79,7 @@ pub async fn selftest(path: &Path, around: Surroundings) -> Result<SelfTest, Str
         Err(_) => (Scratch::new().map_err(|e| format!("There is no place for files: {e}."))?, false),
     };
     let place = scratch.path().to_owned();
-    let unprepared = |e: io::Error| format!("{} cannot be written: {e}.", place.display());
+    let unprepared = |e: io::Error| format!("{} cannot be written: {e}.", UntrustedText::path(&place));
     fs::create_dir(place.join("projects.d")).and_then(|()| fs::write(place.join(MAIN), text(&policy, 0))).map_err(unprepared)?;
     let Beginning { keeper, keeping, configuration: _kept } = keeper::begin(place.join(MAIN), around).await?;
     let _task = AbortOnDropHandle::new(tokio::spawn(keeping.run()));
@@ -211,7 +212,7 @@ impl Test {
             if let Way::Pin { why } = &plan.way {
                 return Err(format!("it would have to be pinned, since {why}"));
             }
-            let wanted = Return { to: 1, digest: plan.digest, who: "selftest".to_owned(), asker: None };
+            let wanted = Return { to: 1, digest: plan.digest, who: "selftest".into(), asker: None };
             let back = self.keeper.go_back(wanted).await.ok_or("whoever watches has ended")?;
             let applied = back.map_err(|refusal| format!("{refusal:?}"))?;
             let there = Sources::read(&self.place.join(MAIN)).map_err(|e| e.to_string())?;

@@ -8,6 +8,7 @@ use crate::domain::container::{Container, State};
 use crate::domain::measures::{Measures, ServiceMeasures};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::status::{Busy, ProjectStatus, ServiceStatus};
+use crate::domain::untrusted::UntrustedText;
 
 /// The containers of a project, and what was measured of them, by their names.
 pub(super) struct Seen {
@@ -41,10 +42,10 @@ pub(super) fn status(
             process: c.is_process(),
             measures: ServiceMeasures::of(&c, measured.get(&c.name), now),
             service: c.service,
-            container: Some(c.name),
+            container: Some(c.name.into()),
             health: c.health,
             ports: c.ports,
-            image: c.image,
+            image: c.image.into(),
             restarts: c.restarts,
         })
         .collect();
@@ -57,7 +58,7 @@ pub(super) fn status(
     let shown = |path: &Option<std::path::PathBuf>| path.as_ref().map(|p| p.display().to_string());
     ProjectStatus {
         project: project.name.clone(),
-        description: project.description.clone(),
+        description: project.description.as_ref().map(UntrustedText::from),
         services,
         workspace: shown(&project.workspace),
         production: shown(&project.production),

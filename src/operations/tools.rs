@@ -19,7 +19,7 @@ use crate::domain::Millis;
 use crate::domain::container::ConfigHash;
 use crate::domain::failure::Failure;
 use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
-use crate::domain::text::capital;
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{self, Compose, Files, Resolved};
 use crate::engine::docker::Docker;
 use crate::engine::host::Host;
@@ -307,7 +307,7 @@ pub(super) fn process_failure(what: &str, error: ProcessError) -> Failure {
             what,
             format!(
                 "{} took longer than {} and was ended.",
-                program,
+                UntrustedText::from(program),
                 crate::domain::text::duration(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX))
             ),
             "See what holds it up and ask again.",
@@ -315,8 +315,8 @@ pub(super) fn process_failure(what: &str, error: ProcessError) -> Failure {
         .with_lines(tail),
         ProcessError::Cancelled { .. } => Failure::new(what, "dockmaster was stopped meanwhile.", "Ask again when it is back."),
         ProcessError::NotFound { program } => {
-            Failure::new(what, format!("{} is not installed on this machine.", program), "Install it and ask again.")
+            Failure::new(what, format!("{} is not installed on this machine.", UntrustedText::from(program)), "Install it and ask again.")
         }
-        other => Failure::new(what, format!("{}.", capital(&other.to_string())), "See dockmaster's log, and ask again."),
+        other => Failure::new(what, format!("{}.", UntrustedText::from(other.to_string())), "See dockmaster's log, and ask again."),
     }
 }

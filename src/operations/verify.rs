@@ -17,6 +17,7 @@ use crate::domain::outcome::ServiceOutcome;
 use crate::domain::plan::Need;
 use crate::domain::project::{Project, ProjectName, ServiceName, Source};
 use crate::domain::text::{capital, duration};
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::docker::{EngineError, RawLine};
 use crate::engine::events::Told;
 use crate::engine::host::Changes;
@@ -341,8 +342,10 @@ pub(super) async fn failure_of(
         tracing::warn!(container = container.name, "its log could not be read in time");
     }
     let why = match (&container.health_output, container.error.is_empty()) {
-        (_, false) => format!("It is {seen}; the engine says: {}.", container.error.trim_end_matches('.')),
-        (Some(output), _) if container.health == Health::Unhealthy => format!("It is {seen}; its health check says: {output}"),
+        (_, false) => format!("It is {seen}; the engine says: {}.", UntrustedText::from(container.error.trim_end_matches('.'))),
+        (Some(output), _) if container.health == Health::Unhealthy => {
+            format!("It is {seen}; its health check says: {}.", UntrustedText::from(output))
+        }
         _ if seen.starts_with("not ") || seen.starts_with("unhealthy") => format!("It is {seen}."),
         _ => format!("{}.", capital(seen)),
     };

@@ -334,7 +334,7 @@ mod tests {
         assert_eq!(sized(counted("other")), (Figure::Unknown(Why::Untold), None));
         assert_eq!(sized(None), (Figure::Unknown(Why::Slow), None));
         let refused = Some((9, Err(crate::engine::docker::EngineError::Refused("403".into()))));
-        let said = "How much the volumes hold is not known: the Docker engine refused: 403.".to_owned();
+        let said = "How much the volumes hold is not known: the Docker engine refused: `403`.".to_owned();
         assert_eq!(sized(refused), (Figure::Unknown(Why::Untold), Some(said)));
     }
 

@@ -48,7 +48,7 @@ impl Front {
         let ask = |name: ProjectName| async move {
             let asked = self.desk.status(&place.actor, &name).await.map_err(|refusal| match refusal {
                 Refusal::Failed(failure) => failure.what,
-                other => self.refusal(&other).to_plain(),
+                other => self.refusal(&other).to_sentence(),
             });
             (name.to_string(), asked)
         };

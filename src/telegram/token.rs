@@ -14,6 +14,7 @@ use super::api::{Api, CallError};
 use super::front::Front;
 use super::reach::Reach;
 use crate::domain::notice::Notice;
+use crate::domain::untrusted::UntrustedText;
 use crate::operations::keeper::Keeper;
 use crate::untrusted::{self, ReadError};
 
@@ -134,7 +135,7 @@ impl Front {
                     self.tell_of_token(None).await;
                 }
                 Came::Refused(why) => {
-                    let why = format!("{}: {why}", file.display());
+                    let why = format!("{}: {why}", UntrustedText::path(&file));
                     tracing::error!(why, "the new token is not used");
                     self.tell_of_token(Some(why)).await;
                 }
@@ -183,7 +184,7 @@ async fn consider(api: &Api, me: u64, text: &str) -> Came {
             Came::Renewed
         }
         Ok(bot) => {
-            let name = bot["username"].as_str().map(|name| format!(", @{name}")).unwrap_or_default();
+            let name = bot["username"].as_str().map(|name| format!(" ({})", UntrustedText::from(format!("@{name}")))).unwrap_or_default();
             Came::Refused(format!("it belongs to another bot{name}"))
         }
         Err(CallError::Refused { code, .. }) => Came::Refused(format!("Telegram does not accept it ({code})")),

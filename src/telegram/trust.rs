@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_person_is_believed() {
-        assert_eq!(message(|_| {}), Ok(Actor::Telegram { user: 7, name: "Ann B".into(), chat: -1005 }));
+        assert_eq!(message(|_| {}), Ok(Actor::Telegram { user: 7, name: "Ann\\u{202e} B".into(), chat: -1005 }));
     }
 
     #[test]

@@ -101,7 +101,7 @@ async fn another_compose_project_name_is_refused() {
     for asked in ["/docker_deploy shop", "/docker_start shop"] {
         let refused = world.ask(asked).await.text;
         assert!(refused.contains(&format!("Compose project {running} runs from this directory")), "{asked}: {refused}");
-        assert!(refused.contains(&format!("\"name\": \"{running}\"")), "{asked}: {refused}");
+        assert!(refused.contains(&format!("Set \"compose.name\" of shop to {running}")), "{asked}: {refused}");
     }
     world.fixtures[0].name.clone_from(&running);
     world.finish().await;

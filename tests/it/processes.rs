@@ -123,7 +123,7 @@ async fn what_cannot_be_started_is_said_and_not_tried_again() {
         ("nothing", yard.command(&[]), ""),
     ] {
         let refused = yard.host.start(&key(service), &spec).await.unwrap_err();
-        assert!(matches!(&refused, HostError::Refused(said) if said.contains(why)), "{refused:?}");
+        assert!(matches!(&refused, HostError::Refused(said) if said.raw().contains(why)), "{refused:?}");
         let seen = yard.seen(service).await;
         assert_eq!((seen.state, seen.exit_code, seen.condition(0)), (State::Exited, 127, Condition::Failed));
         assert!(seen.error.contains(why), "{}", seen.error);

@@ -11,6 +11,7 @@ use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName};
 use crate::domain::request::Request;
 use crate::domain::text::{count, listing};
+use crate::domain::untrusted::UntrustedText;
 
 /// File names whose change is worth naming as a reason for a rebuild.
 const DEPENDENCY_FILES: [&str; 18] = [
@@ -211,7 +212,7 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
     }
     if !facts.unset.is_empty() {
         return fail(
-            format!("The compose file uses {}, which nothing sets.", listing(facts.unset, 5)),
+            format!("The compose file uses {}, which nothing sets.", listing(facts.unset.iter().map(UntrustedText::from), 5)),
             "Set it in production's .env, or give it a default in the compose file: ${NAME:-default}.".into(),
         );
     }
@@ -267,7 +268,7 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     let moved = service.image_id.as_ref().is_some_and(|id| containers.iter().any(|c| c.image_id != *id));
     let moved = moved.then(|| match facts.back {
         true => format!("runs another image than release {}", facts.release),
-        false => format!("{} means another image now", service.image),
+        false => format!("{} means another image now", UntrustedText::from(&service.image)),
     });
     // What is built here is built again where its name was given to something else: that may be anything.
     let why_build = service.build.as_ref().and_then(|b| why_build(b, files, containers.is_empty()).or_else(|| moved.clone()));

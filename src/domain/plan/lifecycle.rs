@@ -12,6 +12,7 @@ use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::{Kind, Request};
 use crate::domain::text::listing;
+use crate::domain::untrusted::UntrustedText;
 
 /// How many services that are down are named where that is the reason for a refusal.
 const DOWN_SHOWN: usize = 4;
@@ -98,7 +99,7 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
     if makes && !facts.unset.is_empty() {
         return Err(Failure::new(
             format!("{} cannot be started.", facts.project.name),
-            format!("The compose file uses {}, which nothing sets.", listing(facts.unset, 5)),
+            format!("The compose file uses {}, which nothing sets.", listing(facts.unset.iter().map(UntrustedText::from), 5)),
             "Set it in production's .env, or give it a default in the compose file: ${NAME:-default}.",
         ));
     }

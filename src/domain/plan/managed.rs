@@ -13,6 +13,7 @@ use crate::domain::failure::Failure;
 use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName};
 use crate::domain::request::Request;
+use crate::domain::untrusted::UntrustedText;
 
 /// What that plan needs to know.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ fn service_plan(
     let differs = is_to_be.made.differs(containers);
     let other_kind = containers.iter().any(|c| c.is_process() != is_to_be.process);
     let moved = is_to_be.image_id.as_ref().filter(|id| containers.iter().any(|c| c.image_id != **id)).and(is_to_be.image.as_ref());
-    let moved = moved.map(|image| format!("{image} means another image now"));
+    let moved = moved.map(|image| format!("{} means another image now", UntrustedText::from(image)));
     let moved = moved.filter(|_| !other_kind);
     let kind = other_kind.then(|| if is_to_be.process { "is a container" } else { "is a process" }.to_owned());
     let few = kind.is_none() && differs.is_some() && !is_to_be.made.is_other(containers) && moved.is_none();

@@ -93,8 +93,8 @@ mod tests {
             There is: shop.
             A service is named with its project: `shop/backend`"#]],
         );
-        check(&unknown_project("x", &[], &[], None), expect!["There is no project `x`. No project is enabled in projects.json."]);
-        check(&disabled("old"), expect![[r#"old is disabled in projects.json ("enabled": false)."#]]);
+        check(&unknown_project("x", &[], &[], None), expect!["There is no project `x`. No project is enabled in `projects.json`."]);
+        check(&disabled("old"), expect![[r#"old is disabled in `projects.json` ("enabled": false)."#]]);
         check(
             &wrong_service("../x"),
             expect![[r#"
@@ -107,7 +107,7 @@ mod tests {
             Which project? There is: shop, edge.
             Example: `/docker_stop shop`"#]],
         );
-        check(&no_project("docker_stop", &[]), expect!["No project is enabled in projects.json."]);
+        check(&no_project("docker_stop", &[]), expect!["No project is enabled in `projects.json`."]);
         check(&which_project(), expect!["Which project?"]);
         check(
             &unclear("--force", "docker_restart", "[p[/service]] [strategy]", "shop rolling"),

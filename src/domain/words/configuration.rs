@@ -9,6 +9,7 @@ use crate::domain::project::ServiceName;
 use crate::domain::reload::{Applied, Rejected, Reloaded, Standing, Watching};
 use crate::domain::snapshot::Cause;
 use crate::domain::text::{Text, count, duration, listing};
+use crate::domain::untrusted::UntrustedText;
 
 /// How many lines of a change are shown.
 const LINES_SHOWN: usize = 30;
@@ -53,8 +54,8 @@ pub fn reloaded(applied: &Applied) -> Text {
     if !applied.withdrawn.is_empty() {
         text = text.plain(format!("\nWithdrawn, since it goes by what was changed: {}. Ask again.\n", listing(&applied.withdrawn, 5)));
     }
-    for warning in applied.warnings.iter().take(PROBLEMS_SHOWN) {
-        text = text.plain(format!("\nDoubtful: {warning}\n"));
+    if !applied.warnings.is_empty() {
+        text = with_block(text.plain("\nDoubtful:\n"), lines(&applied.warnings));
     }
     trimmed(text)
 }
@@ -72,8 +73,13 @@ pub fn unseen(trouble: &str) -> Text {
 }
 
 fn problems(rejected: &Rejected) -> String {
-    let mut lines: Vec<String> = rejected.problems.iter().take(PROBLEMS_SHOWN).cloned().collect();
-    if let Some(more) = rejected.problems.len().checked_sub(PROBLEMS_SHOWN).filter(|more| *more > 0) {
+    lines(&rejected.problems)
+}
+
+/// Problems, a line each.
+fn lines(problems: &[String]) -> String {
+    let mut lines: Vec<String> = problems.iter().take(PROBLEMS_SHOWN).cloned().collect();
+    if let Some(more) = problems.len().checked_sub(PROBLEMS_SHOWN).filter(|more| *more > 0) {
         lines.push(format!("and {more} more"));
     }
     lines.join("\n")
@@ -101,7 +107,7 @@ pub fn configuration(standing: &Standing, now: Millis) -> Text {
         text = text.plain(format!("{PINNED}\n"));
     }
     if !standing.included.is_empty() {
-        text = text.plain(format!("Includes {}\n", listing(&standing.included, 8)));
+        text = text.plain(format!("Includes {}\n", listing(standing.included.iter().map(UntrustedText::from), 8)));
     }
     let how = match standing.watching {
         Watching::Events | Watching::Auto => "Changes are noticed by events",
@@ -155,9 +161,9 @@ fn rights(impact: &Impact) -> Vec<String> {
     lines
 }
 
+/// A value as it stands in the files.
 fn value(text: &str) -> String {
-    let shown: String = text.chars().take(VALUE_SHOWN).collect();
-    if shown.len() < text.len() { format!("{shown}…") } else { shown }
+    format!("{:.VALUE_SHOWN$}", UntrustedText::from(text))
 }
 
 fn setting(change: &SettingChange) -> String {
@@ -167,7 +173,7 @@ fn setting(change: &SettingChange) -> String {
         Effect::NeedsDeploy => " (needs a deploy)",
         Effect::NextStart => " (once I am restarted)",
     };
-    format!("{}: {} → {}{when}", change.setting, value(&change.before), value(&change.after))
+    format!("{}: {} → {}{when}", value(&change.setting), value(&change.before), value(&change.after))
 }
 
 fn project(change: &ProjectChange) -> Vec<String> {
@@ -268,24 +274,27 @@ pub(super) mod tests {
                 ⬆️ 8 in shop: viewer → operator
                 Chat -5: people may act there now
                 Chat -6: nobody may act there any more
-                confirm_timeout: 1 min → 2 min
+                `confirm_timeout`: `1 min` → `2 min`
                 blog: new; what runs of it is left as it is
                 old: no longer mine; its containers run on
-                shop: exclude: nothing → xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (with the next deploy)
-                shop: production: /srv/shop → /srv/new (needs a deploy)
+                shop: `exclude`: `nothing` → `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` (with the next deploy)
+                shop: `production`: `/srv/shop` → `/srv/new` (needs a deploy)
                 ➡️ For that to take effect: `/docker_deploy shop`
 
                 Withdrawn, since it goes by what was changed: Deploy shop. Ask again.
 
-                Doubtful: 4:13 projects.shop.stateful: found nothing"#]],
+                Doubtful:
+                ```
+                4:13 projects.shop.stateful: found nothing
+                ```"#]],
         );
         let unkept = Applied { cause: Cause::Asked { who: "Ann".into() }, snapshot: None, ..applied(Impact::default()) };
         check(
             &reloaded(&unkept),
             expect![[r#"
-            ⚙️ *Configuration reloaded* · not kept as a version
-            Ann asked for a reload.
-            It means the same as before."#]],
+                ⚙️ *Configuration reloaded* · not kept as a version
+                `Ann` asked for a reload.
+                It means the same as before."#]],
         );
         check(&reload_came_to(&Reloaded::Unchanged), expect!["The files say what is in force; nothing changed."]);
         check(
@@ -329,13 +338,13 @@ pub(super) mod tests {
         check(
             &reloaded(&all),
             expect![[r#"
-            ⚙️ *Configuration rolled back* · not kept as a version
-            Ann went back to version 1.
-            ⚠️ The files could not be written: no space left on device.
-            📌 Pinned: the files say something else, and count again once they are changed.
-            ⚠️ That could not be kept: the files count again when I am restarted.
-            ⚠️ shop cannot be read.
-            It means the same as before."#]],
+                ⚙️ *Configuration rolled back* · not kept as a version
+                `Ann` went back to version 1.
+                ⚠️ The files could not be written: no space left on device.
+                📌 Pinned: the files say something else, and count again once they are changed.
+                ⚠️ That could not be kept: the files count again when I am restarted.
+                ⚠️ shop cannot be read.
+                It means the same as before."#]],
         );
     }
 
@@ -379,8 +388,8 @@ pub(super) mod tests {
                 *Configuration* · `/etc/dockmaster/projects.json`
                 Version 3, in force for 1 min
                 📌 Pinned: the files say something else, and count again once they are changed.
-                Includes projects.d/a.json
-                Changes are noticed by looking: “reload.watch” says poll
+                Includes `projects.d/a.json`
+                Changes are noticed by looking: “`reload.watch`” says poll
                 ⚠️ It is mounted by itself.
                 In a container: Docker, without limits
 

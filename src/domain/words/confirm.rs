@@ -6,6 +6,7 @@ use crate::domain::manifest::TreePath;
 use crate::domain::orphans::Orphan;
 use crate::domain::plan::{Action, Plan};
 use crate::domain::text::{Text, count, duration};
+use crate::domain::untrusted::UntrustedText;
 
 /// The plan that is to be confirmed.
 pub fn question(question: &Question) -> Text {
@@ -114,12 +115,12 @@ fn with(planned: &Text, ending: String) -> Text {
 }
 
 /// The plan after somebody confirmed it.
-pub fn confirmed(planned: &Text, by: &str) -> Text {
+pub fn confirmed(planned: &Text, by: &UntrustedText) -> Text {
     with(planned, format!("✅ Confirmed by {by}."))
 }
 
 /// The plan after somebody called it off.
-pub fn cancelled(planned: &Text, by: &str) -> Text {
+pub fn cancelled(planned: &Text, by: &UntrustedText) -> Text {
     with(planned, format!("Cancelled by {by}; nothing was done."))
 }
 
@@ -245,18 +246,18 @@ mod tests {
     fn what_became_of_it() {
         let planned = Text::new().bold("Restart shop");
         check(
-            &confirmed(&planned, "Ann <b>"),
+            &confirmed(&planned, &"Ann <b>".into()),
             expect![[r#"
-            *Restart shop*
+                *Restart shop*
 
-            ✅ Confirmed by Ann <b>."#]],
+                ✅ Confirmed by `Ann <b>`."#]],
         );
         check(
-            &cancelled(&planned, "Ann"),
+            &cancelled(&planned, &"Ann".into()),
             expect![[r#"
-            *Restart shop*
+                *Restart shop*
 
-            Cancelled by Ann; nothing was done."#]],
+                Cancelled by `Ann`; nothing was done."#]],
         );
         check(
             &expired(&planned, 60_000),
@@ -318,9 +319,9 @@ mod tests {
         check(
             &changed_since(&tidy(), &now),
             expect![[r#"
-            ⚠️ Something changed since; nothing was done.
-            dockmaster-tools-mail: was not among them before
-            dockmaster-tools-mail: not there now"#]],
+                ⚠️ Something changed since; nothing was done.
+                `dockmaster-tools-mail`: was not among them before
+                `dockmaster-tools-mail`: not there now"#]],
         );
         let mut now = deploy();
         if let Some(files) = &mut now.files {
@@ -330,9 +331,9 @@ mod tests {
         check(
             &changed_since(&deploy(), &now),
             expect![[r#"
-            ⚠️ Something changed since; nothing was done.
-            new: 7 files before, 6 now
-            changed: compose.yml was not among them before"#]],
+                ⚠️ Something changed since; nothing was done.
+                new: 7 files before, 6 now
+                changed: `compose.yml` was not among them before"#]],
         );
         check(
             &changed_since(&deploy(), &deploy()),

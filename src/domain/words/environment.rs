@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::domain::environment::{Concern, Environment, LiesOn, Limits, MountSeen, Which};
 use crate::domain::text::{Text, listing};
+use crate::domain::untrusted::UntrustedText;
 
 /// How many mounts are listed.
 const MOUNTS_SHOWN: usize = 10;
@@ -36,13 +37,13 @@ pub fn environment(environment: &Environment) -> Text {
 
 /// The data is elsewhere than where dockmaster was told to keep it; nothing where it is not.
 pub fn moved(environment: &Environment) -> Option<String> {
-    let (from, to) = (environment.moved_from.as_ref()?.display(), environment.data.as_ref()?.path.display());
+    let (from, to) = (UntrustedText::path(&environment.moved_from.as_ref()?), UntrustedText::path(&environment.data.as_ref()?.path));
     Some(format!("My data was moved from {from} to {to}, and I was started with the old place: set DOCKMASTER_DATA (or --data) to {to}."))
 }
 
 /// What does not last, why, and what to do about it.
 pub fn concern(concern: &Concern) -> String {
-    let path = concern.path.display();
+    let path = UntrustedText::path(&concern.path);
     let what = match concern.which {
         Which::Data => format!("My data directory {path}"),
         Which::Configuration => format!("My configuration {path}"),
@@ -59,7 +60,7 @@ pub fn concern(concern: &Concern) -> String {
     let next = match (concern.which, &concern.would_serve[..]) {
         (Which::Configuration, _) => "Mount its directory, and start me again.".to_owned(),
         (Which::Data, [best, ..]) => {
-            let all = listing(concern.would_serve.iter().map(|p| p.display()), concern.would_serve.len());
+            let all = listing(concern.would_serve.iter().map(|p| UntrustedText::path(p)), concern.would_serve.len());
             format!("Mounted here, and fit for it: {all}. Moved there with: {}", move_to(best))
         }
         (Which::Data, []) if concern.boxed => {
@@ -73,18 +74,18 @@ pub fn concern(concern: &Concern) -> String {
 /// The command that moves the data directory to a mount. Not to its top: that is the engine's, or somebody else's.
 fn move_to(point: &std::path::Path) -> String {
     let directory: PathBuf = point.join("dockmaster");
-    format!("dockmaster move-data {}", directory.display())
+    UntrustedText::from(format!("dockmaster move-data {}", directory.display())).to_string()
 }
 
 /// What would serve in a container instead of a directory that dockmaster may not write to.
 pub fn serves_instead(would_serve: &[PathBuf]) -> String {
-    let all = listing(would_serve.iter().map(|p| p.display()), would_serve.len());
+    let all = listing(would_serve.iter().map(|p| UntrustedText::path(p)), would_serve.len());
     format!("Mounted here, and fit for it: {all}.")
 }
 
 fn mount(mount: &MountSeen) -> String {
     let only = if mount.writable { "" } else { " (read-only)" };
-    format!("{}{only}", mount.point.display())
+    format!("{}{only}", UntrustedText::path(&mount.point))
 }
 
 fn limits(limits: &Limits) -> String {
@@ -127,12 +128,12 @@ mod tests {
         check(
             &concerns(&[data(LiesOn::Memory, true, &["/kept", "/srv"]), data(LiesOn::Memory, false, &[]), configuration]),
             expect![[r#"
-            ⚠️ *What I keep does not last*
-            My data directory /var/lib/dockmaster lies in memory: history and releases are gone when the container stops. Mounted here, and fit for it: /kept, /srv. Moved there with: dockmaster move-data /kept/dockmaster
-            My data directory /var/lib/dockmaster lies in memory: history and releases are gone at the machine's next start. Move it to a disk: dockmaster move-data DIR
-            My configuration /var/lib/dockmaster lies in the container's own layer: what is changed there is gone when the container is made anew. Mount its directory, and start me again."#]],
+                ⚠️ *What I keep does not last*
+                My data directory `/var/lib/dockmaster` lies in memory: history and releases are gone when the container stops. Mounted here, and fit for it: `/kept`, `/srv`. Moved there with: `dockmaster move-data /kept/dockmaster`
+                My data directory `/var/lib/dockmaster` lies in memory: history and releases are gone at the machine's next start. Move it to a disk: dockmaster move-data DIR
+                My configuration `/var/lib/dockmaster` lies in the container's own layer: what is changed there is gone when the container is made anew. Mount its directory, and start me again."#]],
         );
-        assert_eq!(serves_instead(&["/a".into(), "/b".into()]), "Mounted here, and fit for it: /a, /b.");
+        assert_eq!(serves_instead(&["/a".into(), "/b".into()]), "Mounted here, and fit for it: `/a`, `/b`.");
     }
 
     #[test]

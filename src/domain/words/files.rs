@@ -4,10 +4,16 @@ use super::plan::{PATHS_SHOWN, plan_heading};
 use crate::domain::manifest::TreePath;
 use crate::domain::plan::Plan;
 use crate::domain::text::Text;
+use crate::domain::untrusted::UntrustedText;
+
+/// A path as a line of a file: all of it, as it can be seen.
+fn line(path: &TreePath) -> String {
+    UntrustedText::new(path.written()).line(usize::MAX)
+}
 
 /// What files can be to a plan: headings with a line for each file, as far as there are any.
 fn groups(plan: &Plan) -> Vec<(&'static str, Vec<String>)> {
-    let lines = |paths: &[TreePath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let lines = |paths: &[TreePath]| paths.iter().map(line).collect::<Vec<_>>();
     let mut groups = Vec::new();
     if let Some(files) = &plan.files {
         groups.push(("New", lines(&files.added)));
@@ -16,7 +22,7 @@ fn groups(plan: &Plan) -> Vec<(&'static str, Vec<String>)> {
         groups.push(("Edited by hand", lines(&files.edited)));
         groups.push(("Only in production", lines(&files.kept)));
     }
-    groups.push(("Not copied", plan.not_copied.iter().map(|(path, why)| format!("{path} ({why})")).collect()));
+    groups.push(("Not copied", plan.not_copied.iter().map(|(path, why)| format!("{} ({why})", line(path))).collect()));
     groups.retain(|(_, lines)| !lines.is_empty());
     groups
 }

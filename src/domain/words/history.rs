@@ -6,6 +6,7 @@ use super::{date_time, trimmed};
 use crate::domain::Millis;
 use crate::domain::outcome::Verdict;
 use crate::domain::text::{Text, duration};
+use crate::domain::untrusted::UntrustedText;
 
 /// How many operations are listed.
 const SHOWN: usize = 15;
@@ -18,7 +19,7 @@ pub struct HistoryRow {
     /// What it was: `restart shop/backend`.
     pub what: String,
     /// Who asked.
-    pub who: String,
+    pub who: UntrustedText,
     /// When it began.
     pub started: Millis,
     /// When and how it ended, with why where it did not succeed; none while it runs.
@@ -70,17 +71,17 @@ mod tests {
         check(
             &history("shop", &rows, at + 65_000),
             expect![[r#"
-            *shop: last operations* · times in UTC
+                *shop: last operations* · times in UTC
 
-            ⏳ deploy shop · #9
-            2025-01-31 14:03 · Ann · running for 1 min 5 s
+                ⏳ deploy shop · #9
+                2025-01-31 14:03 · `Ann` · running for 1 min 5 s
 
-            ❌ restart shop/web · #8
-            2025-01-31 14:03 · Ann · failed in 900 ms
-            web did not come up.
+                ❌ restart shop/web · #8
+                2025-01-31 14:03 · `Ann` · failed in 900 ms
+                web did not come up.
 
-            ✅ stop shop · #7
-            2025-01-31 14:03 · Ann · done in 12 s"#]],
+                ✅ stop shop · #7
+                2025-01-31 14:03 · `Ann` · done in 12 s"#]],
         );
         check(&history("shop", &[], at), expect!["Nothing was done with shop yet."]);
     }

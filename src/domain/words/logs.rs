@@ -3,6 +3,7 @@
 use super::{clock, date, trimmed, with_block};
 use crate::domain::Millis;
 use crate::domain::text::{Text, count};
+use crate::domain::untrusted::UntrustedText;
 
 /// A line as the engine kept it: when, and what.
 pub type RawLine<'a> = (Option<Millis>, &'a str);
@@ -42,8 +43,8 @@ pub fn log_file(lines: &[RawLine<'_>]) -> String {
 /// There are no lines.
 pub fn no_lines(heading: &LogHeading<'_>, since: bool) -> Text {
     let which = match (heading.grep, since) {
-        (Some(grep), true) => format!(" has no line with “{grep}” in that time"),
-        (Some(grep), false) => format!(" has no line with “{grep}”"),
+        (Some(grep), true) => format!(" has no line with {} in that time", UntrustedText::from(grep)),
+        (Some(grep), false) => format!(" has no line with {}", UntrustedText::from(grep)),
         (None, true) => " wrote nothing in that time".to_owned(),
         (None, false) => " has written nothing yet".to_owned(),
     };
@@ -117,7 +118,7 @@ fn name(heading: &LogHeading<'_>) -> Text {
 }
 
 fn head(heading: &LogHeading<'_>, lines: &[RawLine<'_>]) -> Text {
-    let with = heading.grep.map_or(String::new(), |grep| format!(" with “{grep}”"));
+    let with = heading.grep.map_or(String::new(), |grep| format!(" with {}", UntrustedText::from(grep)));
     let mut text = name(heading).plain(format!(" · {}{with}\n{}, UTC\n", count(lines.len(), "line"), days(lines)));
     if heading.cut {
         text = text.plain("Older lines than were read were not searched.\n");
@@ -160,7 +161,7 @@ mod tests {
         check(
             &logs(&found, &[(None, "without a time"), (Some(AT), "before"), (Some(AT + 2_000), "after midnight")]),
             expect![[r#"
-                *shop/backend* · 3 lines with “a b”
+                *shop/backend* · 3 lines with `a b`
                 2025-01-31 to 2025-02-01, UTC
                 Older lines than were read were not searched.
                 ```
@@ -193,7 +194,7 @@ mod tests {
         check(&no_lines(&HEAD, false), expect!["*shop/backend* has written nothing yet."]);
         check(
             &no_lines(&LogHeading { grep: Some("x"), cut: true, ..HEAD }, true),
-            expect!["*shop/backend* has no line with “x” in that time. Older lines than were read were not searched."],
+            expect!["*shop/backend* has no line with `x` in that time. Older lines than were read were not searched."],
         );
     }
 

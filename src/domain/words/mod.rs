@@ -79,7 +79,7 @@ const ORPHANS_SHOWN: usize = 15;
 fn orphan_lines(text: Text, orphans: &[Orphan], with_seen: bool) -> Text {
     let mut text = text;
     for orphan in orphans.iter().take(ORPHANS_SHOWN) {
-        text = text.code(orphan.name.as_str()).plain(format!(": {}", orphan.why));
+        text = text.code(&orphan.name).plain(format!(": {}", orphan.why));
         text = if with_seen { text.plain(format!(" ({})\n", orphan.seen)) } else { text.line() };
     }
     match orphans.len().saturating_sub(ORPHANS_SHOWN) {

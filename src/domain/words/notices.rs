@@ -3,6 +3,7 @@
 use super::orphan_lines;
 use crate::domain::orphans::Orphan;
 use crate::domain::text::{Text, count, duration, listing};
+use crate::domain::untrusted::UntrustedText;
 
 /// How many old commands are named.
 const STALE_SHOWN: usize = 5;
@@ -71,7 +72,7 @@ pub fn stale(what: &[String], limit_ms: i64, skew: Option<i64>) -> Text {
     let age = duration(limit_ms);
     let text = Text::new().plain(format!(
         "{many} {were} too old (sent more than {age} ago) and {were} not carried out: {}.\nSend again what is still wanted.",
-        listing(what, STALE_SHOWN)
+        listing(what.iter().map(UntrustedText::from), STALE_SHOWN)
     ));
     match skew {
         Some(off) => {
@@ -121,7 +122,7 @@ mod tests {
     fn what_is_left_over() {
         let orphan = |n: usize| Orphan {
             id: n.to_string(),
-            name: format!("dockmaster-tools-mail-{n}"),
+            name: format!("dockmaster-tools-mail-{n}").into(),
             why: "mail is no longer configured".into(),
             seen: "running for 3 h".into(),
         };
@@ -142,15 +143,15 @@ mod tests {
         check(
             &stale(&["/docker_restart".into(), "/docker_deploy".into()], 60_000, None),
             expect![[r#"
-            2 commands were too old (sent more than 1 min ago) and were not carried out: /docker_restart, /docker_deploy.
-            Send again what is still wanted."#]],
+                2 commands were too old (sent more than 1 min ago) and were not carried out: `/docker_restart`, `/docker_deploy`.
+                Send again what is still wanted."#]],
         );
         check(
             &stale(&["yes".into()], 60_000, Some(125_000)),
             expect![[r#"
-            1 command was too old (sent more than 1 min ago) and was not carried out: yes.
-            Send again what is still wanted.
-            My machine's clock is 2 min 5 s ahead; I go by Telegram's."#]],
+                1 command was too old (sent more than 1 min ago) and was not carried out: `yes`.
+                Send again what is still wanted.
+                My machine's clock is 2 min 5 s ahead; I go by Telegram's."#]],
         );
     }
 }

@@ -5,6 +5,7 @@ use crate::domain::Millis;
 use crate::domain::outcome::{Outcome, ServiceOutcome, Verdict};
 use crate::domain::request::Kind;
 use crate::domain::text::{Text, duration};
+use crate::domain::untrusted::UntrustedText;
 
 /// How many services get a line; those that are not as they should be come first.
 const SERVICES_SHOWN: usize = 25;
@@ -12,7 +13,7 @@ const SERVICES_SHOWN: usize = 25;
 /// How an operation ended: the verdict, what is there now, and the cause where it did not succeed.
 ///
 /// The number makes a message that came twice (an outcome is delivered at least once) recognisable.
-pub fn outcome(id: i64, kind: Kind, target: &str, actor: &str, took: Millis, outcome: &Outcome) -> Text {
+pub fn outcome(id: i64, kind: Kind, target: &str, actor: &UntrustedText, took: Millis, outcome: &Outcome) -> Text {
     let (mark, word) = match outcome.verdict {
         Verdict::Succeeded => ("✅", "done"),
         Verdict::Failed => ("❌", "failed"),
@@ -70,15 +71,15 @@ mod tests {
             services: vec![service("api", true, "healthy after 3 s"), service("web", true, "running")],
         };
         check(
-            &outcome(7, Kind::Restart, "shop", "Ann", 12_400, &ended),
+            &outcome(7, Kind::Restart, "shop", &"Ann".into(), 12_400, &ended),
             expect![[r#"
-            ✅ *Restart of shop done* · 12 s
-            All 2 services of shop are up.
+                ✅ *Restart of shop done* · 12 s
+                All 2 services of shop are up.
 
-            🟢 `api`: healthy after 3 s
-            🟢 `web`: running
+                🟢 `api`: healthy after 3 s
+                🟢 `web`: running
 
-            Asked by Ann · #7"#]],
+                Asked by `Ann` · #7"#]],
         );
     }
 
@@ -93,7 +94,7 @@ mod tests {
             services: vec![service("api", true, "healthy after 3 s"), service("web", false, "ended with code 1, 4 times")],
         };
         check(
-            &outcome(8, Kind::Deploy, "shop", "Ann", 65_000, &ended),
+            &outcome(8, Kind::Deploy, "shop", &"Ann".into(), 65_000, &ended),
             expect![[r#"
                 ❌ *Deploy of shop failed* · 1 min 5 s
                 shop runs the new files; web is down.
@@ -109,7 +110,7 @@ mod tests {
                 ImportError: no module <x> & y
                 ```
 
-                Asked by Ann · #8"#]],
+                Asked by `Ann` · #8"#]],
         );
     }
 
@@ -118,12 +119,12 @@ mod tests {
         let now = "dockmaster was stopped before “Restart web”; api was restarted, web was not.".into();
         let ended = Outcome { verdict: Verdict::Interrupted, now, failure: None, services: Vec::new() };
         check(
-            &outcome(9, Kind::Restart, "shop/web", "console", 900, &ended),
+            &outcome(9, Kind::Restart, "shop/web", &"console".into(), 900, &ended),
             expect![[r#"
-            ⚠️ *Restart of shop/web was interrupted* · 900 ms
-            dockmaster was stopped before “Restart web”; api was restarted, web was not.
+                ⚠️ *Restart of shop/web was interrupted* · 900 ms
+                dockmaster was stopped before “Restart web”; api was restarted, web was not.
 
-            Asked by console · #9"#]],
+                Asked by `console` · #9"#]],
         );
     }
 }

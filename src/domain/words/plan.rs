@@ -44,7 +44,7 @@ fn tidy_lines(text: Text, plan: &Plan) -> Text {
     }
     for step in &plan.steps {
         if let Step::Tidy { network: Some(network), .. } = step {
-            text = text.code(network.as_str()).plain(", the project's own network, which no service is in any more, is removed\n");
+            text = text.code(network).plain(", the project's own network, which no service is in any more, is removed\n");
         }
     }
     text.plain("Volumes stay, with all that is in them.")
@@ -296,14 +296,14 @@ pub(crate) mod tests {
             expect![[r#"
                 *Deploy shop as release 2*
 
-                New, 7 files: a, b, c, d, e and 2 more
-                Changed, 2 files: nginx.conf, requirements.txt
-                Deleted, 1 file: old.py
-                Only in production and kept, 1 file: uploads/1.png
-                Not copied: data (postgres writes there)
+                New, 7 files: `a`, `b`, `c`, `d`, `e` and 2 more
+                Changed, 2 files: `nginx.conf`, `requirements.txt`
+                Deleted, 1 file: `old.py`
+                Only in production and kept, 1 file: `uploads/1.png`
+                Not copied: `data` (postgres writes there)
 
-                `backend`: build, recreate (requirements.txt changed)
-                `web`: restart (mounted files changed: nginx.conf)
+                `backend`: build, recreate (`requirements.txt` changed)
+                `web`: restart (mounted files changed: `nginx.conf`)
                 `postgres` stays: keeps data, so it stays; pending; configuration changed
                 Stays as it is: cache
 
@@ -316,7 +316,7 @@ pub(crate) mod tests {
                 6. Verify backend, web
                 7. Record the release
 
-                ⚠️ Edited by hand in production and overwritten: nginx.conf."#]],
+                ⚠️ Edited by hand in production and overwritten: `nginx.conf`."#]],
         );
     }
 

@@ -84,16 +84,16 @@ mod tests {
     fn refusals() {
         check(
             &denied(&Denied::Role { has: Role::Viewer, needs: Role::Operator }),
-            expect!["That takes the role operator; yours is viewer. An admin can change it in projects.json."],
+            expect!["That takes the role operator; yours is viewer. An admin can change it in `projects.json`."],
         );
         let held = Busy { what: "deploy".into(), who: "Ann".into(), since: 1_000 };
         check(
             &busy("shop", &held, 126_000),
             expect![[r#"
-            shop is busy: deploy by Ann, for 2 min 5 s now.
-            Nothing was done. Ask again when it has ended."#]],
+                shop is busy: deploy by `Ann`, for 2 min 5 s now.
+                Nothing was done. Ask again when it has ended."#]],
         );
-        check(&gone("shop"), expect!["shop is no longer in projects.json, or is disabled there. Nothing was done."]);
+        check(&gone("shop"), expect!["shop is no longer in `projects.json`, or is disabled there. Nothing was done."]);
         check(&stopping(), expect!["I am being stopped and take nothing new. Nothing was done. Ask again when I am back."]);
         let long = Failure::new("It failed.", "", "").with_lines((0..15).map(|n| format!("{n}{}", "x".repeat(400))));
         let shown = failure(&long).to_plain();

@@ -7,6 +7,7 @@ use crate::domain::Millis;
 use crate::domain::outcome::Verdict;
 use crate::domain::status::Busy;
 use crate::domain::text::{Text, count};
+use crate::domain::untrusted::UntrustedText;
 
 /// How many releases are listed.
 const SHOWN: usize = 20;
@@ -23,7 +24,7 @@ pub struct ReleaseRow {
     /// When it was made.
     pub at: Millis,
     /// Who asked for the operation that made it, where that is still known.
-    pub who: Option<String>,
+    pub who: Option<UntrustedText>,
     /// How many files it changed.
     pub changed: usize,
     /// How the operation that made it ended, where that is still known.
@@ -85,19 +86,19 @@ mod tests {
         check(
             &releases("shop", &rows),
             expect![[r#"
-            *shop: releases* · times in UTC
+                *shop: releases* · times in UTC
 
-            ▶️ *2* · runs now
-            2025-01-31 14:03 · Ann
-            3 files changed · done
+                ▶️ *2* · runs now
+                2025-01-31 14:03 · `Ann`
+                3 files changed · done
 
-            ▫️ *1*
-            2025-01-31 14:03 · Ann
-            1 file changed · done
+                ▫️ *1*
+                2025-01-31 14:03 · `Ann`
+                1 file changed · done
 
-            ▫️ *0*
-            2025-01-31 14:03
-            production as it was found"#]],
+                ▫️ *0*
+                2025-01-31 14:03
+                production as it was found"#]],
         );
         check(&releases("shop", &[]), expect!["shop has no release yet: /docker_deploy shop makes the first."]);
     }
@@ -107,7 +108,7 @@ mod tests {
         let busy = Busy { what: "deploy".into(), who: "Ann".into(), since: 0 };
         check(
             &cancelling("shop", None, Some(&busy)),
-            expect!["Cancelling the deploy that Ann asked for. What it began is put back; the outcome follows."],
+            expect!["Cancelling the deploy that `Ann` asked for. What it began is put back; the outcome follows."],
         );
         check(&cancelling("shop", None, None), expect!["Nothing runs on shop."]);
         check(

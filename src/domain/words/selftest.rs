@@ -4,10 +4,11 @@ use super::trimmed;
 use crate::domain::reload::Watching;
 use crate::domain::selftest::SelfTest;
 use crate::domain::text::{Text, duration};
+use crate::domain::untrusted::UntrustedText;
 
 /// What came of it, a line for each thing that was tried.
 pub fn selftest(test: &SelfTest) -> Text {
-    let mut text = Text::new().bold("Changes of the configuration, tried").plain(format!(" in {}\n", test.directory));
+    let mut text = Text::new().bold("Changes of the configuration, tried").plain(format!(" in {}\n", UntrustedText::from(&test.directory)));
     text = match test.watching {
         Watching::Off => text.plain(format!("⚠️ Nothing is watched: {}. Each was read when asked for.\n", test.because)),
         way => text.plain(format!("By {}: {}\n", if way == Watching::Poll { "looking" } else { "events" }, test.because)),
@@ -55,7 +56,7 @@ mod tests {
         check(
             &selftest(&good),
             expect![[r#"
-                *Changes of the configuration, tried* in /etc/dockmaster
+                *Changes of the configuration, tried* in `/etc/dockmaster`
                 By events: the file system reports changes
 
                 ✅ saved in place, 0.3 s
@@ -67,7 +68,7 @@ mod tests {
         check(
             &selftest(&bad),
             expect![[r#"
-                *Changes of the configuration, tried* in /etc/dockmaster
+                *Changes of the configuration, tried* in `/etc/dockmaster`
                 ⚠️ Nothing is watched: DOCKMASTER_HOT_RELOAD is 0. Each was read when asked for.
                 ⚠️ The configuration's own directory cannot be written from here. How changes made elsewhere arrive there is not proven.
 

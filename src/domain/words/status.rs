@@ -5,6 +5,7 @@ use crate::domain::Millis;
 use crate::domain::container::{Condition, Health, Port};
 use crate::domain::status::{ProjectStatus, ServiceStatus};
 use crate::domain::text::{Text, count, duration};
+use crate::domain::untrusted::UntrustedText;
 
 /// How many ports of a service are shown.
 const PORTS_SHOWN: usize = 6;
@@ -92,8 +93,8 @@ fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) 
         Condition::Unhealthy | Condition::Stopped | Condition::Failed | Condition::Missing | Condition::Unknown => "🔴",
     };
     let name = match &service.container {
-        Some(container) if several => container.as_str(),
-        _ => service.service.as_str(),
+        Some(container) if several => container.clone(),
+        _ => service.service.as_str().into(),
     };
     let mut text = text.plain(format!("{light} ")).code(name);
     let marks: Vec<&str> = [(service.primary, "primary"), (service.stateful, "keeps data")].iter().filter(|m| m.0).map(|m| m.1).collect();
@@ -176,10 +177,14 @@ fn ports(ports: &[Port]) -> String {
     let mut shown: Vec<String> = Vec::new();
     let (published, inside): (Vec<&Port>, Vec<&Port>) = ports.iter().partition(|p| p.public.is_some());
     for port in published.into_iter().chain(inside) {
-        let protocol = if port.protocol == "tcp" { String::new() } else { format!("/{}", port.protocol) };
+        let protocol = if port.protocol == "tcp" {
+            String::new()
+        } else {
+            format!("/{}", port.protocol.chars().filter(char::is_ascii_alphanumeric).collect::<String>())
+        };
         let line = match port.public {
             Some(public) if matches!(port.host.as_str(), "" | "0.0.0.0" | "::") => format!("{public}→{}{protocol}", port.private),
-            Some(public) => format!("{}:{public}→{}{protocol}", port.host, port.private),
+            Some(public) => format!("{}→{}{protocol}", UntrustedText::from(format!("{}:{public}", port.host)), port.private),
             None => format!("{}{protocol} (inside)", port.private),
         };
         if !shown.contains(&line) {
@@ -226,11 +231,11 @@ mod tests {
 
     fn service(name: &str, condition: Condition, health: Health) -> ServiceStatus {
         ServiceStatus {
-            container: Some(format!("shop-{name}-1")),
+            container: Some(format!("shop-{name}-1").into()),
             condition,
             health,
             since: Some(NOW - 8_100_000),
-            image: format!("example/{name}:1"),
+            image: format!("example/{name}:1").into(),
             ..ServiceStatus::missing(ServiceName::new(name).unwrap())
         }
     }
@@ -278,28 +283,28 @@ mod tests {
         check(
             &status(&shop(), NOW),
             expect![[r#"
-                *shop* · Web <shop>
+                *shop* · `Web <shop>`
                 2 of 4 up, configuration pending for 1
-                ⏳ deploy by Ann, for 5 s now
+                ⏳ deploy by `Ann`, for 5 s now
 
                 🟢 `backend` (primary)
                 up 2 h 15 min, healthy
                 came up in 4 s, checked 12 s ago (80 ms)
-                ports 8080→8000, 127.0.0.1:9000→8000, 8000 (inside)
-                image example/backend:1 · 2 restarts
+                ports 8080→8000, `127.0.0.1:9000`→8000, 8000 (inside)
+                image `example/backend:1` · 2 restarts
 
                 🟢 `postgres` (keeps data)
                 up 2 h 15 min
-                image example/postgres:1
+                image `example/postgres:1`
                 configuration pending: the files say otherwise than what runs
 
                 🔴 `web`
                 stopped 2 h 15 min ago with code 137
-                image example/web:1
+                image `example/web:1`
 
                 🟡 `cron`
                 restarting in a loop; ended last 2 h 15 min ago with code 1
-                image example/cron:1
+                image `example/cron:1`
 
                 Release 3 since 2025-01-30 14:03 UTC
                 Workspace: 3 files ahead (measured 1 min 1 s ago)
@@ -339,7 +344,7 @@ mod tests {
 
                 🟡 `shop-web-1`
                 up 2 h 15 min, health not decided yet
-                image example/web:1
+                image `example/web:1`
 
                 🔴 `shop-web-2`
                 no container
@@ -386,11 +391,11 @@ mod tests {
         check(
             &overview(&all),
             expect![[r#"
-            🟡 *shop*: 2 of 4 up, configuration pending for 1 · ⏳ deploy by Ann
-            🟢 *blog*: 1 of 1 up
-            ▫️ *new*: no containers here yet
-            ⚠️ *edge*: the engine does not answer"#]],
+                🟡 *shop*: 2 of 4 up, configuration pending for 1 · ⏳ deploy by `Ann`
+                🟢 *blog*: 1 of 1 up
+                ▫️ *new*: no containers here yet
+                ⚠️ *edge*: the engine does not answer"#]],
         );
-        check(&overview(&[]), expect!["No project is enabled in projects.json."]);
+        check(&overview(&[]), expect!["No project is enabled in `projects.json`."]);
     }
 }

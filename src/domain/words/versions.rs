@@ -1,7 +1,7 @@
 //! The kept versions of the configuration.
 
 use super::configuration::impact;
-use super::{date_time, trimmed, warning, with_block};
+use super::{date_time, trimmed, with_block};
 use crate::domain::impact::{Fate, Impact};
 use crate::domain::snapshot::{Cause, SnapshotLine, VersionPlan, Way};
 use crate::domain::text::{Text, count, listing};
@@ -62,7 +62,10 @@ pub fn version_plan(plan: &VersionPlan) -> Text {
             "\n📌 The files stay as they are, since {why}. The version is pinned: it is in force until they are changed.\n"
         )),
     };
-    trimmed(plan.warnings.iter().fold(text, warning))
+    if !plan.warnings.is_empty() {
+        text = text.plain("\n⚠️ Warnings:\n").block(plan.warnings.join("\n"));
+    }
+    trimmed(text)
 }
 
 /// What it is, without its details.
@@ -135,12 +138,12 @@ mod tests {
 
                 ▫️ *3*
                 2025-01-31 14:03
-                Ann went back to version 1
+                `Ann` went back to version 1
                 added: blog · removed: old · changed: shop · 4 rights · 1 general setting
 
                 ▫️ *2*
                 2025-01-31 14:03
-                Ann had it kept: before the sale
+                `Ann` had it kept: `before the sale`
 
                 ▫️ *1*
                 2025-01-31 14:03
@@ -192,27 +195,31 @@ mod tests {
                 ⬆️ 8 in shop: viewer → operator
                 Chat -5: people may act there now
                 Chat -6: nobody may act there any more
-                confirm_timeout: 1 min → 2 min
+                `confirm_timeout`: `1 min` → `2 min`
                 blog: new; what runs of it is left as it is
                 old: no longer mine; its containers run on
-                shop: exclude: nothing → xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (with the next deploy)
-                shop: production: /srv/shop → /srv/new (needs a deploy)
+                shop: `exclude`: `nothing` → `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` (with the next deploy)
+                shop: `production`: `/srv/shop` → `/srv/new` (needs a deploy)
                 ➡️ For that to take effect: `/docker_deploy shop`
 
-                Written into /etc/dockmaster/projects.json
-                ⚠️ projects.old.workspace: found nothing"#]],
+                Written into `/etc/dockmaster/projects.json`
+
+                ⚠️ Warnings:
+                ```
+                projects.old.workspace: found nothing
+                ```"#]],
         );
         let pinned =
             VersionPlan { way: Way::Pin { why: "projects.json is a link".into() }, in_force: true, warnings: vec![], ..plan.clone() };
         check(
             &version_plan(&pinned),
             expect![[r#"
-            *Roll back to version 3 of the configuration*
-            of 2025-01-31 14:03 UTC
+                *Roll back to version 3 of the configuration*
+                of 2025-01-31 14:03 UTC
 
-            It is what is in force already.
+                It is what is in force already.
 
-            📌 The files stay as they are, since projects.json is a link. The version is pinned: it is in force until they are changed."#]],
+                📌 The files stay as they are, since `projects.json` is a link. The version is pinned: it is in force until they are changed."#]],
         );
         check(&nothing_to_roll_back(&plan), expect!["Nothing to roll back: version 3 is in force, and the files say so."]);
     }

@@ -4,6 +4,7 @@ use super::{trimmed, warning};
 use crate::domain::Millis;
 use crate::domain::space::{Keeps, LowSpace, Space};
 use crate::domain::text::{Text, bytes, duration};
+use crate::domain::untrusted::UntrustedText;
 use crate::domain::volumes::{Figure, Lasts, ProjectVolumes, Store, StoreKind, StoreUser, Trouble, Why};
 
 /// How much of a name is shown that the engine made up.
@@ -50,7 +51,7 @@ fn common_space(stores: &[Store]) -> Option<Space> {
 
 fn one_store(text: Text, store: &Store, with_space: bool, now: Millis) -> Text {
     let (title, kind) = heading(store);
-    let mut text = text.plain(format!("{} ", mark(store))).bold(title).plain(format!(" · {kind}\n"));
+    let mut text = text.plain(format!("{} ", mark(store))).code(title).plain(format!(" · {kind}\n"));
     let facts: Vec<String> = size(store, now).into_iter().chain([becomes(store).to_owned()]).collect();
     text = text.plain(format!("{}\n", facts.join("; ")));
     for user in store.users.iter().take(USERS_SHOWN) {
@@ -73,18 +74,16 @@ fn one_store(text: Text, store: &Store, with_space: bool, now: Millis) -> Text {
     }
 }
 
-fn heading(store: &Store) -> (String, String) {
-    let name = || store.name.clone().unwrap_or_default();
+fn heading(store: &Store) -> (UntrustedText, String) {
+    let name = || UntrustedText::from(store.name.as_deref().unwrap_or_default());
     let driver = store.driver.as_deref().filter(|driver| *driver != "local");
-    let driver = driver.map(|driver| format!(", driver {driver}")).unwrap_or_default();
+    let driver = driver.map(|driver| format!(", driver {}", UntrustedText::from(driver))).unwrap_or_default();
     match store.kind {
         StoreKind::Volume => (name(), format!("volume{driver}")),
-        StoreKind::Anonymous => {
-            (format!("{}…", name().chars().take(ID_SHOWN).collect::<String>()), format!("volume without a name{driver}"))
-        }
-        StoreKind::Bind => (store.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default(), "from the host".to_owned()),
+        StoreKind::Anonymous => (name().line(ID_SHOWN + 1).into(), format!("volume without a name{driver}")),
+        StoreKind::Bind => (store.path.as_ref().map(UntrustedText::path).unwrap_or_default(), "from the host".to_owned()),
         StoreKind::Layer => (name(), "the container's own layer".to_owned()),
-        StoreKind::Memory => ("memory".to_owned(), "tmpfs".to_owned()),
+        StoreKind::Memory => ("memory".into(), "tmpfs".to_owned()),
         StoreKind::Other => (name(), "something else".to_owned()),
     }
 }
@@ -128,7 +127,7 @@ fn becomes(store: &Store) -> &'static str {
 
 fn used(user: &StoreUser) -> String {
     let right = if user.writable { "" } else { " (read only)" };
-    format!("{}: {}{right}", user.service, user.at.display())
+    format!("{}: {}{right}", user.service, UntrustedText::path(&user.at))
 }
 
 fn free(space: &Space) -> String {
@@ -145,7 +144,7 @@ pub fn low_space(low: &LowSpace) -> Text {
             Keeps::Production { project } => format!("production of {project}"),
             Keeps::Store { project } => format!("data of {project}"),
         };
-        text = text.code(place.path.display().to_string()).plain(format!(" ({whose})\n"));
+        text = text.code(UntrustedText::path(&place.path)).plain(format!(" ({whose})\n"));
     }
     match low.places.len().saturating_sub(PLACES_SHOWN) {
         0 => {}
@@ -234,37 +233,37 @@ mod tests {
             expect![[r#"
                 *shop* · where its data is
 
-                🟢 *shop_db* · volume
+                🟢 `shop_db` · volume
                 1.2 GB; outlives its containers
-                backup: /data (read only)
-                postgres: /var/lib/postgresql/data
+                backup: `/data` (read only)
+                postgres: `/var/lib/postgresql/data`
                 18 GB of 40 GB free (45 %)
 
-                🟢 *shop_old* · volume, driver nfs
+                🟢 `shop_old` · volume, driver `nfs`
                 size not known; outlives its containers
                 used by no container
 
-                🟢 */srv/shop/uploads* · from the host
+                🟢 `/srv/shop/uploads` · from the host
                 at least 3 GB (measured 3 min 5 s ago); outlives its containers
-                web: /uploads
+                web: `/uploads`
                 18 GB of 40 GB free (45 %)
 
-                🔴 */srv/shop/x* · from the host
+                🔴 `/srv/shop/x` · from the host
                 outlives its containers
-                web: /x (read only)
+                web: `/x` (read only)
                 ⚠️ Nothing is there any more.
 
-                🟡 *3f2a9c41d0e2…* · volume without a name
+                🟡 `3f2a9c41d0e2…` · volume without a name
                 size not known yet: still being measured; handed on when the container is remade, left behind when it is removed
-                web: /cache
+                web: `/cache`
 
-                🟡 *shop-web-1* · the container's own layer
+                🟡 `shop-web-1` · the container's own layer
                 5 MB; lost when the container is remade
-                web: /
+                web: `/`
 
-                ▫️ *memory* · tmpfs
+                ▫️ `memory` · tmpfs
                 at most 64 MB; lost when the container stops
-                web: /run
+                web: `/run`
 
                 ⚠️ The engine's figures are not known: it refuses."#]],
         );
@@ -279,13 +278,13 @@ mod tests {
             expect![[r#"
                 *shop* · where its data is
 
-                🟢 *a* · volume
+                🟢 `a` · volume
                 0 B; outlives its containers
-                db: /data
+                db: `/data`
 
-                🟢 *b* · volume
+                🟢 `b` · volume
                 0 B; outlives its containers
-                db: /data
+                db: `/data`
 
                 All on one file system: 1 GB of 40 GB free (2 %)"#]],
         );
@@ -294,9 +293,9 @@ mod tests {
             expect![[r#"
                 *shop* · where its data is
 
-                🟢 *a* · volume
+                🟢 `a` · volume
                 0 B; outlives its containers
-                db: /data
+                db: `/data`
                 1 GB of 40 GB free (2 %)"#]],
         );
     }
@@ -347,7 +346,7 @@ mod tests {
                 `/var/lib/dockmaster` (what I keep)
                 `/srv/shop` (production of shop)
                 `/srv/data` (data of shop)
-                I say so below 1 GB ("warn_below" of "volumes" in projects.json), and not again until there was room.
+                I say so below 1 GB ("warn_below" of "volumes" in `projects.json`), and not again until there was room.
                 When it is full, services that write there fail, and deploys are refused."#]],
         );
     }

@@ -36,6 +36,7 @@ use crate::domain::Millis;
 use crate::domain::container::{Container, State};
 use crate::domain::failure::Failure;
 use crate::domain::project::{ProjectName, ServiceName};
+use crate::domain::untrusted::UntrustedText;
 use crate::process;
 
 /// Says what time it is.
@@ -61,7 +62,7 @@ const SILENT_MAX: usize = 3;
 pub enum HostError {
     /// It could not be started.
     #[error("{0}")]
-    Refused(String),
+    Refused(UntrustedText),
     /// Nobody has ever started it.
     #[error("there is no process {0}")]
     Missing(String),
@@ -75,7 +76,7 @@ pub enum HostError {
     #[error("what keeps {0} does not answer")]
     Silent(String),
     /// Its files cannot be read or written.
-    #[error("the files of {key} cannot be used: {why}")]
+    #[error("the files of {key} cannot be used: {}", UntrustedText::from(why))]
     Unusable {
         /// Which process.
         key: String,
@@ -166,7 +167,7 @@ impl Host {
         if let Ok(Some(mut call)) = asked {
             // It may have ended again since.
             if let Ok(Some(report)) = timeout(within.unwrap_or(spec.stop_timeout) + GRACE, call.next()).await {
-                return if report.error.is_empty() { Ok(()) } else { Err(HostError::Refused(report.error)) };
+                return if report.error.is_empty() { Ok(()) } else { Err(HostError::Refused(report.error.into())) };
             }
         }
         // It keeps nothing any more, or cannot be asked.
@@ -298,7 +299,8 @@ impl Host {
     /// The processes of some projects that have a place, in order.
     fn keys(&self, wanted: impl Fn(&ProjectName) -> bool) -> Result<Vec<ProcessKey>, HostError> {
         let mut keys = Vec::new();
-        let failed = |error: std::io::Error| HostError::Unusable { key: self.places.display().to_string(), why: error.to_string() };
+        let failed =
+            |error: std::io::Error| HostError::Unusable { key: UntrustedText::path(&self.places).to_string(), why: error.to_string() };
         for project in names(&self.places).map_err(failed)? {
             let Some(project) = ProjectName::new(&project).ok().filter(&wanted) else { continue };
             let below = self.places.join(project.as_str());
@@ -340,10 +342,10 @@ impl Host {
         let mut silent = 0;
         for _ in 0..TRIES {
             let args = [OsStr::new(KEEP), place.path().as_os_str()];
-            let keeper = process::detach(&self.program, &args, &mark).map_err(|error| HostError::Refused(error.to_string()))?;
+            let keeper = process::detach(&self.program, &args, &mark).map_err(|error| HostError::Refused(error.to_string().into()))?;
             match keeper.word(patience).await.and_then(|line| serde_json::from_str(&line).ok()) {
                 Some(Word::Started) => return Ok(()),
-                Some(Word::Refused(why)) => return Err(HostError::Refused(why)),
+                Some(Word::Refused(why)) => return Err(HostError::Refused(why.into())),
                 Some(Word::Taken) => {}
                 // Another one that came first takes those that still wait for one of a place that was moved.
                 None => silent += 1,

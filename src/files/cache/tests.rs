@@ -79,7 +79,7 @@ impl Place {
     fn known(&self, seen: &Manifest) -> Vec<String> {
         let planted = Hash::from_bytes(PLANTED).to_hex().to_string();
         let is_planted = |node: &Node| matches!(node, Node::File { hash, size: 3 } if *hash == planted);
-        seen.0.iter().filter(|(_, entry)| is_planted(&entry.node)).map(|(path, _)| path.to_string()).collect()
+        seen.0.iter().filter(|(_, entry)| is_planted(&entry.node)).map(|(path, _)| path.written()).collect()
     }
 }
 

@@ -53,14 +53,14 @@ fn a_tree_is_read_as_it_is() {
     };
     let shown: String = found.manifest.0.iter().map(|(path, entry)| format!("{path} {:o} {}\n", entry.mode, node(&entry.node))).collect();
     expect_test::expect![[r#"
-        -rf 755 directory
-        -rf/back 0 -> ../-rf/../y
-        -rf/new\x0aline \xff 600 3ae7d805 1
-        absolute 0 -> /etc/passwd
-        empty 2750 directory
-        inside 0 -> -rf/x
-        out 0 -> -rf/../../elsewhere
-        run.sh 4755 bc1f407a 10
+        `-rf` 755 directory
+        `-rf/back` 0 -> `../-rf/../y`
+        `-rf/new\x0aline \xff` 600 3ae7d805 1
+        `absolute` 0 -> `/etc/passwd`
+        `empty` 2750 directory
+        `inside` 0 -> `-rf/x`
+        `out` 0 -> `-rf/../../elsewhere`
+        `run.sh` 4755 bc1f407a 10
     "#]]
     .assert_eq(&shown);
     assert_eq!(found.skipped, [("pipe".into(), "a named pipe".to_owned()), ("sock".into(), "a socket".to_owned())]);
@@ -148,10 +148,10 @@ fn what_cannot_be_read_or_is_too_much_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let shown = |result: Result<Scan, ScanError>| result.unwrap_err().to_string();
     let missing = dir.path().join("missing");
-    assert_eq!(shown(plainly(&missing)), format!("{} cannot be read: No such file or directory", missing.display()));
+    assert_eq!(shown(plainly(&missing)), format!("`{}` cannot be read: No such file or directory", missing.display()));
     write(dir.path(), b"a", b"", 0o644);
     let file = dir.path().join("a");
-    assert_eq!(shown(plainly(&file)), format!("{} cannot be read: Not a directory", file.display()));
+    assert_eq!(shown(plainly(&file)), format!("`{}` cannot be read: Not a directory", file.display()));
     for name in ["b", "c", "d"] {
         write(dir.path(), name.as_bytes(), b"", 0o644);
     }

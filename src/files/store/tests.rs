@@ -165,13 +165,13 @@ async fn what_changes_meanwhile_is_named() {
         assert_eq!(raw(&outside), Raw::new());
     }
     expect_test::expect![[r#"
-        printf two > a: What was copied is not what you confirmed: a. Ask for the deploy again when nobody writes to the workspace.
-        chmod 600 a: What was copied is not what you confirmed: a. Ask for the deploy again when nobody writes to the workspace.
-        rm -f a b: What was copied is not what you confirmed: a, b. Ask for the deploy again when nobody writes to the workspace.
-        rm -rf a; mkdir a: What was copied is not what you confirmed: a. Ask for the deploy again when nobody writes to the workspace.
-        rm -rf d; echo >d: What was copied is not what you confirmed: d, d/x, d/y. Ask for the deploy again when nobody writes to the workspace.
-        rm -rf d; ln -s ../outside d: What was copied is not what you confirmed: d, d/x, d/y. Ask for the deploy again when nobody writes to the workspace.
-        rm -rf e; mkdir -m 700 e; printf one > e/z: What was copied is not what you confirmed: e. Ask for the deploy again when nobody writes to the workspace.
+        printf two > a: What was copied is not what you confirmed: `a`. Ask for the deploy again when nobody writes to the workspace.
+        chmod 600 a: What was copied is not what you confirmed: `a`. Ask for the deploy again when nobody writes to the workspace.
+        rm -f a b: What was copied is not what you confirmed: `a`, `b`. Ask for the deploy again when nobody writes to the workspace.
+        rm -rf a; mkdir a: What was copied is not what you confirmed: `a`. Ask for the deploy again when nobody writes to the workspace.
+        rm -rf d; echo >d: What was copied is not what you confirmed: `d`, `d/x`, `d/y`. Ask for the deploy again when nobody writes to the workspace.
+        rm -rf d; ln -s ../outside d: What was copied is not what you confirmed: `d`, `d/x`, `d/y`. Ask for the deploy again when nobody writes to the workspace.
+        rm -rf e; mkdir -m 700 e; printf one > e/z: What was copied is not what you confirmed: `e`. Ask for the deploy again when nobody writes to the workspace.
     "#]].assert_eq(&all);
 
     // What is linked is not looked for: what was confirmed is there.
@@ -222,7 +222,7 @@ async fn nothing_comes_that_is_not_listed() {
     let mut part = place.scan(&place.workspace());
     part.to_mut().remove(&"d".into());
     let failure = place.store(&place.workspace(), 1, &part, &[]).await.unwrap_err();
-    assert!(failure.why.ends_with("d/x cannot be made: No such file or directory."), "{failure}");
+    assert!(failure.why.ends_with("d/x` cannot be made: No such file or directory."), "{failure}");
     assert_eq!(place.store(&place.workspace(), 1, &Manifest::default(), &[]).await.unwrap(), Staged { linked: 0, copied: 0 });
 }
 
@@ -243,7 +243,7 @@ fn a_release_is_deleted_whole() {
     remove(&release).unwrap();
     remove(&dir.path().join("nowhere/1")).unwrap();
     let failure = remove(&dir.path().join("elsewhere/1")).unwrap_err();
-    assert!(failure.why.ends_with("elsewhere/1 could not be deleted: Not a directory."), "{failure}");
+    assert!(failure.why.ends_with("elsewhere/1` could not be deleted: Not a directory."), "{failure}");
 }
 
 #[tokio::test]
@@ -254,7 +254,7 @@ async fn what_went_meanwhile_is_tried_twice_and_then_said() {
     let new = place.scan(&place.workspace());
     fs::remove_file(place.workspace().join("goes")).unwrap();
     let failure = place.staged(&new).await.unwrap_err();
-    assert_eq!(failure.why, "What was copied is not what you confirmed: goes.");
+    assert_eq!(failure.why, "What was copied is not what you confirmed: `goes`.");
     assert!(failure.lines.iter().any(|l| l.contains("goes")), "{failure:?}");
 
     put(&place.workspace(), "goes", "x");
@@ -357,7 +357,7 @@ async fn directories_that_made_way_come_back() {
     let owned = Manifest::from_iter([("gone".into(), place.scan(&p).0[&"gone".into()].clone())]);
     let (new, there, before) = (place.scan(&w), place.scan(&p), raw(&p));
     let kept = at_stake(&there, &new, Some(&owned));
-    assert_eq!(kept.0.keys().map(ToString::to_string).collect::<Vec<_>>(), ["a", "a/theirs", "a/theirs/empty", "gone"]);
+    assert_eq!(kept.0.keys().map(TreePath::written).collect::<Vec<_>>(), ["a", "a/theirs", "a/theirs/empty", "gone"]);
     place.store(&w, 1, &new, &[]).await.unwrap();
     place.store(&p, 2, &kept, &[]).await.unwrap();
     bring(&place, 1, &Changes::between(&there, &new, Some(&owned)), &new, Some(&owned)).await.unwrap();

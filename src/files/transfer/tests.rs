@@ -169,12 +169,12 @@ async fn what_is_in_the_way_and_not_ours_is_refused_by_name() {
     let wrong = Changes { deleted: vec!["run".into()], ..Changes::default() };
     all += &format!("{}\n", place.promote(&place.owned.clone().unwrap(), &wrong, &mut Vec::new()).await.unwrap_err());
     expect_test::expect![[r#"
-        The files could not be brought into production. Production has a directory at thing, where the workspace has a file, and it holds what is to be kept: thing/sub/theirs, thing/their.log. Nothing was changed. Move it away and ask again.
-        The files could not be brought into production. Production has a directory at thing, where the workspace has a file, and it holds what is to be kept: thing/their.log. Nothing was changed. Move it away and ask again.
-        The files could not be brought into production. Production has a link at data, where the workspace has a directory: files would be written through it. Nothing was changed. Put a directory there, or exclude it, and ask again.
-        The files could not be brought into production. Production has a socket at run, where the workspace has a file. Nothing was changed.
-        The files could not be brought into production. run appeared in production since this was planned. Nothing was changed.
-        The files could not be brought into production. run would be deleted, and no release put it there. Nothing was changed.
+        The files could not be brought into production. Production has a directory at `thing`, where the workspace has a file, and it holds what is to be kept: `thing/sub/theirs`, `thing/their.log`. Nothing was changed. Move it away and ask again.
+        The files could not be brought into production. Production has a directory at `thing`, where the workspace has a file, and it holds what is to be kept: `thing/their.log`. Nothing was changed. Move it away and ask again.
+        The files could not be brought into production. Production has a link at `data`, where the workspace has a directory: files would be written through it. Nothing was changed. Put a directory there, or exclude it, and ask again.
+        The files could not be brought into production. Production has a socket at `run`, where the workspace has a file. Nothing was changed.
+        The files could not be brought into production. `run` appeared in production since this was planned. Nothing was changed.
+        The files could not be brought into production. `run` would be deleted, and no release put it there. Nothing was changed.
     "#]]
     .assert_eq(&all);
 }
@@ -243,7 +243,7 @@ async fn what_did_not_arrive_is_said() {
     expect_test::expect![[r#"
         The files could not be brought into production. dockmaster may not write or read there. 1 of 2 files had arrived. Give its user the right to (see the lines), and ask again.
         The files could not be brought into production. rsync was ended from outside. No file of production was changed. Ask again.
-        Production is not what was deployed. These differ right after they were copied: b. See who else writes there (exclude what a service writes), and deploy again.
+        Production is not what was deployed. These differ right after they were copied: `b`. See who else writes there (exclude what a service writes), and deploy again.
     "#]]
     .assert_eq(&all);
 }

@@ -20,6 +20,7 @@ use crate::domain::names::{Match, find};
 use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, ServiceFacts, plan_deploy};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{BuildSection, Definition, Files};
 use crate::engine::docker::EngineError;
 use crate::files::rsync;
@@ -194,7 +195,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     for (name, tags) in
         definitions.iter().filter_map(|(name, d)| Some((name, &d.build.as_ref()?.tags))).filter(|(_, tags)| !tags.is_empty())
     {
-        let tags = crate::domain::text::listing(tags, 3);
+        let tags = crate::domain::text::listing(tags.iter().map(UntrustedText::from), 3);
         remarks.push(format!("The further tags of {name} ({tags}) move as soon as it is built, also where the deploy fails after that."));
     }
     Ok(Facts {
@@ -411,7 +412,7 @@ fn build_facts(
     let outside = |input: &str| {
         Failure::new(
             what,
-            format!("The image of {name} is built from {input}, outside the workspace."),
+            format!("The image of {name} is built from {}, outside the workspace.", UntrustedText::address(input)),
             "A release holds everything that it is built from: move it into the workspace.",
         )
     };

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::super::tools::Tools;
 use crate::domain::failure::Failure;
 use crate::domain::project::ProjectName;
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::own::{self, Mount};
 
 /// Refuses directories that are not at the same path on the host, where dockmaster runs in a container of this engine.
@@ -26,11 +27,11 @@ pub(super) async fn same_on_host(
 }
 
 fn same(mounts: &[Mount], project: &ProjectName, which: &str, path: &Path, what: &str) -> Result<(), Failure> {
-    let shown = path.display();
+    let shown = UntrustedText::path(&path);
     match own::on_host(mounts, path) {
         Some(host) if host == path => Ok(()),
         Some(host) => {
-            let host = host.display();
+            let host = UntrustedText::path(&host);
             Err(Failure::new(
                 what,
                 format!(
@@ -66,16 +67,16 @@ mod tests {
         check(
             "/srv/shop",
             &expect![[r#"
-            shop cannot be deployed.
-            dockmaster runs in a container, where its production /srv/shop is /home/ann/shop of the host: the engine knows the host's paths only.
-            Mount it at its path on the host (/home/ann/shop:/home/ann/shop), and name that as "production" of shop in projects.json."#]],
+                shop cannot be deployed.
+                dockmaster runs in a container, where its production `/srv/shop` is `/home/ann/shop` of the host: the engine knows the host's paths only.
+                Mount it at its path on the host (`/home/ann/shop`:`/home/ann/shop`), and name that as "production" of shop in projects.json."#]],
         );
         check(
             "/opt/shop",
             &expect![[r#"
-            shop cannot be deployed.
-            dockmaster runs in a container, and its production /opt/shop is not mounted from the host.
-            Mount it there from the same path (/opt/shop:/opt/shop) and start dockmaster again."#]],
+                shop cannot be deployed.
+                dockmaster runs in a container, and its production `/opt/shop` is not mounted from the host.
+                Mount it there from the same path (`/opt/shop`:`/opt/shop`) and start dockmaster again."#]],
         );
     }
 }

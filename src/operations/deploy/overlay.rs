@@ -15,6 +15,7 @@ use super::super::tools::{Config, Tools};
 use crate::domain::failure::Failure;
 use crate::domain::manifest::TreePath;
 use crate::domain::project::ProjectName;
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::Files;
 use crate::files::rules::Rules;
 use crate::untrusted::{self, CONFIGURATION_MAX, ReadError};
@@ -30,8 +31,9 @@ pub(super) async fn resolve(tools: &Tools, what: &str, project: &ProjectName, fi
     let Some(brought) = brought.map_err(|error| unreadable(what, &error))? else { return tools.resolve(what, files).await };
     // A directory of its own for each: status measures in the background while somebody asks for a plan.
     let scratch = tools.scratch(project);
-    let unwritable =
-        |error: io::Error| Failure::new(what, format!("{} cannot be written: {error}.", scratch.display()), "Make room and ask again.");
+    let unwritable = |error: io::Error| {
+        Failure::new(what, format!("{} cannot be written: {error}.", UntrustedText::path(&scratch)), "Make room and ask again.")
+    };
     let name = super::super::tools::random_name().map_err(|e| unwritable(io::Error::other(e)))?;
     let overlay = scratch.join(format!("plan-{name}"));
     let (known, place) = (rules.clone(), overlay.clone());

@@ -6,6 +6,7 @@ use super::super::recorder::history_failure;
 use super::super::tools::Tools;
 use crate::domain::failure::Failure;
 use crate::domain::project::{Project, ProjectName, Source};
+use crate::domain::untrusted::UntrustedText;
 use crate::files::scan::Scan;
 use crate::history::releases::ReleaseRecord;
 
@@ -64,10 +65,9 @@ pub(super) fn places(project: &Project, data: &Path, coming: Coming, what: &str)
     let real = |path: &Option<PathBuf>, which: &str| {
         let next = format!("Correct \"{which}\" of {} in projects.json.", project.name);
         let Some(path) = path else { return Err(Failure::new(what, format!("It has no {which}."), next)) };
-        path.canonicalize()
-            .ok()
-            .filter(|p| p.is_dir())
-            .ok_or_else(|| Failure::new(what, format!("Its {which} {} is not there, or is no directory.", path.display()), next))
+        path.canonicalize().ok().filter(|p| p.is_dir()).ok_or_else(|| {
+            Failure::new(what, format!("Its {which} {} is not there, or is no directory.", UntrustedText::path(&path)), next)
+        })
     };
     let production = real(&project.production, "production")?;
     let workspace = match coming {
@@ -77,14 +77,18 @@ pub(super) fn places(project: &Project, data: &Path, coming: Coming, what: &str)
     if let Some(workspace) = workspace.as_ref().filter(|w| w.starts_with(&production) || production.starts_with(w)) {
         return Err(Failure::new(
             what,
-            format!("Workspace {} and production {} lie within each other.", workspace.display(), production.display()),
+            format!(
+                "Workspace {} and production {} lie within each other.",
+                UntrustedText::path(&workspace),
+                UntrustedText::path(&production)
+            ),
             "Give them directories apart in projects.json.",
         ));
     }
     if let Some(around) = workspace.iter().chain([&production]).find(|p| data.starts_with(p)) {
         return Err(Failure::new(
             what,
-            format!("dockmaster's data directory {} lies within {}.", data.display(), around.display()),
+            format!("dockmaster's data directory {} lies within {}.", UntrustedText::path(&data), UntrustedText::path(&around)),
             "Give it a directory of its own with --data.",
         ));
     }
@@ -96,7 +100,11 @@ pub(super) fn files_there(project: &Project, workspace: &Path, release: Option<i
     let files: &[String] = if let Source::Compose(compose) = &project.source { &compose.files } else { &[] };
     if let Some(release) = release {
         return match files.iter().find(|file| !workspace.join(file).exists()) {
-            Some(file) => Err(Failure::new(what, format!("Release {release} has no {file}."), "Go back to another one: /docker_releases.")),
+            Some(file) => Err(Failure::new(
+                what,
+                format!("Release {release} has no {}.", UntrustedText::from(file)),
+                "Go back to another one: /docker_releases.",
+            )),
             None => Ok(()),
         };
     }
@@ -105,7 +113,7 @@ pub(super) fn files_there(project: &Project, workspace: &Path, release: Option<i
         return Err(Failure::new(what, "The workspace is empty.", correct("workspace")));
     }
     match files.iter().find(|file| !workspace.join(file).exists()) {
-        Some(file) => Err(Failure::new(what, format!("The workspace has no {file}."), correct("compose.files"))),
+        Some(file) => Err(Failure::new(what, format!("The workspace has no {}.", UntrustedText::from(file)), correct("compose.files"))),
         None => Ok(()),
     }
 }
@@ -114,7 +122,7 @@ pub(super) fn writable(production: &Path, what: &str) -> Result<(), Failure> {
     rustix::fs::access(production, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
         Failure::new(
             what,
-            format!("dockmaster may not write to production {}: {error}.", production.display()),
+            format!("dockmaster may not write to production {}: {error}.", UntrustedText::path(&production)),
             "Give its user the right to write there, or mount it writable, and ask again.",
         )
     })

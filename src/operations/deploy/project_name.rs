@@ -5,6 +5,7 @@ use crate::domain::failure::Failure;
 use crate::domain::plan::Plan;
 use crate::domain::project::{Project, Source};
 use crate::domain::text::listing;
+use crate::domain::untrusted::UntrustedText;
 
 /// Refuses a plan that would make a second set of containers and volumes beside those that run from the same directory. Where the
 /// project has containers of its own as well, the plan says what else runs there.
@@ -24,9 +25,9 @@ pub(in super::super) async fn check_project_name(
     let mut names = running.remove(&real).unwrap_or_default();
     names.remove(&compose.name);
     let Some(first) = names.first() else { return Ok(()) };
-    let shown = listing(&names, 3);
+    let shown = listing(names.iter().map(UntrustedText::from), 3);
     if has_containers {
-        plan.warnings.push(format!("The compose project {shown} runs from {} as well.", production.display()));
+        plan.warnings.push(format!("The compose project {shown} runs from {} as well.", UntrustedText::path(production)));
         return Ok(());
     }
     let noun = if names.len() == 1 { "project" } else { "projects" };
@@ -36,6 +37,6 @@ pub(in super::super) async fn check_project_name(
             "Compose {noun} {shown} runs from this directory: {} would make a second set of containers and empty volumes.",
             compose.name
         ),
-        format!("Set \"compose\": {{ \"name\": \"{first}\" }} for {} in projects.json, and ask again.", project.name),
+        format!("Set \"compose.name\" of {} to {} in projects.json, and ask again.", project.name, UntrustedText::from(first)),
     ))
 }

@@ -18,6 +18,7 @@ use crate::domain::manifest::{Changes, Manifest, TreePath};
 use crate::domain::plan::{Plan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::override_file;
 use crate::files::cache::{HashCache, Hashes};
 use crate::files::scan::look;
@@ -102,8 +103,9 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
     let tags: BTreeMap<ServiceName, String> =
         services.iter().map(|s| (s.clone(), job.tools.own_tag(&job.project.name, s, facts.release))).collect();
     let override_path = job.tools.place(&job.project.name).join("build.json");
-    std::fs::write(&override_path, override_file(&tags))
-        .map_err(|e| Failure::new(what, format!("{} cannot be written: {e}.", override_path.display()), "Make room and ask again."))?;
+    std::fs::write(&override_path, override_file(&tags)).map_err(|e| {
+        Failure::new(what, format!("{} cannot be written: {e}.", UntrustedText::path(&override_path)), "Make room and ask again.")
+    })?;
     let environment = production_environment(facts);
     let files = composed(facts)?.files(&stage, &stage, environment.as_deref());
     let invocation = job.tools.compose(what, files.build(&override_path, services), BUILD_LIMIT, &job.mark)?;

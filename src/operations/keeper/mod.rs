@@ -26,6 +26,7 @@ use crate::domain::health::Part;
 use crate::domain::project::Configuration;
 use crate::domain::reload::{Applied, Reloaded, Standing};
 use crate::domain::snapshot::{Cause, VersionPlan};
+use crate::domain::untrusted::UntrustedText;
 use crate::history::{History, HistoryError};
 use parts::Parts;
 pub use parts::{Taken, Takeover};
@@ -62,7 +63,7 @@ pub(super) struct Return {
     /// The digest of the plan that was confirmed.
     pub(super) digest: String,
     /// Who confirmed it.
-    pub(super) who: String,
+    pub(super) who: UntrustedText,
     /// Where they are answered.
     pub(super) asker: Option<ChatId>,
 }

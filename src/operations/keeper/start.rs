@@ -20,6 +20,7 @@ use crate::domain::project::Configuration;
 use crate::domain::reload::{Rejected, ReloadPolicy, Standing, Watching};
 use crate::domain::snapshot::{Cause, InForce, Snapshot, VersionPlan};
 use crate::domain::text::capital;
+use crate::domain::untrusted::UntrustedText;
 use crate::history::snapshots::NewSnapshot;
 use crate::history::{History, HistoryError};
 use crate::operations::Refusal;
@@ -230,7 +231,7 @@ pub(super) fn decide(policy: &ReloadPolicy, around: &Surroundings, path: &Path) 
 /// How it is watched in the end.
 pub(super) fn pieces(watcher: &Watcher, because: String, why_not: Option<String>) -> (Watching, String) {
     match why_not {
-        Some(why_not) => (watcher.way(), format!("events cannot be had ({why_not})")),
+        Some(why_not) => (watcher.way(), format!("events cannot be had ({})", UntrustedText::from(why_not))),
         None => (watcher.way(), because),
     }
 }

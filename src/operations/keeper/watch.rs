@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::config::Places;
 use crate::domain::Millis;
 use crate::domain::reload::Watching;
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::mountinfo::{self, Mounted};
 
 /// How often it is looked where events say that something was changed.
@@ -104,7 +105,7 @@ pub(super) fn hidden_by_a_mount(path: &Path) -> Option<String> {
         format!(
             "{} is mounted by itself and was replaced where it comes from, so that what is saved there cannot be seen: mount its directory \
              instead, and start this container again.",
-            path.display()
+            UntrustedText::path(&path)
         )
     })
 }

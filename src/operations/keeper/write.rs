@@ -15,6 +15,7 @@ use rustix::fs::{Access, AtFlags, CWD, RenameFlags, StatxFlags};
 use rustix::io::Errno;
 
 use crate::config::Sources;
+use crate::domain::untrusted::{SHOWN, UntrustedText};
 use crate::untrusted;
 
 /// The attribute with a file's access list.
@@ -39,8 +40,8 @@ pub(super) struct Rewrite {
 
 impl Rewrite {
     /// What people read for it.
-    pub(super) fn shown(&self) -> String {
-        self.path.display().to_string()
+    pub(super) fn shown(&self) -> UntrustedText {
+        UntrustedText::path(&self.path)
     }
 
     /// What is to take its place, and after that what it held.
@@ -70,15 +71,15 @@ pub(super) fn consider(path: &Path, sources: &Sources) -> Result<Vec<Rewrite>, S
     let there: BTreeSet<PathBuf> = sources.places(path).files().into_iter().collect();
     let paths: BTreeSet<PathBuf> = wanted.iter().map(|(path, _)| path.clone()).collect();
     if let Some(more) = there.difference(&paths).next() {
-        return Err(format!("it would include {} as well", more.display()));
+        return Err(format!("it would include {} as well", UntrustedText::path(&more)));
     }
     let mut rewrites = Vec::new();
     for (path, bytes) in wanted {
-        let seen = fs::symlink_metadata(&path).map_err(|_| format!("{} is not there", path.display()))?;
+        let seen = fs::symlink_metadata(&path).map_err(|_| format!("{} is not there", UntrustedText::path(&path)))?;
         if let Some(why) = not_ours(&path, &seen) {
-            return Err(format!("{} {why}", path.display()));
+            return Err(format!("{} {why}", UntrustedText::path(&path)));
         }
-        let before = content(&path).map_err(|e| format!("{} cannot be read ({e})", path.display()))?;
+        let before = content(&path).map_err(|e| format!("{} cannot be read ({e})", UntrustedText::path(&path)))?;
         if before != bytes {
             rewrites.push(Rewrite { path, before, bytes, mode: seen.mode() & 0o7777, owner: (seen.uid(), seen.gid()) });
         }
@@ -102,7 +103,7 @@ pub(super) fn resume(path: &Path, sources: &Sources) -> Result<(), String> {
         let new = beside(&path, NEW);
         if fs::symlink_metadata(&new).is_ok() {
             // Nobody knows whether it was put there or came out of the file's place.
-            fs::rename(&new, copy(&path)).map_err(|e| format!("{} cannot be put aside ({e})", new.display()))?;
+            fs::rename(&new, copy(&path)).map_err(|e| format!("{} cannot be put aside ({e})", UntrustedText::path(&new)))?;
         }
     }
     all(&consider(path, sources)?, false).map_err(|e| e.to_string())
@@ -223,7 +224,7 @@ fn place_all(rewrites: &[Rewrite]) -> io::Result<()> {
         let Err(error) = place(rewrite) else { continue };
         for placed in &rewrites[..at] {
             if let Err(error) = exchange(placed) {
-                tracing::error!(%error, file = placed.shown(), "what it held before could not be put back");
+                tracing::error!(%error, file = placed.shown().line(SHOWN), "what it held before could not be put back");
             }
         }
         return Err(error);

@@ -28,6 +28,7 @@ use crate::domain::names::{Match, find};
 use crate::domain::plan::{Made, ManagedFacts, ManagedService, Plan, plan_managed};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::{Kind, Request};
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::create::SECRETS;
 use crate::untrusted::{self, ReadError};
 
@@ -175,7 +176,7 @@ pub(super) async fn whole_at(
     let mut texts = untrusted::off_runtime(read).await.map(Vec::into_iter);
     for file in &definition.env_file {
         let why = |why: String| {
-            let shown = file.display();
+            let shown = UntrustedText::path(&file);
             Failure::new(
                 what,
                 format!("The environment file {shown} of {service} {why}."),
@@ -244,6 +245,6 @@ mod tests {
         assert_ne!(whole("It failed.", &name, &service, false).await.unwrap().hash, first.hash, "a changed file is a changed definition");
         file("two", "FINE=1\nsecret words\n");
         let wrong = whole("It failed.", &name, &service, false).await.unwrap_err();
-        assert!(wrong.why.ends_with("two of web has a line without “=” (line 2).") && !wrong.why.contains("secret"), "{wrong}");
+        assert!(wrong.why.ends_with("two` of web has a line without “=” (line 2).") && !wrong.why.contains("secret"), "{wrong}");
     }
 }

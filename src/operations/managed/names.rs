@@ -9,6 +9,7 @@ use crate::domain::failure::Failure;
 use crate::domain::managed::{Network, container_name, label, network_name};
 use crate::domain::plan::{Action, Plan};
 use crate::domain::project::{Project, ProjectName};
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::docker::EngineError;
 
 /// Refuses a plan that needs the name of a container or a network which this dockmaster has not made: before anybody agrees to
@@ -58,7 +59,7 @@ async fn taken(tools: &Tools, project: &Project, plan: &Plan, there: &[Container
 /// What an engine that refuses to make or name a container says of it; that its name is taken, in words for a person.
 pub(super) fn refused(what: &str, name: &str, error: EngineError) -> Failure {
     match error {
-        EngineError::Refused(why) if why.contains("already in use") => name_taken(what, name),
+        EngineError::Refused(why) if why.raw().contains("already in use") => name_taken(what, name),
         other => other.failure(what),
     }
 }
@@ -66,7 +67,7 @@ pub(super) fn refused(what: &str, name: &str, error: EngineError) -> Failure {
 fn name_taken(what: &str, name: &str) -> Failure {
     Failure::new(
         what,
-        format!("There is a container {name} already, which this dockmaster has not made."),
+        format!("There is a container {} already, which this dockmaster has not made.", UntrustedText::from(name)),
         "Another dockmaster may have a service of that name on this engine: call the project or the service otherwise here, or remove that container, and ask again.",
     )
 }

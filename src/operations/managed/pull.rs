@@ -13,6 +13,7 @@ use crate::domain::failure::Failure;
 use crate::domain::plan::Step;
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::create::{Login, Pulled};
 use crate::engine::credentials;
 use crate::untrusted;
@@ -31,7 +32,7 @@ pub(in super::super) async fn pull(job: &Job, step: &Step, services: &[ServiceNa
     let images: BTreeSet<&str> = definitions.map(|container| container.image.as_str()).collect();
     let cancel = job.cancel_for(step);
     for image in &images {
-        let what = format!("{image} could not be pulled.");
+        let what = format!("{} could not be pulled.", UntrustedText::from(*image));
         let login = login(&what, managed.and_then(|m| m.registry_credentials.as_deref()), image).await?;
         let known = login.is_some();
         tokio::select! {
@@ -73,7 +74,10 @@ fn refused(what: &str, image: &str, why: &str, known: bool) -> Failure {
     let registry = credentials::registry_of(image);
     let next = match known {
         true => "See that the image is there, and that the login of \"registry_credentials\" may pull it.".to_owned(),
-        false => format!("See that the image is there; where {registry} wants a login, name one with \"registry_credentials\"."),
+        false => format!(
+            "See that the image is there; where {} wants a login, name one with \"registry_credentials\".",
+            UntrustedText::from(registry)
+        ),
     };
     Failure::new(what, format!("{}.", crate::domain::text::capital(why.trim_end_matches('.'))), next)
 }
@@ -81,7 +85,7 @@ fn refused(what: &str, image: &str, why: &str, known: bool) -> Failure {
 async fn login(what: &str, file: Option<&Path>, image: &str) -> Result<Option<Login>, Failure> {
     let Some(file) = file else { return Ok(None) };
     let wrong = |why: String| {
-        let why = format!("The credentials in {} cannot be used: {why}.", file.display());
+        let why = format!("The credentials in {} cannot be used: {why}.", UntrustedText::path(&file));
         Failure::new(what, why, "Mend that file, or correct \"registry_credentials\", and ask again.")
     };
     let owned = file.to_owned();

@@ -16,6 +16,7 @@ use crate::domain::plan::{Plan, TidyFacts, plan_tidy};
 use crate::domain::project::{Configuration, ProjectName};
 use crate::domain::request::Request;
 use crate::domain::text::{capital, count};
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::docker::EngineError;
 use crate::engine::looks::Look;
 
@@ -66,7 +67,7 @@ pub(in super::super) async fn plan_tidying(tools: &Tools, configuration: &Config
 pub(in super::super) async fn tidy(job: &Job, orphans: &[Orphan], network: Option<&str>) -> StepResult {
     let each = orphans.iter().cloned().map(|orphan| async move {
         let removed = remove(job, &orphan).await;
-        (orphan.name, removed)
+        (orphan.name.raw().to_owned(), removed)
     });
     let mut removed: Vec<(String, Result<(), String>)> = stream::iter(each).buffer_unordered(AT_ONCE).collect().await;
     removed.sort();
@@ -75,7 +76,7 @@ pub(in super::super) async fn tidy(job: &Job, orphans: &[Orphan], network: Optio
         removed.push((format!("network {network}"), done));
     }
     let left = removed.iter().filter(|(_, done)| done.is_err()).count();
-    let first = removed.iter().find_map(|(name, done)| Some(format!("{name}: {}", done.as_ref().err()?)));
+    let first = removed.iter().find_map(|(name, done)| Some(format!("{}: {}", UntrustedText::from(name), done.as_ref().err()?)));
     let line = |(service, done): (String, Result<(), String>)| match done {
         Ok(()) => ServiceOutcome { service, good: true, seen: "removed".to_owned() },
         Err(why) => ServiceOutcome { service, good: false, seen: format!("still there: {why}") },
@@ -98,7 +99,7 @@ async fn remove(job: &Job, orphan: &Orphan) -> Result<(), String> {
     if job.ending.is_cancelled() {
         return Err("it was cancelled before its turn".to_owned());
     }
-    let (tools, name) = (&job.tools, orphan.name.as_str());
+    let (tools, name) = (&job.tools, orphan.name.raw());
     let away = |error: EngineError| error.why().to_owned();
     let removed = match tools.by_id(&orphan.id).await.map_err(away)? {
         None => Ok(()),

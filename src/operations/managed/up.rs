@@ -22,6 +22,7 @@ use crate::domain::managed::{
 use crate::domain::plan::{Need, layers};
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
+use crate::domain::untrusted::UntrustedText;
 use crate::domain::volumes::{Attached, StoreKind};
 use crate::engine::create::Making;
 use crate::engine::host::{HealthSpec, ProcessKey, ProcessSpec};
@@ -267,8 +268,9 @@ impl Instance<'_> {
             Some(directory) => directory,
             None => {
                 let own = self.job.tools.place(&project.name).join("run").join(self.service.as_str());
-                std::fs::create_dir_all(&own)
-                    .map_err(|e| Failure::new(WHAT, format!("{} cannot be made: {e}.", own.display()), "Make room and ask again."))?;
+                std::fs::create_dir_all(&own).map_err(|e| {
+                    Failure::new(WHAT, format!("{} cannot be made: {e}.", UntrustedText::path(&own)), "Make room and ask again.")
+                })?;
                 own
             }
         };

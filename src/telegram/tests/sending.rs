@@ -59,7 +59,7 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_services_come_in_several_messages_with_the_buttons_on_the_last() {
     let service = |n: usize| ServiceStatus {
-        container: Some(format!("shop-service-{n}-1")),
+        container: Some(format!("shop-service-{n}-1").into()),
         condition: Condition::Running,
         health: Health::Healthy,
         since: Some(0),

@@ -13,7 +13,7 @@ impl Kept {
     }
 
     async fn go_back(&self, to: i64, digest: &str) -> Result<Applied, Refusal> {
-        let wanted = Return { to, digest: digest.to_owned(), who: "Ann".to_owned(), asker: None };
+        let wanted = Return { to, digest: digest.to_owned(), who: "Ann".into(), asker: None };
         self.keeper.go_back(wanted).await.unwrap()
     }
 
@@ -38,7 +38,7 @@ async fn a_version_is_written_back_as_it_was_and_that_is_no_change() {
         kept.versions(2).await;
         let stale = kept.plan(1).await;
         let path = kept.path("projects.json").display().to_string();
-        assert_eq!((&stale.way, stale.in_force), (&Way::Write { files: vec![path] }, false));
+        assert_eq!((&stale.way, stale.in_force), (&Way::Write { files: vec![path.into()] }, false));
         let rights: Vec<_> = stale.impact.rights.iter().map(|r| (r.user, r.before, r.after)).collect();
         assert_eq!(rights, [(2, None, Some(Role::Viewer)), (3, Some(Role::Viewer), None)], "what it gives back is shown");
         // What was changed since it was shown has to be confirmed again.
@@ -89,7 +89,7 @@ async fn a_version_is_pinned_over_files_that_are_not_ours_until_they_are_changed
     kept.in_force(1).await;
     kept.versions(2).await;
     let plan = kept.plan(1).await;
-    assert!(matches!(&plan.way, Way::Pin { why } if why.ends_with("projects.json is a link")), "{plan:?}");
+    assert!(matches!(&plan.way, Way::Pin { why } if why.ends_with("projects.json` is a link")), "{plan:?}");
     assert!(kept.go_back(1, &plan.digest).await.unwrap().pinned);
     // It outlives what says the same, and a restart.
     fs::write(kept.path("real.json"), text(Watching::Events, 1)).unwrap();
@@ -116,7 +116,7 @@ async fn files_that_were_there_and_are_not_any_more_are_pinned_over() {
     fs::remove_file(kept.path("projects.json")).unwrap();
     kept.rejected().await;
     let plan = kept.plan(1).await;
-    assert!(matches!(&plan.way, Way::Pin { why } if why.ends_with("projects.json is not there")), "{plan:?}");
+    assert!(matches!(&plan.way, Way::Pin { why } if why.ends_with("projects.json` is not there")), "{plan:?}");
     kept.go_back(1, &plan.digest).await.unwrap();
     let mut kept = kept.restarted().await;
     assert_eq!((number(&kept.config.borrow()), kept.keeper.standing().pinned), (0, true));

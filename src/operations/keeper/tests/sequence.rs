@@ -144,7 +144,7 @@ impl Scene {
             Step::Touch if file.exists() => touch(&etc),
             Step::Touch => {}
             Step::Reload => {
-                let came = self.kept.keeper.reload(Cause::Asked { who: "a signal".to_owned() }, None).await.unwrap();
+                let came = self.kept.keeper.reload(Cause::Asked { who: "a signal".into() }, None).await.unwrap();
                 assert_eq!(matches!(came, Reloaded::Rejected(_)), self.model.wanted().is_none(), "{came:?}");
                 self.settle();
             }

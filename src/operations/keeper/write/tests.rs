@@ -34,7 +34,7 @@ fn files_are_replaced_as_a_whole_and_stay_what_they_are() {
         fs::write(root.join("d/a.json"), "old").unwrap();
         let rewrites = consider(&path, &version).unwrap();
         let shown: Vec<_> = rewrites.iter().map(Rewrite::shown).collect();
-        assert_eq!(shown.last(), Some(&root.join("d/a.json").display().to_string()));
+        assert_eq!(shown.last(), Some(&UntrustedText::path(&root.join("d/a.json"))));
         assert_eq!(shown.len(), if round.is_empty() { 2 } else { 1 }, "what is the same is left alone");
         all(&rewrites, true).unwrap();
         assert_eq!(Sources::read(&path).unwrap(), version);
@@ -47,10 +47,10 @@ fn files_are_replaced_as_a_whole_and_stay_what_they_are() {
     assert!(consider(&root.join("d/../projects.json"), &version).unwrap().is_empty());
     // Names that are not those of the version.
     fs::write(root.join("d/c.json"), "").unwrap();
-    assert!(consider(&path, &version).unwrap_err().ends_with("c.json as well"));
+    assert!(consider(&path, &version).unwrap_err().ends_with("c.json` as well"));
     fs::remove_file(root.join("d/c.json")).unwrap();
     fs::remove_file(root.join("d/b.json")).unwrap();
-    assert!(consider(&path, &version).unwrap_err().ends_with("b.json is not there"));
+    assert!(consider(&path, &version).unwrap_err().ends_with("b.json` is not there"));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn what_was_saved_meanwhile_is_not_lost_and_nothing_is_half_written() {
     }
     let rewrites = consider(&path, &sources(new, &[("a.json", "new"), ("b.json", "new")])).unwrap();
     fs::write(root.join("b.json"), "saved meanwhile").unwrap();
-    assert!(all(&rewrites, true).unwrap_err().to_string().ends_with("b.json was changed meanwhile"));
+    assert!(all(&rewrites, true).unwrap_err().to_string().ends_with("b.json` was changed meanwhile"));
     assert_eq!([text(&path), text(&root.join("a.json")), text(&root.join("b.json"))], [old, "old", "saved meanwhile"]);
     // Where one cannot be written none is.
     fs::write(root.join("b.json"), "old").unwrap();
@@ -97,7 +97,7 @@ fn what_is_somebody_elses_is_left_alone() {
     let path = root.join("projects.json");
     fs::write(root.join("real.json"), "old").unwrap();
     symlink("real.json", &path).unwrap();
-    assert!(why_not(&path).ends_with("projects.json is a link"));
+    assert!(why_not(&path).ends_with("projects.json` is a link"));
     fs::create_dir(root.join("..2026")).unwrap();
     fs::write(root.join("..2026/projects.json"), "old").unwrap();
     symlink("..2026", root.join("settings")).unwrap();
