@@ -29,3 +29,7 @@ pub mod supervisor;
 pub mod telegram;
 pub mod terminal;
 pub mod trial;
+
+#[path = "../tests/it/support/long.rs"]
+#[cfg(test)]
+mod long;
