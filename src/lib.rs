@@ -31,3 +31,7 @@ pub mod telegram;
 pub mod terminal;
 pub mod trial;
 pub mod untrusted;
+
+#[path = "../tests/it/support/long.rs"]
+#[cfg(test)]
+mod long;

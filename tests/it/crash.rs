@@ -1,7 +1,7 @@
 //! dockmaster killed (`kill -9`) before, in and after every step of a deploy and of a rollback, and while it puts one
 //! back: at the next start production is the old release or the new one, whole, and the chat is told once.
 //!
-//! In the suite every step is struck once. `scripts/crash-test` strikes as often as it is told, with the dice of each run.
+//! In the suite every step is struck once. `scripts/long crash` strikes as often as it is told, with the dice of each run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::fixture::{Tree, check, compose_file, engine_get, healthy_service, image, sh, tree};
 use crate::support::program::{Launch, Program, Tools};
-use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
+use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually, long};
 
 /// How long putting things right may take, besides the windows; and where other tests use the machine meanwhile.
 const CONVERGES: Duration = Duration::from_secs(10);
@@ -25,11 +25,6 @@ const WINDOWS: Duration = Duration::from_secs(1 + 2 + 2);
 const LOOK: Duration = Duration::from_millis(1);
 /// What only production has.
 const PRODUCTIONS_OWN: [&str; 6] = [".env", "uploads", "uploads/photo.jpg", "own", "own/ledger", "assets/upload.bin"];
-
-/// How often to strike, where that is said: the long form.
-const RUNS: &str = "DOCKMASTER_CRASH_RUNS";
-/// The first run: what repeats one that failed.
-const FROM: &str = "DOCKMASTER_CRASH_FROM";
 
 /// Numbers that look random, and are the same for the same run.
 struct Dice(u64);
@@ -342,7 +337,7 @@ impl Scene {
     /// One run: an operation that is killed somewhere, the next start, and what is there then.
     async fn run(&mut self, run: Run) -> Ended {
         let mut dice = Dice::of(run.number);
-        let mut told = Told(format!("run {} (the same again: {FROM}={} {RUNS}=1)", run.number, run.number));
+        let mut told = Told(format!("run {} (the same again: scripts/long crash {} 1)", run.number, run.number));
         if run.edited {
             self.shop().write_production("notes", &format!("edited by hand before run {}\n", run.number));
         }
@@ -407,7 +402,7 @@ impl Scene {
         eventually("nothing of the killed run is left at work", async || self.tools.processes() == [pid]).await;
         self.program = Some(program);
         let is_new = self.judge(&old, &new, &after, &outcomes[0]);
-        let limit = if std::env::var_os(RUNS).is_some() { CONVERGES } else { CONVERGES_IN_COMPANY };
+        let limit = if long::asked().is_some() { CONVERGES } else { CONVERGES_IN_COMPANY };
         assert!(converged <= limit + WINDOWS, "it took {converged:?}: {}", outcomes[0]);
         let (kind, what, seconds) = (run.kind, if is_new { "new" } else { "old" }, converged.as_secs_f64());
         eprintln!("crash: run {:3}: {kind:?} killed {point}{again}: {what}, {seconds:.1} s", run.number);
@@ -527,18 +522,12 @@ fn is_outcome(text: &str) -> bool {
     ["✅", "❌", "⚠️"].iter().any(|mark| text.starts_with(mark))
 }
 
-fn number_of(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_every_step_production_is_the_old_or_the_new() {
     let mut scene = Scene::new().await;
     let mut ended = Vec::new();
-    if let Some(runs) = number_of(RUNS) {
-        let first = number_of(FROM).unwrap_or(0);
-        for number in first..first + runs {
+    if let Some(rounds) = long::asked() {
+        for number in rounds {
             ended.push(scene.run(Run::of(number)).await);
         }
     } else {

@@ -1,8 +1,8 @@
 //! dockmaster killed (`kill -9`) while the engine is still stopping a container that ignores SIGTERM, in services that are slow to
 //! start and whose health check is slow: the next start waits for the engine, brings up what should run, and says how it is.
 //!
-//! The suite kills three times in each kind of operation. `DOCKMASTER_WAIT_RUNS` and `DOCKMASTER_WAIT_FROM` kill as often as they
-//! say, at moments that come from the number of each run.
+//! The suite kills three times in each kind of operation. `scripts/long waits` kills as often as it is told, at moments that come
+//! from the number of each run.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,14 +11,11 @@ use serde_json::{Value, json};
 
 use crate::support::fixture::{compose_file, engine_get, image, sh};
 use crate::support::program::{Launch, Program, Tools};
-use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
+use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually, long};
 
 /// The grace period that `web` uses up, and how much later the engine has certainly ended it.
 const GRACE: Duration = Duration::from_secs(4);
 const OVER: Duration = Duration::from_secs(2);
-/// How often to kill, where that is said, and the first run: what repeats one that failed.
-const RUNS: &str = "DOCKMASTER_WAIT_RUNS";
-const FROM: &str = "DOCKMASTER_WAIT_FROM";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -184,11 +181,6 @@ impl Scene {
     }
 }
 
-fn number_of(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
-}
-
 /// At its beginning, in the middle and shortly before its end.
 async fn killed_while_the_engine_stops(kind: Kind) {
     let mut scene = Scene::new().await;
@@ -221,10 +213,9 @@ async fn stop_killed_in_a_stop_leaves_what_is_told() {
 /// The long form: as many runs as are asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_of_a_stop() {
-    let Some(runs) = number_of(RUNS) else { return };
-    let first = number_of(FROM).unwrap_or(0);
+    let Some(rounds) = long::asked() else { return };
     let mut scene = Scene::new().await;
-    for number in first..first + runs {
+    for number in rounds {
         // Prime steps: kinds and moments meet in every combination.
         let kind = KINDS[usize::try_from(number % 4).unwrap()];
         scene.run(number, kind, Duration::from_millis(number * 613 % 8_000)).await;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::support::fixture::{healthy_service, plain_service, sh};
 use crate::support::proxy::Proxy;
-use crate::support::{Fixture, World, eventually};
+use crate::support::{Fixture, World, eventually, long};
 
 const SLEEPS: &str = "sleep 1000";
 /// How long what an event says may take to get here.
@@ -79,8 +79,7 @@ async fn an_idle_dockmaster_asks_the_engine_nothing() {
     world.ask("/docker_status").await;
     world.idle().await;
     rest(&proxy).await;
-    // `DOCKMASTER_TEST_IDLE=600` is the long form.
-    let seconds = std::env::var("DOCKMASTER_TEST_IDLE").map_or(5, |told| told.parse().expect("a number of seconds"));
+    let seconds = long::rounds(5).count() as u64;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let (pings, others): (Vec<String>, Vec<String>) = proxy.asked().into_iter().partition(|line| line.contains("_ping"));
     assert_eq!(others, Vec::<String>::new());

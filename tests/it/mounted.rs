@@ -8,15 +8,10 @@ use serde_json::{Value, json};
 
 use crate::support::boxed::Boxed;
 use crate::support::saves::{KINDS, RENAMED, Save, touch};
-use crate::support::{Fixture, PATIENCE, World, eventually};
+use crate::support::{Fixture, PATIENCE, World, eventually, long};
 
 /// Within which a save must be in force where it is looked once a second.
 const WITHIN: Duration = Duration::from_secs(2);
-
-/// How often each kind of save is tried: `DOCKMASTER_SAVES=200` for the long form.
-fn saves() -> usize {
-    std::env::var("DOCKMASTER_SAVES").ok().and_then(|n| n.parse().ok()).unwrap_or(2)
-}
 
 /// What dockmaster says on its control socket, of which the host sees the same one.
 async fn says(client: &Client, address: &str) -> Value {
@@ -68,7 +63,7 @@ async fn what_is_saved_on_the_host_is_in_force_in_the_container_in_time() {
     let mut number = 0;
     for save in KINDS {
         let mut worst = Duration::ZERO;
-        for _ in 0..saves() {
+        for _ in long::rounds(2) {
             number += 1;
             worst = worst.max(is_in_force(&world, &client, directory, save, number).await);
         }

@@ -1,5 +1,5 @@
 //! An engine that stops in the middle of an operation and comes back: whatever is reported is what the engine itself then
-//! says, every time. Three times a run, since each takes a while; `DOCKMASTER_TEST_OUTAGES=50` is the whole proof, of every operation.
+//! says, every time. Three times in the suite, since each takes a while; `scripts/long outages` is the whole proof, of every operation.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::engine::PrivateEngine;
 use crate::support::fixture::{command, engine_get, healthy_service, plain_service, sh};
 use crate::support::made::{SERVES, checked};
 use crate::support::shop::{deployed_of, shop_of, web};
-use crate::support::{ADMIN, Fixture, World, eventually};
+use crate::support::{ADMIN, Fixture, World, eventually, long};
 
 /// What is asked of which project, and what it needs before: that it runs, or that it does not.
 const OPERATIONS: [(usize, &str, bool); 10] = [
@@ -28,7 +28,7 @@ const OPERATIONS: [(usize, &str, bool); 10] = [
     (0, "/docker_restart {} graceful", true),
 ];
 /// How often the engine stops in one run, unless it is said.
-const OUTAGES: usize = 3;
+const OUTAGES: u64 = 3;
 /// How long an operation may take altogether whose engine is away for a while.
 const OPERATION_MAX: Duration = Duration::from_secs(300);
 
@@ -157,10 +157,6 @@ async fn outcome(world: &World) -> String {
     }
 }
 
-fn outages() -> usize {
-    std::env::var("DOCKMASTER_TEST_OUTAGES").map_or(OUTAGES, |told| told.parse().expect("a number of outages"))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_reported_after_an_engine_stopped_in_the_middle_is_what_it_says_itself() {
     let engine = PrivateEngine::start("outage");
@@ -176,8 +172,9 @@ async fn what_is_reported_after_an_engine_stopped_in_the_middle_is_what_it_says_
     world.ask(&format!("/docker_start {}", names[1])).await;
     assert!(world.confirm().await.text.starts_with('✅'));
     deployed_of(&world, &names[0], 1).await;
-    let (mut in_the_middle, mut round) = (0, 0);
-    while in_the_middle < outages() {
+    let rounds = long::rounds(OUTAGES);
+    let (mut in_the_middle, mut round) = (0, usize::try_from(rounds.start).unwrap());
+    while in_the_middle < rounds.end - rounds.start {
         let (which, command, up) = OPERATIONS[round % OPERATIONS.len()];
         let command = command.replace("{}", &names[which]);
         put_right(&world, &world.fixtures[which], up).await;

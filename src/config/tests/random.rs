@@ -1,10 +1,12 @@
 //! Nothing panics, and what is JSON here is what is JSON for serde_json.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::super::model::File;
 use super::super::{Sources, check, check_sources, span};
 use super::{EXAMPLE, placed, plenty};
+use crate::long;
 
 /// A file that the example includes, and its name.
 const INCLUDED: (&str, &str) = (
@@ -40,9 +42,12 @@ const PIECES: [&str; 24] = [
     "\"/srv/shop\"",
 ];
 
-/// How many texts of each kind are tried: `DOCKMASTER_TEXTS=100000` for the long form.
-fn cases() -> u32 {
-    std::env::var("DOCKMASTER_TEXTS").ok().and_then(|n| n.parse().ok()).unwrap_or(512)
+/// How many texts of each kind are tried: 2,000, or as many as `scripts/long texts` says, from its seed.
+fn config() -> ProptestConfig {
+    let rounds = long::rounds(2_000);
+    let cases = u32::try_from(rounds.end - rounds.start).unwrap();
+    let rng_seed = if long::asked().is_some() { RngSeed::Fixed(rounds.start) } else { RngSeed::Random };
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// The example with pieces put in, and stretches cut out.
@@ -113,7 +118,7 @@ fn same_as_model(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn any_text(text in any::<String>()) {

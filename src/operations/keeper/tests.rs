@@ -17,6 +17,7 @@ use crate::domain::access::Role;
 use crate::domain::environment::Environment;
 use crate::domain::notice::Notice;
 use crate::domain::reload::{Change, Watching};
+use crate::long;
 
 #[path = "../../../tests/it/support/saves.rs"]
 mod kinds;
@@ -26,14 +27,11 @@ mod sequence;
 /// Long enough that only a hang reaches it.
 const AMPLE: Duration = Duration::from_secs(30);
 
-/// How often each kind of save is tried: `DOCKMASTER_SAVES=200` for the long form.
-fn saves() -> usize {
-    std::env::var("DOCKMASTER_SAVES").ok().and_then(|n| n.parse().ok()).unwrap_or(4)
-}
-
-/// Whether this is the long form.
-fn is_long() -> bool {
-    saves() >= 100
+/// The number of each save that is tried, beginning after that of what is there before: three, or those of `scripts/long saves`.
+fn saves() -> impl ExactSizeIterator<Item = usize> {
+    let rounds = long::rounds(3);
+    let (first, end) = (usize::try_from(rounds.start).unwrap(), usize::try_from(rounds.end).unwrap());
+    (0..end - first).map(move |n| first + n + 1)
 }
 
 /// A configuration that can be told from others by its number.

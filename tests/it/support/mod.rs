@@ -5,6 +5,7 @@ pub(crate) mod browser;
 pub(crate) mod disk;
 pub(crate) mod engine;
 pub(crate) mod fixture;
+pub(crate) mod long;
 pub(crate) mod made;
 pub(crate) mod program;
 pub(crate) mod proxy;

@@ -121,7 +121,9 @@ impl<'a> Launch<'a> {
         let launch = Self { tools, args, environment: Vec::new() };
         let launch = launch.set("PATH", tools.path()).set("HOME", tools.path());
         // Where coverage is measured the program notes what it ran, too; else it is not set.
-        let launch = std::env::var_os("LLVM_PROFILE_FILE").into_iter().fold(launch, |l, file| l.set("LLVM_PROFILE_FILE", file));
+        // And where Compose is another one than the machine's, it finds its buildx there.
+        let given = ["LLVM_PROFILE_FILE", "DOCKER_CONFIG"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let launch = given.fold(launch, |launch, (name, value)| launch.set(name, value));
         match super::engine::host() {
             Some(host) => launch.set("DOCKER_HOST", host),
             None => launch,

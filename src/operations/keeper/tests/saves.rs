@@ -28,7 +28,7 @@ async fn is_in_force_in_time((kind, save): kinds::Save, (watch, within): (Watchi
     let mut kept = saved_as((kind, save), &text(watch, 0)).await;
     assert_eq!(kept.keeper.standing().watching, watch);
     let mut all = Vec::new();
-    for n in 1..=saves() {
+    for n in saves() {
         save(&kept.path(""), &text(watch, n), n);
         let took = kept.in_force(n).await;
         assert!(took < within, "{kind}, save {n}, {}: {took:?}", watch.word());
@@ -39,10 +39,10 @@ async fn is_in_force_in_time((kind, save): kinds::Save, (watch, within): (Watchi
     println!("{kind}, {}: {:?}, at worst {:?}", watch.word(), all[all.len() / 2], all[all.len() - 1]);
     assert_eq!(kept.keeper.standing().rejected, None, "{kind}");
     // One for each save, and no other.
-    kept.versions(saves() + 1).await;
+    kept.versions(saves().len() + 1).await;
     kept.keeper.reload(Cause::Saved, None).await;
-    kept.versions(saves() + 1).await;
-    kept.told(saves()).await;
+    kept.versions(saves().len() + 1).await;
+    kept.told(saves().len()).await;
 }
 
 /// Side by side: what takes time is waiting.
@@ -74,7 +74,7 @@ async fn elsewhere_is_in_force_in_time((watch, within): (Watching, Duration)) {
         symlink("../mounted/projects.json", root.join("etc/projects.json")).unwrap();
     })
     .await;
-    for n in 1..=saves() {
+    for n in saves() {
         swap(&kept.place.path().join("mounted"), &text(watch, n), n);
         let took = kept.in_force(n).await;
         assert!(took < within, "save {n}, {}: {took:?}", watch.word());
@@ -90,7 +90,7 @@ async fn what_a_link_leads_to_elsewhere_is_in_force_in_time() {
 async fn a_touch_changes_nothing((watch, within): (Watching, Duration)) {
     let mut kept = saved_as(RENAMED, &text(watch, 0)).await;
     let before = kept.keeper.standing();
-    for n in 1..=saves() {
+    for n in saves() {
         touch(&kept.path(""));
         // Some are followed by another before they were looked at, and some are not.
         pause(n).await;
@@ -146,7 +146,7 @@ fn problems(text: &str) -> Vec<String> {
 /// Cut short at every byte, or at some of them in the short form; side by side.
 async fn cut_short(within: (Watching, Duration)) {
     const SIDES: usize = 4;
-    let all: Vec<usize> = (0..text(within.0, 1).len()).step_by(if is_long() { 1 } else { 31 }).collect();
+    let all: Vec<usize> = (0..text(within.0, 1).len()).step_by(if long::asked().is_some() { 1 } else { 31 }).collect();
     let parts = (0..SIDES).map(|first| all.iter().copied().skip(first).step_by(SIDES).collect());
     for part in parts.map(|ends| tokio::spawn(is_cut_short_at(within, ends))).collect::<Vec<_>>() {
         part.await.unwrap();

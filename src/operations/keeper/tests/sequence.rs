@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use super::*;
 use kinds::{KINDS, touch};
@@ -205,8 +205,10 @@ async fn run(watch: Watching, steps: Vec<Timed>) {
 #[test]
 fn whatever_is_done_to_the_files_the_last_valid_ones_are_in_force() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let cases = u32::try_from(saves() * 3).unwrap();
-    let config = Config { cases, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() };
+    let rounds = long::rounds(3);
+    let cases = u32::try_from(rounds.end - rounds.start).unwrap();
+    let rng_seed = if long::asked().is_some() { RngSeed::Fixed(rounds.start) } else { RngSeed::Random };
+    let config = Config { cases, rng_seed, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() };
     let watch = prop_oneof![Just(Watching::Events), Just(Watching::Poll)];
     let ran = TestRunner::new(config).run(&(watch, steps()), |(watch, steps)| {
         runtime.block_on(run(watch, steps));
