@@ -87,6 +87,39 @@ impl Docker {
         Ok(seen)
     }
 
+    /// As [`Docker::glance`] for several at once, in their order: the engine lists its containers once for all of them.
+    pub async fn glance_all(&self, looks: &[Look]) -> Vec<Seen> {
+        let (told, began) = (self.events.told(), Instant::now());
+        let known: Vec<Option<Vec<Container>>> = looks.iter().map(|look| self.glances.of(look, told, began)).collect();
+        let asked: Vec<&Look> = looks.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(look, _)| look).collect();
+        let seen = if asked.is_empty() { Vec::new() } else { self.look_at_all(&asked).await };
+        for (look, seen) in asked.iter().zip(&seen) {
+            if let Ok(seen) = seen {
+                self.glances.keep(look, told, began, seen);
+            }
+        }
+        let mut seen = seen.into_iter();
+        known.into_iter().map(|known| known.map_or_else(|| seen.next().unwrap_or_else(|| Ok(Vec::new())), Ok)).collect()
+    }
+
+    async fn look_at_all(&self, looks: &[&Look]) -> Vec<Seen> {
+        let all = query::ListContainersOptionsBuilder::default().all(true).build();
+        let listed: Vec<Listed> = match self.api.list_containers(Some(all)).await.map_err(EngineError::from) {
+            Ok(all) => all.into_iter().filter_map(inspect::listed).collect(),
+            Err(error) => return looks.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let answers = looks.iter().map(|look| {
+            let ids = ids_of(look, &listed);
+            async move {
+                match ids {
+                    Some((ids, read)) => self.inspected_all(ids.into_iter(), read).await,
+                    None => self.containers(look).await,
+                }
+            }
+        });
+        stream::iter(answers.collect::<Vec<_>>()).buffered(INSPECTED_AT_ONCE).collect().await
+    }
+
     /// The containers with a label, in no particular order.
     ///
     /// # Errors
@@ -181,9 +214,27 @@ impl Docker {
         let filters = HashMap::from([("label".to_owned(), labels.to_vec())]);
         let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let ids = self.api.list_containers(Some(options)).await?.into_iter().filter_map(|c| c.id);
+        self.inspected_all(ids, read).await
+    }
+
+    async fn inspected_all(&self, ids: impl Iterator<Item = String>, read: inspect::Reader) -> Seen {
         let inspected = stream::iter(ids.map(|id| async move { self.inspected(&id, read).await })).buffer_unordered(INSPECTED_AT_ONCE);
         let found: Vec<Option<Container>> = inspected.try_collect().await?;
         Ok(found.into_iter().flatten().collect())
+    }
+}
+
+/// The containers that a look means, by the list of all of them; none where that does not tell enough.
+fn ids_of(look: &Look, listed: &[Listed]) -> Option<(Vec<String>, inspect::Reader)> {
+    let with = |wanted: &[(&str, &str)]| -> Vec<String> {
+        let has = |c: &&Listed| wanted.iter().all(|(label, value)| c.labels.get(*label).is_some_and(|found| found == value));
+        listed.iter().filter(has).map(|c| c.id.clone()).collect()
+    };
+    match look {
+        Look::Compose(name) => Some((with(&[(compose_labels::PROJECT, name)]), inspect::of_compose)),
+        Look::Managed { project, owner } => Some((with(&[(label::PROJECT, project.as_str()), (label::OWNER, owner)]), inspect::of_managed)),
+        Look::Owned(owner) => Some((with(&[(label::MANAGED, "true"), (label::OWNER, owner)]), inspect::of_managed)),
+        Look::Selected(_) => None,
     }
 }
 

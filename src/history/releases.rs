@@ -302,6 +302,22 @@ impl History {
         .await
     }
 
+    /// The current releases of all projects, with when each arrived.
+    ///
+    /// # Errors
+    /// They could not be read.
+    pub async fn release_numbers(&self) -> Result<BTreeMap<ProjectName, (i64, Millis)>, HistoryError> {
+        self.with(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT current.project, number, at FROM releases JOIN current ON current.project = releases.project AND release = number",
+            )?;
+            let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, (row.get(1)?, row.get(2)?))))?;
+            // A name that is none any more belongs to no project.
+            Ok(rows.flatten().filter_map(|(name, release)| Some((ProjectName::new(&name).ok()?, release))).collect())
+        })
+        .await
+    }
+
     /// The kept releases of a project, newest first.
     ///
     /// # Errors

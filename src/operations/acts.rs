@@ -62,6 +62,17 @@ impl Tools {
         self.all(project, Asked::Begins(meant)).await
     }
 
+    /// As [`Tools::glance`], where the engine was asked already.
+    pub(super) async fn glance_with(
+        &self,
+        project: &Project,
+        seen: Result<Vec<Container>, EngineError>,
+    ) -> Result<Vec<Container>, EngineError> {
+        let all = without_retired(self.with_processes(project, Asked::Glance, async { seen }).await?);
+        self.gauge.see(&project.name, &all, (self.clock)());
+        Ok(all)
+    }
+
     async fn look(&self, project: &Project, asked: Asked<'_>) -> Result<Vec<Container>, EngineError> {
         let all = without_retired(self.all(project, asked).await?);
         self.gauge.see(&project.name, &all, (self.clock)());
@@ -69,8 +80,24 @@ impl Tools {
     }
 
     async fn all(&self, project: &Project, asked: Asked<'_>) -> Result<Vec<Container>, EngineError> {
-        let (look, glances) = (self.look_at(project), matches!(asked, Asked::Glance));
-        let answer = async { if glances { self.docker.glance(&look).await } else { self.docker.containers(&look).await } };
+        let look = self.look_at(project);
+        let answer = async {
+            match asked {
+                Asked::Glance => self.docker.glance(&look).await,
+                _ => self.docker.containers(&look).await,
+            }
+        };
+        self.with_processes(project, asked, answer).await
+    }
+
+    /// What runs of a project by `answer`, the engine's, and the processes of the host.
+    async fn with_processes(
+        &self,
+        project: &Project,
+        asked: Asked<'_>,
+        answer: impl Future<Output = Result<Vec<Container>, EngineError>>,
+    ) -> Result<Vec<Container>, EngineError> {
+        let glances = matches!(asked, Asked::Glance);
         let Source::Services(managed) = &project.source else { return answer.await };
         let mut all = self.host.list(&project.name).await?;
         // Of what is a process by now, a container may be left; who only wants to know does not wait for an engine to tell that.

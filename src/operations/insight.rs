@@ -57,6 +57,11 @@ impl Insights {
         known
     }
 
+    /// What is known of a project now, however old.
+    pub(super) fn known(&self, project: &ProjectName) -> Option<Insight> {
+        self.known.get(project).map(|insight| insight.clone())
+    }
+
     /// Forgets what was measured, and what is being measured right now: it is no longer so.
     pub(super) fn forget(&self, project: &ProjectName) {
         *self.forgotten.entry(project.clone()).or_default() += 1;

@@ -1,9 +1,11 @@
 //! What the desk answers at once, whatever runs: how things stand, logs, history, releases.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::desk::{Desk, Refusal};
 use super::insight::Insight;
@@ -11,12 +13,17 @@ use super::logs::{self, Followed, LogQuery, Logs};
 use super::managed;
 use super::recorder::history_failure;
 use super::status::{self, Seen};
+use crate::domain::Millis;
 use crate::domain::access::{Actor, Role};
+use crate::domain::container::Container;
 use crate::domain::event::Event;
-use crate::domain::project::ProjectName;
+use crate::domain::failure::Failure;
+use crate::domain::project::{Project, ProjectName};
 use crate::domain::status::{ProjectStatus, ServiceStatus};
 use crate::domain::view::OperationView;
 use crate::domain::words::{HistoryRow, ReleaseRow};
+use crate::engine::docker::EngineError;
+use crate::engine::looks::Look;
 use crate::history::operations::OperationRecord;
 use crate::history::releases::{ReleaseKind, ReleaseLine};
 
@@ -24,6 +31,19 @@ use crate::history::releases::{ReleaseKind, ReleaseLine};
 const HISTORY_SHOWN: usize = 10;
 /// How many projects are asked about at a time.
 const PROJECTS_AT_ONCE: usize = 8;
+/// How long an overview of all projects may take.
+const OVERVIEW_LIMIT: Duration = Duration::from_millis(900);
+/// Of how many projects an overview has measured anew what takes long to find out.
+const MEASURED_AT_ONCE: usize = 8;
+
+fn unknown_status(name: &ProjectName) -> String {
+    format!("The status of {name} is not known.")
+}
+
+fn late(name: &ProjectName) -> Refusal {
+    let why = "The engine or the host was asked and has not answered in time.";
+    Failure::new("Late: no answer within 1 s.", why, format!("Ask for it alone: /docker_status {name}.")).into()
+}
 
 impl Desk {
     /// How a project stands.
@@ -32,16 +52,58 @@ impl Desk {
     /// Not allowed, no such project, or the engine could not be asked.
     pub async fn status(&self, actor: &Actor, name: &ProjectName) -> Result<ProjectStatus, Refusal> {
         let project = self.project(actor, name, Role::Viewer)?;
-        let what = format!("The status of {name} is not known.");
         let insight = self.insights.of(&self.tools, &project);
         let (containers, release) = tokio::join!(self.tools.glance(&project), self.tools.history.release_number(name.clone()));
-        let containers = containers.map_err(|e| e.failure(&*what))?;
-        let (pending, unknown) = managed::pending(&project, &containers).await;
+        let release = release.map_err(|e| history_failure(unknown_status(name), &e))?;
+        self.status_of(&project, containers, release, insight).await
+    }
+
+    async fn status_of(
+        &self,
+        project: &Project,
+        containers: Result<Vec<Container>, EngineError>,
+        release: Option<(i64, Millis)>,
+        insight: Option<Insight>,
+    ) -> Result<ProjectStatus, Refusal> {
+        let containers = containers.map_err(|e| e.failure(unknown_status(&project.name)))?;
+        let (pending, unknown) = managed::pending(project, &containers).await;
         let mut insight = insight.unwrap_or_default();
         insight.trouble = insight.trouble.or(unknown);
-        let release = release.map_err(|e| history_failure(&*what, &e))?;
-        let seen = Seen { containers, measured: self.tools.gauge.of(name) };
-        Ok(status::status(&project, seen, insight, &pending, release, self.tools.registry.holder(name), self.now()))
+        let seen = Seen { containers, measured: self.tools.gauge.of(&project.name) };
+        Ok(status::status(project, seen, insight, &pending, release, self.tools.registry.holder(&project.name), self.now()))
+    }
+
+    /// How all enabled projects stand, in their order, within [`OVERVIEW_LIMIT`]: what has not answered by then is late. The engine
+    /// lists its containers once for all of them.
+    pub async fn overview(&self, actor: &Actor) -> Vec<(ProjectName, Result<ProjectStatus, Refusal>)> {
+        let deadline = Instant::now() + OVERVIEW_LIMIT;
+        let configuration = self.configuration();
+        let projects: Vec<(ProjectName, Result<Project, Refusal>)> =
+            configuration.enabled().map(|p| (p.name.clone(), self.project(actor, &p.name, Role::Viewer))).collect();
+        let looks: Vec<Look> = projects.iter().filter_map(|(_, project)| Some(self.tools.look_at(project.as_ref().ok()?))).collect();
+        let (seen, releases) = tokio::join!(
+            timeout_at(deadline, self.tools.docker.glance_all(&looks)),
+            timeout_at(deadline, self.tools.history.release_numbers())
+        );
+        let (mut seen, releases) = (seen.ok().map(Vec::into_iter), releases.ok().and_then(Result::ok).unwrap_or_default());
+        // What was measured is shown; that of many projects is not measured anew, which takes longer than anybody waits.
+        let renewed: BTreeSet<ProjectName> = projects.iter().take(MEASURED_AT_ONCE).map(|(name, _)| name.clone()).collect();
+        let asked = projects.into_iter().map(|(name, project)| {
+            let seen = if project.is_ok() { seen.as_mut().and_then(Iterator::next) } else { None };
+            let (release, renew) = (releases.get(&name).copied(), renewed.contains(&name));
+            async move {
+                let answer = async {
+                    let (project, seen) = (project?, seen.ok_or_else(|| late(&name))?);
+                    let insight = if renew { self.insights.of(&self.tools, &project) } else { self.insights.known(&project.name) };
+                    let containers = self.tools.glance_with(&project, seen).await;
+                    self.status_of(&project, containers, release, insight).await
+                };
+                let answer = timeout_at(deadline, answer).await;
+                let answer = answer.unwrap_or_else(|_| Err(late(&name)));
+                (name, answer)
+            }
+        });
+        stream::iter(asked.collect::<Vec<_>>()).buffered(PROJECTS_AT_ONCE).collect().await
     }
 
     /// The services of each enabled project that the actor may see, as the engine alone tells of them: nothing is asked for

@@ -1,7 +1,5 @@
 //! Answers that change nothing: how things stand, logs, history.
 
-use futures_util::{StreamExt, stream};
-
 use super::command::data;
 use super::front::{Front, Place};
 use super::outbox::{Button, Keyboard, Letter};
@@ -12,8 +10,6 @@ use crate::domain::words::{self, LogHeading, RawLine};
 use crate::operations::Refusal;
 use crate::operations::logs::{LogLine, LogQuery};
 
-/// How many projects are asked at once for an overview.
-const ASKED_AT_ONCE: usize = 8;
 /// How many buttons stand in a row.
 const BUTTONS_A_ROW: usize = 3;
 
@@ -43,17 +39,12 @@ impl Front {
 
     /// How all projects stand: a line and a button each.
     pub(crate) async fn overview(&self, place: &Place) {
-        let config = self.desk.configuration();
-        let names: Vec<ProjectName> = config.enabled().map(|p| p.name.clone()).collect();
-        let ask = |name: ProjectName| async move {
-            let asked = self.desk.status(&place.actor, &name).await.map_err(|refusal| match refusal {
-                Refusal::Failed(failure) => failure.what,
-                other => self.refusal(&other).to_sentence(),
-            });
-            (name.to_string(), asked)
+        let told = |refusal| match refusal {
+            Refusal::Failed(failure) => failure.what,
+            other => self.refusal(&other).to_sentence(),
         };
-        // In order, so that the list is the same every time.
-        let all: Vec<_> = self.patiently(place, stream::iter(names).map(ask).buffered(ASKED_AT_ONCE).collect()).await;
+        let all = self.patiently(place, self.desk.overview(&place.actor)).await;
+        let all: Vec<_> = all.into_iter().map(|(name, status)| (name.to_string(), status.map_err(told))).collect();
         let buttons: Vec<Button> = all.iter().map(|(name, _)| Button { label: name.clone(), data: data('s', name) }).collect();
         self.say_with(place, words::overview(&all), buttons.chunks(BUTTONS_A_ROW).map(<[Button]>::to_vec).collect()).await;
     }
