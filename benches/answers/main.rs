@@ -15,6 +15,7 @@ mod busy;
 mod crowd;
 mod direct;
 mod logs;
+mod many;
 mod memory;
 mod operations;
 mod reload;
@@ -22,6 +23,7 @@ mod restart;
 mod scene;
 #[path = "../shared/mod.rs"]
 mod shared;
+mod soak;
 mod start;
 mod status;
 #[expect(dead_code, reason = "it is the tests' own, and only a part of it is needed here")]
@@ -67,8 +69,17 @@ fn main() -> ExitCode {
         if wanted.has("reload") {
             reload::measure(rounds, &mut table).await;
         }
+        if wanted.has("overview") {
+            many::overview(rounds, &mut table).await;
+        }
+        if wanted.has("restart-many") {
+            many::restart(rounds.min(3), &mut table).await;
+        }
         if wanted.has("memory") {
             memory::measure(requests, &mut table).await;
+        }
+        if wanted.has("memory-soak") {
+            soak::measure(&mut table).await;
         }
     });
     println!("{table}");

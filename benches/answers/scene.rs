@@ -12,7 +12,7 @@ use crate::support::program::{Launch, Program, Tools};
 use crate::support::{Fixture, PATIENCE, World, eventually};
 
 /// How many people there are. A chat may have a message a second, and no more than thirty a second go to all chats.
-pub(crate) const PEOPLE: usize = 40;
+pub(crate) const PEOPLE: usize = 50;
 /// The number of the first of them; the others follow.
 const FIRST: i64 = 1_000;
 /// The least time between two requests: the thirty a second, and a little.

@@ -29,3 +29,8 @@ pub(crate) fn resident(pid: u32) -> f64 {
     let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1_024.0 / 1e6
 }
+
+/// How many descriptors a process has open now.
+pub(crate) fn descriptors(pid: u32) -> u32 {
+    u32::try_from(std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()).unwrap()
+}

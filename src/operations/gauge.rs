@@ -169,7 +169,12 @@ impl Desk {
                     due.extend(self.projects_that(|_| true));
                 }
                 () = sleep_until(next), if !idle => {
-                    self.look_at(std::mem::take(&mut due)).await;
+                    // An operation looks by itself, and everything that it does is told.
+                    let held = |project: &ProjectName| self.tools.registry.holder(project).is_some();
+                    let (later, now) = std::mem::take(&mut due).into_iter().partition(held);
+                    due = later;
+                    self.look_at(now).await;
+                    next = Instant::now() + PACE;
                     soonest = Instant::now() + PACE;
                 }
             }

@@ -12,11 +12,20 @@ use tokio::time::Instant;
 /// How long answers are remembered. Another Compose may answer in another way, and is seldom installed between a plan and
 /// its confirmation.
 const AGE_MAX: Duration = Duration::from_secs(600);
-/// How many answers are remembered.
+/// How many answers are remembered, and how many bytes they may have together: a project of hundreds of services has large ones.
 const COUNT_MAX: usize = 32;
+const BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// An answer that is remembered.
+struct Answer<T> {
+    since: Instant,
+    question: Hash,
+    bytes: usize,
+    answer: T,
+}
 
 /// Answers by a hash of everything that they depend on. Clones share them.
-pub(super) struct Remembered<T>(Arc<Mutex<VecDeque<(Instant, Hash, T)>>>);
+pub(super) struct Remembered<T>(Arc<Mutex<VecDeque<Answer<T>>>>);
 
 impl<T> Clone for Remembered<T> {
     fn clone(&self) -> Self {
@@ -41,15 +50,22 @@ impl<T: Clone> Remembered<T> {
     /// What was answered to the question with that hash.
     pub(super) fn known(&self, question: Hash, now: Instant) -> Option<T> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(since, ..)| now.duration_since(*since) < AGE_MAX);
-        all.iter().find(|(_, known, _)| *known == question).map(|(_, _, answer)| answer.clone())
+        all.retain(|known| now.duration_since(known.since) < AGE_MAX);
+        all.iter().find(|known| known.question == question).map(|known| known.answer.clone())
     }
 
-    /// Remembers an answer; the oldest makes room.
-    pub(super) fn learn(&self, question: Hash, answer: T, now: Instant) {
+    /// Remembers an answer of so many bytes; the oldest make room.
+    pub(super) fn learn(&self, question: Hash, answer: T, bytes: usize, now: Instant) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.truncate(COUNT_MAX - 1);
-        all.push_front((now, question, answer));
+        all.retain(|known| now.duration_since(known.since) < AGE_MAX && known.question != question);
+        all.push_front(Answer { since: now, question, bytes, answer });
+        let mut held = 0;
+        let kept = all.iter().take(COUNT_MAX).take_while(|known| {
+            held += known.bytes;
+            held <= BYTES_MAX
+        });
+        let kept = kept.count();
+        all.truncate(kept);
     }
 }
 
@@ -63,10 +79,19 @@ mod tests {
         let hash = |n: usize| blake3::hash(&n.to_le_bytes());
         assert_eq!(remembered.known(hash(0), now), None);
         for n in 0..=COUNT_MAX {
-            remembered.learn(hash(n), n, now);
+            remembered.learn(hash(n), n, 1, now);
         }
         assert_eq!(remembered.known(hash(0), now), None, "the oldest made room");
         assert_eq!(remembered.known(hash(1), now), Some(1));
         assert_eq!(remembered.known(hash(1), now + AGE_MAX), None);
+        remembered.learn(hash(2), 2, 1, now);
+        remembered.learn(hash(3), 3, BYTES_MAX, now);
+        assert_eq!(
+            (remembered.known(hash(2), now), remembered.known(hash(3), now)),
+            (None, Some(3)),
+            "large ones make room for each other"
+        );
+        remembered.learn(hash(4), 4, BYTES_MAX + 1, now);
+        assert_eq!(remembered.known(hash(4), now), None, "one that is too large is not kept");
     }
 }

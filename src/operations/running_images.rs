@@ -18,6 +18,8 @@ use crate::engine::docker::EngineError;
 
 /// After a change is waited so long for more of them.
 const BURST: Duration = Duration::from_millis(200);
+/// The least time between two looks: a project of hundreds of containers is restarted one by one.
+const PACE: Duration = Duration::from_secs(2);
 /// How soon again, where not everything could be tagged.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -32,7 +34,8 @@ impl Desk {
 
     async fn keep_images_of_changes(&self) {
         let (mut changes, mut events) = (self.tools.docker.changes(), self.tools.docker.told());
-        let (mut configuration, mut following, mut due) = (self.configured(), false, Some(Instant::now()));
+        let (mut configuration, mut following) = (self.configured(), false);
+        let (mut soonest, mut due) = (Instant::now(), Some(Instant::now()));
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
@@ -54,8 +57,10 @@ impl Desk {
                     return;
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    soonest = Instant::now() + PACE;
                     due = match self.keep_images().await {
-                        Ok(()) => None,
+                        Ok(true) => None,
+                        Ok(false) => Some(soonest),
                         Err(error) => {
                             tracing::debug!(%error, "the images that services run could not all be kept");
                             Some(Instant::now() + RETRY)
@@ -64,17 +69,22 @@ impl Desk {
                     continue;
                 }
             }
-            due = Some(Instant::now() + BURST);
+            due = Some(soonest.max(Instant::now() + BURST));
         }
     }
 
-    /// Tags what runs, and takes the tags off that are needed no more.
-    async fn keep_images(&self) -> Result<(), EngineError> {
+    /// Tags what runs, and takes the tags off that are needed no more; whether that is all. A project at which an operation is at work
+    /// waits for its end: what the operation needs it tags itself.
+    async fn keep_images(&self) -> Result<bool, EngineError> {
         let configuration = self.configuration();
         let tools = &self.tools;
         let mut tags = tools.docker.tags(&format!("dockmaster/*/*:{RUNNING}*-{}", tools.instance)).await?;
-        let mut wanted = BTreeSet::new();
+        let (mut wanted, mut all) = (BTreeSet::new(), true);
         for project in configuration.enabled().filter(|project| matches!(project.source, Source::Compose(_))) {
+            if tools.registry.holder(&project.name).is_some() {
+                all = false;
+                continue;
+            }
             for container in tools.glance(project).await? {
                 let tag = running_tag(&project.name, &container.service, &container.image_id, &tools.instance);
                 if container.may_run() && !tags.contains_key(&tag) {
@@ -84,14 +94,14 @@ impl Desk {
             }
         }
         tags.retain(|tag, _| !wanted.contains(tag));
-        if tags.is_empty() {
-            return Ok(());
+        if tags.is_empty() || !all {
+            return Ok(all);
         }
         let in_use = tools.docker.images_in_use().await?;
         for (tag, _) in tags.iter().filter(|(_, image)| !in_use.contains(*image)) {
             tools.docker.untag(tag).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn keep_image(&self, project: &Project, container: &Container, tag: &str) -> Result<(), EngineError> {

@@ -91,8 +91,9 @@ pub struct Tools {
 /// What Compose answered a moment ago.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
-    /// Configurations, resolved. They hold the values of `.env`, in memory alone.
-    resolved: Remembered<Config>,
+    /// Configurations as Compose wrote them, which take a fraction of the memory, and the variables that nothing sets. They hold the
+    /// values of `.env`, in memory alone.
+    resolved: Remembered<(Arc<[u8]>, Vec<String>)>,
     /// The hashes of services.
     hashed: Remembered<BTreeMap<ServiceName, String>>,
 }
@@ -184,14 +185,17 @@ impl Tools {
     pub(super) async fn resolve_at(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
         let question = identity(files, directory).await;
         if let Some(known) = question.and_then(|question| self.asked.resolved.known(question, Instant::now())) {
-            return Ok(known);
+            let (bytes, unset) = known;
+            let unread = |why| Failure::new(what, format!("{why}."), "Ask again.");
+            return Ok(Config { resolved: Resolved::parse(&bytes).map_err(unread)?, unset });
         }
         let config = self.ask_to_resolve(what, files, directory).await?;
         // Files that were written to meanwhile may have been read before or after.
         if let Some(question) = question
             && identity(files, directory).await == Some(question)
         {
-            self.asked.resolved.learn(question, config.clone(), Instant::now());
+            let bytes = config.resolved.to_bytes();
+            self.asked.resolved.learn(question, (bytes.as_slice().into(), config.unset.clone()), bytes.len(), Instant::now());
         }
         Ok(config)
     }
@@ -266,7 +270,8 @@ impl Tools {
         }
         let services = compose::parse_hashes(&String::from_utf8_lossy(&hashed.stdout));
         if let Some(question) = question {
-            self.asked.hashed.learn(question, services.clone(), Instant::now());
+            let bytes = services.iter().map(|(service, hash)| service.as_str().len() + hash.len()).sum();
+            self.asked.hashed.learn(question, services.clone(), bytes, Instant::now());
         }
         Ok(services)
     }
