@@ -27,6 +27,7 @@ mod relay;
 mod remembered;
 mod rolling;
 mod runner;
+mod safekeeping;
 mod scratch;
 mod selftest;
 mod sources;

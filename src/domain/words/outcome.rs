@@ -5,6 +5,7 @@ use crate::domain::Millis;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::request::Kind;
 use crate::domain::text::{Text, duration};
+use crate::domain::view::OperationView;
 
 /// How many services get a line; those that are not as they should be come first.
 const SERVICES_SHOWN: usize = 25;
@@ -38,6 +39,13 @@ pub fn outcome(id: i64, kind: Kind, target: &str, actor: &str, took: Millis, out
         text = text.line().then(failure(cause)).line();
     }
     trimmed(trimmed(text).plain(format!("\n\nAsked by {actor} · #{id}")))
+}
+
+/// How an operation ended that could not be recorded; none where it was.
+pub fn unrecorded_outcome(view: &OperationView) -> Option<Text> {
+    let (why, (at, ended)) = (view.unrecorded.as_ref()?, view.ended.as_ref()?);
+    let text = outcome(view.id, view.kind, &view.target, &view.actor, at.saturating_sub(view.started), ended);
+    Some(text.plain(format!("\n\n⚠️ This could not be recorded, so /docker_history may not show it. {why}")))
 }
 
 #[cfg(test)]

@@ -5,14 +5,16 @@ mod gather;
 mod mounts;
 mod overlay;
 mod places;
+mod production;
 mod releases;
 mod steps;
 mod trees;
 mod undo;
 mod up;
 
-pub(super) use gather::{Facts, environment, gather, production_config, production_only};
+pub(super) use gather::{Facts, gather};
 pub(super) use places::Coming;
+pub(super) use production::{environment, missing_production, production_config, production_only};
 pub(super) use releases::{arrive, keep, set_out, sweep};
 pub(super) use steps::{build, promote, pull, stage};
 pub(super) use undo::{Undoing, put_back, remove, stay, undo_steps};
