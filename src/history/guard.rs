@@ -405,7 +405,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_is_lost_before_a_start_comes_from_the_backup() {
-        let destroy: [(DatabaseLoss, fn(&Path)); 4] = [
+        type Destroy = fn(&Path);
+        let destroy: [(DatabaseLoss, Destroy); 4] = [
             (DatabaseLoss::Removed, |path| fs::remove_file(path).unwrap()),
             (DatabaseLoss::Emptied, |path| fs::write(path, "").unwrap()),
             (DatabaseLoss::Damaged, |path| OpenOptions::new().write(true).open(path).unwrap().set_len(6_000).unwrap()),

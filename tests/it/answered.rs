@@ -234,3 +234,45 @@ async fn an_outcome_of_a_group_that_moved_reaches_the_person() {
     assert!(told.contains("Restart of shop done") && told.contains("-1009100"), "{told}");
     world.idle().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_that_was_moved_away_is_told_as_missing() {
+    let world = World::start(Fixture::up(&[("web", healthy_service(""))])).await;
+    // The configuration is in force by then.
+    world.ask("/docker_status").await;
+    let production = &world.fixtures[0].production;
+    let away = production.with_file_name("moved");
+    std::fs::rename(production, &away).unwrap();
+    let missing = format!("{} of shop is missing", production.display());
+    let plan = world.ask("/docker_restart").await.text;
+    assert!(plan.contains(&missing), "{plan}");
+    let refused = world.ask("/docker_deploy").await.text;
+    assert!(refused.contains("is not there"), "{refused}");
+    eventually("status tells it", async || world.ask("/docker_status").await.text.contains("is missing")).await;
+    std::fs::rename(&away, production).unwrap();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_in_the_data_directory_is_refused() {
+    let fixture = Fixture::new(&[("web", healthy_service(""))]);
+    let tools = Tools::all();
+    let world = World::prepare(vec![fixture], json!({})).await;
+    let program = Launch::run(&world, &tools).start();
+    world.ask("/whoami").await;
+    let production = json!(world.fixtures[0].production).to_string();
+    let text = world.projects_json().replace(&production, &json!(world.data).to_string());
+    assert!(text.contains(&json!(world.data).to_string()));
+    world.configure(&text);
+    let told = loop {
+        let told = world.next().await.text;
+        if told.contains("rejected") || told.contains("not in force") || told.contains("data directory of a dockmaster") {
+            break told;
+        }
+    };
+    assert!(told.contains("in the data directory of a dockmaster"), "{told}");
+    let checked = Launch::new(&tools, &["check".as_ref(), "--config".as_ref(), world.config.as_os_str()]).end().await;
+    assert!(checked.code == Some(1) && checked.out.contains("in the data directory of a dockmaster"), "{}", checked.out);
+    world.api.wait_acknowledged(PATIENCE).await.unwrap();
+    program.stop().await;
+}
