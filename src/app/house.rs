@@ -222,6 +222,7 @@ impl House {
         history.prune(now()).await.map_err(|e| AppError::Failed(format!("{e}.")))?;
         let composes = tools.compose.is_some();
         let mut chores = vec![tokio::spawn(prune_daily(history.clone()))];
+        let lost = history.clone();
         if tools.docker.is_absent() {
             tracing::info!("there is to be no Docker engine: only processes of the host can be seen to");
         } else {
@@ -237,6 +238,8 @@ impl House {
             chores.push(tokio::spawn(async move { desk.look_at_changes(takeovers).await }));
         }
         chores.push(tokio::spawn(keeping.run()));
+        let told = desk.clone();
+        chores.push(tokio::spawn(async move { told.look_after_history(lost).await }));
         let measuring = desk.clone();
         chores.push(tokio::spawn(async move { measuring.watch_services().await }));
         desk.resume(cut_off, successor).await.map_err(unordered)?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::read::At;
 use super::report::{Place, Report, quote};
+use super::services::container::DATABASE;
 use super::values;
 use super::{OnDisk, Rights};
 
@@ -46,7 +47,14 @@ impl Disk<'_> {
         let place = at.place();
         let state = (self.ask)(&written);
         match &state {
-            OnDisk::Directory(_) => {}
+            OnDisk::Directory(real) => {
+                // What is known by its database, wherever it is.
+                let is_data = |path: &&Path| matches!((self.ask)(&path.join(DATABASE)), OnDisk::File(rights) if rights.readable);
+                if let Some(data) = real.ancestors().find(is_data) {
+                    let found = format!("{}, in the data directory of a dockmaster ({})", at.shown(), data.display());
+                    self.tell(report, &place, found, "a directory of its own");
+                }
+            }
             OnDisk::Missing => self.tell(report, &place, format!("{}, which does not exist", at.shown()), "an existing directory"),
             OnDisk::File(_) => self.tell(report, &place, format!("{}, which is not a directory", at.shown()), "a directory"),
             OnDisk::Unclear(why) => {

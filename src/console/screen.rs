@@ -110,6 +110,7 @@ mod tests {
             steps: vec![step("Restart web", Progress::Working), step("Verify web", Progress::Waiting)],
             services: Vec::new(),
             tail: [String::from("a line")].into(),
+            unrecorded: None,
             ended: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Millis;
 use super::access::ChatId;
 use super::environment::Concern;
 use super::orphans::Orphan;
@@ -21,6 +22,47 @@ pub struct Origin {
     /// The message that shows the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<i32>,
+}
+
+/// How the database was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatabaseLoss {
+    /// It was removed.
+    Removed,
+    /// Another file took its place.
+    Replaced,
+    /// It was emptied.
+    Emptied,
+    /// Its content is damaged.
+    Damaged,
+}
+
+impl DatabaseLoss {
+    /// In a word, as in "it was removed".
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::Replaced => "replaced",
+            Self::Emptied => "emptied",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// What a lost database was restored from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoredFrom {
+    /// From what the running program had open: nothing is missing.
+    Memory,
+    /// From the backup.
+    Backup {
+        /// When that was made.
+        at: Millis,
+    },
+    /// There was nothing: it is a new one.
+    Nothing,
 }
 
 /// What a chat must be told. Kept until it was delivered.
@@ -68,6 +110,16 @@ pub enum Notice {
     Concerns {
         /// Why.
         concerns: Vec<Concern>,
+    },
+    /// The database was lost or damaged, and restored.
+    DatabaseLost {
+        /// How.
+        how: DatabaseLoss,
+        /// From what.
+        from: RestoredFrom,
+        /// The name under which the file that was found is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        aside: Option<String>,
     },
     /// There is little room left on a file system.
     LowSpace {

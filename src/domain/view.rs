@@ -35,6 +35,9 @@ pub struct OperationView {
     pub tail: VecDeque<String>,
     /// How it ended, once it has, and when.
     pub ended: Option<(Millis, Outcome)>,
+    /// Why that could not be recorded, where it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unrecorded: Option<String>,
 }
 
 /// A step as it stands.
@@ -82,6 +85,7 @@ impl OperationView {
             services: Vec::new(),
             tail: VecDeque::new(),
             ended: None,
+            unrecorded: None,
         }
     }
 

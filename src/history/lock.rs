@@ -1,8 +1,8 @@
 //! One dockmaster to a data directory.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -132,7 +132,8 @@ impl DataLock {
             Err(error) if !dir.is_dir() => return Err(failed(error)),
             _ => {}
         }
-        let owner = std::fs::metadata(dir).map_err(failed)?.uid();
+        let seen = std::fs::metadata(dir).map_err(failed)?;
+        let owner = seen.uid();
         // What root makes there its owner could not use any more; and what its owner put there is not for root to trust.
         if holder == Holder::Command && rustix::process::geteuid().is_root() && owner != 0 {
             return Err(LockError::Foreign { dir: dir.to_owned(), owner });
@@ -158,8 +159,25 @@ impl DataLock {
                 Err(error) => return Err(failed(error.into())),
             }
         }
+        tighten(dir, &seen);
         file.set_len(0).and_then(|()| writeln!(file, "{} {}", std::process::id(), holder.word())).map_err(failed)?;
         Ok(Self { _file: file })
+    }
+}
+
+/// What is in there is for its owner alone, whoever made the directory, and with what rights.
+fn tighten(dir: &Path, seen: &Metadata) {
+    let (mode, others) = (seen.mode() & 0o7777, seen.mode() & 0o077);
+    if others == 0 {
+        return;
+    }
+    // Root may change what is another user's, and does not: who shared it may have meant that.
+    let is_ours = seen.uid() == rustix::process::geteuid().as_raw();
+    let private = Permissions::from_mode(mode & 0o7700);
+    if is_ours && std::fs::set_permissions(dir, private).is_ok() {
+        tracing::info!("the data directory {} had mode {mode:o}: nobody but its owner may enter it now", dir.display());
+    } else {
+        tracing::warn!("other users may look into the data directory {} (mode {mode:o}): chmod go= {}", dir.display(), dir.display());
     }
 }
 
@@ -200,8 +218,6 @@ impl HelperLock {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -217,6 +233,10 @@ mod tests {
         assert_eq!(refused, expected);
         assert!(rustix::io::fcntl_getfd(&first._file).unwrap().contains(rustix::io::FdFlags::CLOEXEC), "no child keeps it");
         drop(first);
+        // One that somebody made with the usual rights.
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o2755)).unwrap();
+        drop(DataLock::take(&dir, Holder::Command).unwrap());
+        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o7777, 0o2700);
         // A longer number that somebody left must not shine through.
         std::fs::write(dir.join("lock"), "99999999999999\n").unwrap();
         let _again = DataLock::take(&dir, Holder::Bot).unwrap();

@@ -4,6 +4,7 @@
 //! loses nothing that somebody was told. The one exception is how far the handling of a message came ([`inbox`]). One connection behind a lock: a commit takes under a millisecond, and nothing
 //! here is asked often enough to need more.
 
+mod guard;
 pub mod inbox;
 pub mod lock;
 pub mod measures;
@@ -20,7 +21,7 @@ pub mod whereabouts;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -28,6 +29,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+
+pub use guard::Lost;
+use guard::Place;
 
 /// The history's file, below a data directory.
 pub const DATABASE: &str = "dockmaster.db";
@@ -40,6 +45,10 @@ const STATEMENTS: usize = 32;
 #[derive(Debug, Clone)]
 pub struct History {
     store: Arc<Mutex<Store>>,
+    /// What was lost and restored, and not told yet.
+    lost: Arc<Mutex<Vec<Lost>>>,
+    /// Wakes whoever tells that, and whoever makes the backup: see [`History::woken`].
+    wake: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -47,6 +56,13 @@ struct Store {
     connection: Connection,
     /// Whether a commit waits for the disk.
     durable: bool,
+    /// The file; none of a copy in memory.
+    place: Option<Place>,
+}
+
+/// Locks; a panic under this lock rolled its transaction back on the way out, so that what it guards is as good as before.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Store {
@@ -148,6 +164,7 @@ impl History {
     /// It cannot be read or written, is no history, or was written by a newer dockmaster.
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
         let failed = |why: String| HistoryError::Open { path: path.to_owned(), why };
+        let lost = guard::before_opening(path)?;
         // It holds what people wrote: for our eyes only. The files that SQLite puts beside it take over its mode.
         std::fs::OpenOptions::new()
             .create(true)
@@ -157,8 +174,11 @@ impl History {
             .mode(0o600)
             .open(path)
             .map_err(|e| failed(e.to_string()))?;
-        let connection = connect(path).map_err(|e| failed(e.to_string()))?;
-        Self::ready(connection, path)
+        let connection = ready(connect(path).map_err(|e| failed(e.to_string()))?, path)?;
+        let place = Some(Place::of(path, &connection)?);
+        let history = Self::of(Store { connection, durable: true, place });
+        locked(&history.lost).extend(lost);
+        Ok(history)
     }
 
     /// A copy in memory as it stands now, for whoever only reads: the file is left as it is, whatever its format, and
@@ -173,13 +193,16 @@ impl History {
         if path.try_exists().map_err(|e| failed(e.to_string()))? {
             fill(&mut copy, path).map_err(|e| failed(e.to_string()))?;
         }
-        Self::ready(copy, path)
+        Ok(Self::of(Store { connection: ready(copy, path)?, durable: true, place: None }))
     }
 
-    fn ready(mut connection: Connection, path: &Path) -> Result<Self, HistoryError> {
-        configure(&connection).map_err(|e| HistoryError::Open { path: path.to_owned(), why: e.to_string() })?;
-        migrations::migrate(&mut connection, path)?;
-        Ok(Self { store: Arc::new(Mutex::new(Store { connection, durable: true })) })
+    fn of(store: Store) -> Self {
+        Self { store: Arc::new(Mutex::new(store)), lost: Arc::default(), wake: Arc::default() }
+    }
+
+    /// Waits until something was lost, or should be in the backup soon.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
     }
 
     /// The way to the connection: on a thread that may block, in one transaction that is rolled back on an error.
@@ -203,17 +226,36 @@ impl History {
         durable: bool,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, HistoryError> + Send + 'static,
     ) -> Result<T, HistoryError> {
-        let store = Arc::clone(&self.store);
+        let history = self.clone();
         tokio::task::spawn_blocking(move || {
-            // A panic rolled its transaction back on the way out: the connection is as good as before.
-            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction = store.transaction(durable)?;
-            let done = work(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
+            let mut store = locked(&history.store);
+            if let Some(lost) = store.keep_in_place()? {
+                locked(&history.lost).push(lost);
+                history.wake.notify_one();
+            }
+            let done = store.transaction(durable).map_err(HistoryError::from).and_then(|transaction| {
+                let done = work(&transaction)?;
+                transaction.commit()?;
+                Ok(done)
+            });
+            if done.as_ref().is_err_and(|error| error.trouble() == Trouble::Damaged)
+                && let Some(place) = &mut store.place
+            {
+                // The next one restores it, and that is soon.
+                place.suspect = true;
+                history.wake.notify_one();
+            }
+            done
         })
         .await?
     }
+}
+
+/// A connection that is set up, with the format that is known here.
+fn ready(mut connection: Connection, path: &Path) -> Result<Connection, HistoryError> {
+    configure(&connection).map_err(|e| HistoryError::Open { path: path.to_owned(), why: e.to_string() })?;
+    migrations::migrate(&mut connection, path)?;
+    Ok(connection)
 }
 
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {

@@ -114,6 +114,8 @@ impl History {
             Ok(())
         })
         .await
+        // A backup is to hold it.
+        .inspect(|()| self.wake.notify_one())
     }
 
     /// One operation.

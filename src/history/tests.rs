@@ -326,7 +326,13 @@ fn what_cannot_be_opened_says_why() {
     let text = dir.path().join("text");
     std::fs::write(&text, "no database at all, only a long text that somebody put there").unwrap();
     let error = History::open(&text).unwrap_err().to_string();
-    assert_eq!(error, format!("the history `{}` could not be opened: file is not a database", text.display()));
+    assert_eq!(
+        error,
+        format!(
+            "the history `{}` could not be opened: it is damaged (file is not a database), and there is no good backup of it; move it away to begin with a new one",
+            text.display()
+        )
+    );
     let nowhere = dir.path().join("no/history.db");
     let error = History::open(&nowhere).unwrap_err().to_string();
     assert!(error.starts_with(&format!("the history `{}` could not be opened: ", nowhere.display())), "{error}");

@@ -257,6 +257,7 @@ impl Desk {
         let what = format!("{} could not be planned.", request.kind().verb());
         let meant = request.service().map(|named| BTreeSet::from([named.clone()])).unwrap_or_default();
         let containers = self.tools.containers_for(project, &meant).await.map_err(|e| e.failure(&*what))?;
+        let gone = deploy::missing_production(project).await;
         // A start makes what is not there, and of a whole project Compose does it all.
         let config = match request.kind() {
             Kind::Restart => Ok(None),
@@ -285,6 +286,7 @@ impl Desk {
         if request.kind() == Kind::Start {
             deploy::check_project_name(&self.tools, project, &mut plan, !containers.is_empty()).await?;
         }
+        plan.warnings.extend(gone);
         relay::consider(&self.tools, &mut plan, &containers).await?;
         Ok((plan, None))
     }
@@ -401,6 +403,7 @@ async fn supervise(job: Arc<Job>, hold: Hold, insights: Insights, work: impl Fut
         drop(hold);
         return job.recorder.show(&Event::Ended { outcome: ending::left(&job) });
     };
+    let outcome = ending::seen(&job, outcome).await;
     let why = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
     tracing::info!(operation = job.operation, verdict = outcome.verdict.word(), why, "ended");
     insights.forget(&job.project.name);
@@ -408,7 +411,7 @@ async fn supervise(job: Arc<Job>, hold: Hold, insights: Insights, work: impl Fut
     let mut kept = insist(KEPT_AT_ONCE, keep).await;
     drop(hold);
     // Whoever watches is told in any case.
-    job.recorder.show(&Event::Ended { outcome: outcome.clone() });
+    job.recorder.ended(&outcome, &kept);
     if kept.is_err() {
         // The project is free again; the chat is told as soon as there is room for that.
         tokio::select! {

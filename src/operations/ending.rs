@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::deploy;
 use super::runner::Job;
 use super::verify::shown;
 use crate::domain::failure::Failure;
@@ -77,6 +78,17 @@ pub(super) fn ended_early(job: &Job, at: usize) -> Outcome {
     };
     let failure = Failure::new(format!("The {} was not finished.", plan.kind().word()), format!("{who} {done}."), next);
     Outcome { verdict, now: stands(plan, at, false), failure: Some(failure), services: job.noted() }
+}
+
+/// An outcome that does not say that a project runs as before whose production is gone.
+pub(super) async fn seen(job: &Job, outcome: Outcome) -> Outcome {
+    if outcome.verdict == Verdict::Succeeded {
+        return outcome;
+    }
+    match deploy::missing_production(&job.project).await {
+        Some(missing) => Outcome { now: missing, ..outcome },
+        None => outcome,
+    }
 }
 
 /// What is shown of an operation that the next start puts right.

@@ -31,6 +31,7 @@ mod remembered;
 mod rolling;
 mod runner;
 mod running_images;
+mod safekeeping;
 mod scratch;
 mod selftest;
 mod sources;

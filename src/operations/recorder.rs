@@ -8,6 +8,7 @@ use super::tools::Clock;
 use crate::domain::Millis;
 use crate::domain::event::{Event, Progress};
 use crate::domain::failure::Failure;
+use crate::domain::outcome::Outcome;
 use crate::domain::text::capital;
 use crate::domain::view::OperationView;
 use crate::history::{History, HistoryError, Trouble};
@@ -105,6 +106,15 @@ impl Recorder {
     /// Shows a line that a step's program printed.
     pub(super) fn line(&self, line: &str) {
         self.show(&Event::Line { text: line.to_owned() });
+    }
+
+    /// Shows how it ended, and where that could not be kept, why.
+    pub(super) fn ended(&self, outcome: &Outcome, kept: &Result<(), HistoryError>) {
+        let now = (self.clock)();
+        self.view.send_modify(|view| {
+            view.unrecorded = kept.as_ref().err().map(|error| history_failure("", error).why);
+            view.apply(&Event::Ended { outcome: outcome.clone() }, now);
+        });
     }
 
     pub(super) fn show(&self, event: &Event) {

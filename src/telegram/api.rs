@@ -21,6 +21,10 @@ const UPLOAD_LIMIT: Duration = Duration::from_secs(120);
 /// The longest wait that a 429 can ask for; more is taken for nonsense.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
+/// What is said of an answer that points elsewhere.
+const REDIRECTED: &str = "something answered with a redirect, which the Bot API never does, so it was not followed; \
+     check TELOXIDE_API_URL and any proxy";
+
 /// Why a call did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CallError {
@@ -59,12 +63,23 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(bot: Bot, token: SecretString, clock: Arc<ApiClock>) -> Self {
+        // The Bot API never redirects, and the token is in each address: it must not go where somebody points.
+        let client = teloxide::net::default_reqwest_settings().redirect(reqwest::redirect::Policy::none()).build();
+        let bot = match client {
+            Ok(client) => Bot::with_client(token.expose_secret(), client).set_api_url(bot.api_url()),
+            // It could be built once already, with the same settings but one.
+            Err(_) => bot,
+        };
+        Self::with_bot(bot, token, clock)
+    }
+
+    fn with_bot(bot: Bot, token: SecretString, clock: Arc<ApiClock>) -> Self {
         Self { bot, token: Arc::new(watch::Sender::new(token)), clock }
     }
 
     /// The same with another token.
     pub(crate) fn with(&self, token: SecretString) -> Self {
-        Self::new(self.bot.clone(), token, Arc::clone(&self.clock))
+        Self::with_bot(self.bot.clone(), token, Arc::clone(&self.clock))
     }
 
     /// The token in use.
@@ -154,6 +169,10 @@ fn answer(status: u16, body: &[u8]) -> Result<Value, CallError> {
     if status >= 500 {
         return Err(CallError::Server(status));
     }
+    if (300..400).contains(&status) {
+        // Nothing was delivered, and whoever stands in between may go away.
+        return Err(CallError::Away(format!("{REDIRECTED} (status {status})")));
+    }
     let mut answer: Value = serde_json::from_slice(body).map_err(|_| CallError::Unsure(format!("status {status} and no JSON")))?;
     if answer["ok"] == Value::Bool(true) {
         return Ok(answer["result"].take());
@@ -190,5 +209,6 @@ mod tests {
         let why = "Forbidden: bot was blocked by the user".to_owned();
         assert_eq!(read(403, refused), Err(CallError::Refused { code: 403, why }));
         assert!(matches!(read(200, "what"), Err(CallError::Unsure(_))));
+        assert!(matches!(read(307, ""), Err(CallError::Away(why)) if why.contains("redirect")));
     }
 }

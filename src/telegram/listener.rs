@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::{Api, CallError};
 use super::front::Front;
 use super::reach::Reach;
+use super::trust;
 use crate::domain::health::Part;
 
 /// How long one poll waits for something to come.
@@ -149,7 +150,10 @@ impl Listener {
 }
 
 /// Reads an update. One that teloxide does not understand is none of ours.
-pub(crate) fn read(body: Value) -> Option<Update> {
+pub(crate) fn read(mut body: Value) -> Option<Update> {
+    if let Some(message) = body.get_mut("message") {
+        trust::name_forward(message);
+    }
     // From text, not from the value: teloxide looks at keys as borrowed text, which a value cannot give it.
     let update: Update = serde_json::from_str(&body.to_string()).ok()?;
     (!matches!(update.kind, UpdateKind::Error(_))).then_some(update)

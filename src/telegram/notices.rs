@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::command::data;
 use super::front::{Front, locked};
 use super::outbox::{Button, Keyboard, Letter, NotSent};
-use crate::domain::access::ChatId;
+use crate::domain::access::{Actor, ChatId, Role};
 use crate::domain::notice::Notice;
 use crate::domain::text::Text;
 use crate::domain::words;
@@ -128,10 +128,12 @@ impl Front {
 
     /// Tells a chat. Nothing where it was told, why not where it never will be.
     async fn told(&self, waiting: &Waiting) -> Result<Option<String>, ()> {
+        let mut said = None;
         let result = match self.composed(waiting).await {
             Ok(Some((text, buttons))) => {
                 let origin = waiting.origin;
                 let reply_to = origin.message;
+                said = Some(text.clone());
                 self.outbox
                     .send(Letter { chat: origin.chat, thread: origin.thread, text, buttons, reply_to, silent: false, yields: false })
                     .await
@@ -142,11 +144,74 @@ impl Front {
                 Err(NotSent::Away)
             }
         };
-        match result {
-            Ok(_) => Ok(None),
-            Err(NotSent::Refused(why)) => Ok(Some(why)),
-            Err(NotSent::Away | NotSent::Unsure | NotSent::Full | NotSent::Ending) => Err(()),
+        match (result, said) {
+            (Ok(_), Some(text)) => match self.unlisted(waiting.origin.chat) {
+                Some(now) => {
+                    // The group was told; to try it again would tell it twice.
+                    let _ = self.told_elsewhere(waiting, words::group_moved(text, now)).await;
+                    Ok(None)
+                }
+                None => Ok(None),
+            },
+            (Ok(_), None) => Ok(None),
+            (Err(NotSent::Refused(why)), Some(text)) => {
+                let elsewhere = self.told_elsewhere(waiting, words::chat_gone(text, &why)).await?;
+                Ok(if elsewhere { None } else { Some(why) })
+            }
+            (Err(NotSent::Refused(why)), None) => Ok(Some(why)),
+            (Err(NotSent::Away | NotSent::Unsure | NotSent::Full | NotSent::Ending), _) => Err(()),
         }
+    }
+
+    /// The supergroup that a listed group has become, where nobody may act in that.
+    fn unlisted(&self, chat: ChatId) -> Option<ChatId> {
+        self.outbox.moved(chat).filter(|now| !self.desk.configuration().chats.contains(now))
+    }
+
+    /// Tells what was asked for in a chat that is gone: the person who asked, in private, and where that is refused, too, the
+    /// admins. Whether anybody was told.
+    ///
+    /// # Errors
+    /// Telegram is away: all of it is to be tried again.
+    async fn told_elsewhere(&self, waiting: &Waiting, text: Text) -> Result<bool, ()> {
+        let asked = match &waiting.notice {
+            Notice::Outcome { operation } => match self.history.operation(*operation).await {
+                Ok(record) => record.map(|record| record.actor),
+                Err(_) => return Err(()),
+            },
+            Notice::Unanswered { .. } => None,
+            // Everything else goes to each of its chats anyway.
+            _ => return Ok(false),
+        };
+        let private = |user: u64| ChatId::try_from(user).ok();
+        let asker = asked.and_then(|actor| if let Actor::Telegram { user, .. } = actor { private(user) } else { None });
+        let config = self.desk.configuration();
+        let admins = config.users.iter().filter(|(_, role)| **role == Role::Admin).filter_map(|(user, _)| private(*user));
+        let admins: Vec<ChatId> = admins.filter(|admin| Some(*admin) != asker).collect();
+        for chats in [asker.into_iter().collect(), admins] {
+            let mut told = false;
+            for chat in chats.into_iter().filter(|chat| *chat != waiting.origin.chat) {
+                let letter = Letter {
+                    chat,
+                    thread: None,
+                    text: text.clone(),
+                    buttons: Keyboard::new(),
+                    reply_to: None,
+                    silent: false,
+                    yields: false,
+                };
+                match self.outbox.send(letter).await {
+                    Ok(_) => told = true,
+                    Err(NotSent::Refused(_)) => {}
+                    Err(_) if told => {}
+                    Err(_) => return Err(()),
+                }
+            }
+            if told {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What a notice says; none where what it is about is no longer known.
@@ -159,6 +224,9 @@ impl Front {
             Notice::Token { refused } => Some((words::token(refused.as_deref()), Keyboard::new())),
             Notice::Unseen { trouble } => Some((words::unseen(trouble), Keyboard::new())),
             Notice::Concerns { concerns } => Some((words::concerns(concerns), Keyboard::new())),
+            Notice::DatabaseLost { how, from, aside } => {
+                Some((words::database_lost(*how, *from, aside.as_deref(), self.now()), Keyboard::new()))
+            }
             Notice::LowSpace { low } => Some((words::low_space(low), Keyboard::new())),
             Notice::LeftOver { project, orphans } => {
                 let button = Button { label: "Remove them".to_owned(), data: data('t', project.as_str()) };

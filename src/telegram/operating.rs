@@ -288,8 +288,13 @@ impl Front {
         locked(&self.running).insert(running.id, running.view.clone());
         let (front, place) = (self.clone(), place.clone());
         self.tasks.spawn(async move {
-            let id = running.id;
+            let (id, view) = (running.id, running.view.clone());
             front.supervised(&place, front.show_progress(&place, running)).await;
+            // One that could not be recorded is no notice: what is known of it is said from memory.
+            let unrecorded = words::unrecorded_outcome(&view.borrow());
+            if let Some(text) = unrecorded {
+                front.say(&place, text).await;
+            }
             front.outcome_expected(id);
         });
     }

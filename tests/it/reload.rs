@@ -62,7 +62,7 @@ async fn a_change_is_told_with_what_it_means_and_withdraws_what_waits() {
     let late = world.api.press_data(ADMIN, ADMIN, plan.id, &button);
     let late = world.api.callback_answer(&late, PATIENCE).await.unwrap().text;
     assert_eq!(late, "It was withdrawn, since the configuration was changed; nothing was done. Ask again.");
-    assert!(world.ask("yes").await.text.starts_with("Nothing is waiting for a yes."));
+    assert!(world.ask("yes").await.text.starts_with("It was withdrawn"));
     // A change of something else lets what waits be.
     let plan = world.ask("/docker_restart").await;
     world.configure(&changed(&world, |all| {

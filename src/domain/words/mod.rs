@@ -33,8 +33,11 @@ pub use files::{files_caption, files_list, leaves_paths_out};
 pub use help::{HelpRow, help, welcome, whoami};
 pub use history::{HistoryRow, history};
 pub use logs::{FollowEnd, LogHeading, RawLine, follow, follow_over, log_caption, log_file, log_lines, logs, no_lines};
-pub use notices::{broke_down, cannot_keep, chat_not_listed, given_up, hint, left_over, stale, stranger, token, unanswered};
-pub use outcome::{correction, outcome};
+pub use notices::{
+    broke_down, cannot_keep, chat_gone, chat_not_listed, database_lost, given_up, group_moved, hint, left_over, stale, stranger, token,
+    unanswered,
+};
+pub use outcome::{correction, outcome, unrecorded_outcome};
 pub use plan::{nothing_to_do, plan, plan_heading};
 pub use progress::progress;
 pub use refusal::{busy, denied, failure, gone, no_operation, stopping};

@@ -1,6 +1,9 @@
 //! What a chat is told though it did not ask just then, and the sentences for strangers.
 
 use super::orphan_lines;
+use crate::domain::Millis;
+use crate::domain::access::ChatId;
+use crate::domain::notice::{DatabaseLoss, RestoredFrom};
 use crate::domain::orphans::Orphan;
 use crate::domain::text::{Text, count, duration, listing};
 use crate::domain::untrusted::UntrustedText;
@@ -34,6 +37,35 @@ pub fn left_over(project: &str, orphans: &[Orphan]) -> Text {
     let text = Text::new().plain("🧹 ").bold(format!("Left over from {project}")).line();
     let text = orphan_lines(text, orphans, false);
     text.plain(format!("They stay as they are until you remove them (/docker_tidy {project}); their volumes stay in any case."))
+}
+
+/// What a chat could not be told, for the person who asked or the admins.
+pub fn chat_gone(said: Text, why: &str) -> Text {
+    let text = said.plain("\n\nYou get this here because the chat where it was asked for cannot be reached: ");
+    text.code(why).plain(".")
+}
+
+/// What a group was told that became a supergroup which is not listed, for the person who asked or the admins.
+pub fn group_moved(said: Text, now: ChatId) -> Text {
+    let text = said.plain("\n\nYou get this here, too, because the group has become a supergroup whose id is not listed. Add ");
+    text.code(now.to_string()).plain(" to \"access.chats\" in projects.json.")
+}
+
+/// The database was lost or damaged, and restored.
+pub fn database_lost(how: DatabaseLoss, from: RestoredFrom, aside: Option<&str>, now: Millis) -> Text {
+    let text = Text::new().plain("⚠️ ").bold(format!("My database was {}", how.word())).line();
+    let text = match from {
+        RestoredFrom::Memory => text.plain("I restored it from memory; nothing is missing."),
+        RestoredFrom::Backup { at } => {
+            let age = duration(now.saturating_sub(at).max(0));
+            text.plain(format!("I restored it from its backup of {age} ago. History and releases since then are missing."))
+        }
+        RestoredFrom::Nothing => text.plain("There was no backup: history and releases are gone, and I begin with a new one."),
+    };
+    match aside {
+        Some(name) => text.plain("\nThe file that I found is kept in my data directory as ").code(name).plain("."),
+        None => text,
+    }
 }
 
 /// There is a new token for the bot; why it is not used, where it is not.
@@ -115,6 +147,24 @@ mod tests {
             expect![[r#"
             That failed because of an error of mine; the log has the details.
             Look at /docker_history before you ask again."#]],
+        );
+    }
+
+    #[test]
+    fn a_database_that_was_lost() {
+        let backup = RestoredFrom::Backup { at: 0 };
+        check(
+            &database_lost(DatabaseLoss::Damaged, backup, Some("dockmaster.db.damaged-1"), 600_000),
+            expect![[r#"
+                ⚠️ *My database was damaged*
+                I restored it from its backup of 10 min ago. History and releases since then are missing.
+                The file that I found is kept in my data directory as `dockmaster.db.damaged-1`."#]],
+        );
+        check(
+            &database_lost(DatabaseLoss::Removed, RestoredFrom::Memory, None, 0),
+            expect![[r#"
+                ⚠️ *My database was removed*
+                I restored it from memory; nothing is missing."#]],
         );
     }
 

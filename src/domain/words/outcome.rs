@@ -6,6 +6,7 @@ use crate::domain::outcome::{Outcome, ServiceOutcome, Verdict};
 use crate::domain::request::Kind;
 use crate::domain::text::{Text, duration};
 use crate::domain::untrusted::UntrustedText;
+use crate::domain::view::OperationView;
 
 /// How many services get a line; those that are not as they should be come first.
 const SERVICES_SHOWN: usize = 25;
@@ -49,6 +50,13 @@ pub fn correction(operation: i64, target: &str, services: &[ServiceOutcome]) -> 
         text = text.plain("🔴 ").code(service.service.as_str()).plain(format!(": {}\n", service.seen));
     }
     text.plain("Look at /docker_logs, then start them again with /docker_start.")
+}
+
+/// How an operation ended that could not be recorded; none where it was.
+pub fn unrecorded_outcome(view: &OperationView) -> Option<Text> {
+    let (why, (at, ended)) = (view.unrecorded.as_ref()?, view.ended.as_ref()?);
+    let text = outcome(view.id, view.kind, &view.target, &view.actor, at.saturating_sub(view.started), ended);
+    Some(text.plain(format!("\n\n⚠️ This could not be recorded, so /docker_history may not show it. {why}")))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::managed;
 use super::super::tools::{Config, Tools};
-use super::gather::{environment, production_only};
 use super::overlay;
+use super::production::{environment, production_only};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::managed::{Managed, MountSource};

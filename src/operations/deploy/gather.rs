@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::super::recorder::history_failure;
 use super::super::relay;
-use super::super::tools::{Config, Hashes, Tools};
+use super::super::tools::{Config, Tools};
 use super::declared::{Declared, declared};
 use super::mounts::same_on_host;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
+use super::production::{environment, environment_hash};
 use super::trees::{rules, scans, touchable, tree_path, written};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
@@ -21,12 +22,12 @@ use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, ServiceFacts, pla
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
 use crate::domain::untrusted::UntrustedText;
-use crate::engine::compose::{BuildSection, Definition, Files};
+use crate::engine::compose::{BuildSection, Definition};
 use crate::engine::docker::EngineError;
 use crate::files::rsync;
 use crate::files::rules::Rules;
 use crate::history::releases::{Current, ReleaseRecord};
-use crate::untrusted::{self, CONFIGURATION_MAX, ReadError};
+use crate::untrusted::{self, ReadError};
 
 /// How many images are asked for at a time.
 const IMAGES_AT_ONCE: usize = 16;
@@ -66,68 +67,12 @@ pub(in super::super) struct Facts {
     remarks: Vec<String>,
 }
 
-/// The file with production's variables, where there is one.
-pub(in super::super) fn environment(production: &Path) -> Option<PathBuf> {
-    Some(production.join(".env")).filter(|p| p.is_file())
-}
-
-/// Production's own compose files, resolved; none where it has none yet or the project is none of Compose.
-pub(in super::super) async fn production_only(tools: &Tools, project: &Project) -> Result<Option<Config>, Failure> {
-    Ok(production(tools, project, false).await?.map(|(config, _)| config))
-}
-
-/// As [`production_only`], with the hashes of its services.
-pub(in super::super) async fn production_config(tools: &Tools, project: &Project) -> Result<Option<(Config, Hashes)>, Failure> {
-    production(tools, project, true).await
-}
-
-/// A hash of production's `.env`, where there is one.
-async fn environment_hash(production: &Path) -> Option<String> {
-    let path = production.join(".env");
-    let read = untrusted::off_runtime(move || untrusted::read(&path, CONFIGURATION_MAX)).await.and_then(|read| read);
-    read.ok().map(|text| blake3::hash(&text).to_hex().to_string())
-}
-
 fn unread_place(project: &Project, error: &ReadError, what: &str) -> Failure {
     Failure::new(
         what,
         format!("Its directories cannot be read: {}.", error.reason()),
         format!("Check the disks of {} and ask again.", project.name),
     )
-}
-
-/// Whether production has all of its compose files.
-async fn has_files(project: &Project, root: &Path, files: &[String], what: &str) -> Result<bool, Failure> {
-    let (place, owned) = (root.to_owned(), files.to_vec());
-    let look = move || {
-        if !place.is_dir() {
-            return Err(format!("Its production {} is missing", place.display()));
-        }
-        for file in owned.iter().map(|file| place.join(file)) {
-            match untrusted::check(&file, CONFIGURATION_MAX) {
-                Ok(()) => {}
-                Err(error) if error.is_missing() => return Ok(false),
-                Err(error) => return Err(format!("{} {error}", file.display())),
-            }
-        }
-        Ok(true)
-    };
-    let looked = untrusted::off_runtime(look).await.map_err(|error| format!("Its production {} {error}", root.display()));
-    let next = format!("Put it back or mount it, or correct \"production\" of {} in projects.json.", project.name);
-    looked.and_then(|there| there).map_err(|why| Failure::new(what, format!("{why}."), next))
-}
-
-async fn production(tools: &Tools, project: &Project, hashed: bool) -> Result<Option<(Config, Hashes)>, Failure> {
-    let (Source::Compose(compose), Some(root)) = (&project.source, &project.production) else { return Ok(None) };
-    let what = format!("{}'s production cannot be read.", project.name);
-    if !has_files(project, root, &compose.files, &what).await? {
-        return Ok(None);
-    }
-    let environment = environment(root);
-    let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment: environment.as_deref() };
-    let config = tools.resolve(&what, &files).await?;
-    let hashes = if hashed { tools.hashes(&what, &files, &config.resolved).await? } else { Hashes::new() };
-    Ok(Some((config, hashes)))
 }
 
 /// Finds out everything.

@@ -5,6 +5,7 @@ mod gather;
 mod mounts;
 mod overlay;
 mod places;
+mod production;
 mod project_name;
 mod releases;
 mod steps;
@@ -12,8 +13,9 @@ mod trees;
 mod undo;
 mod up;
 
-pub(super) use gather::{Facts, environment, gather, production_config, production_only};
+pub(super) use gather::{Facts, gather};
 pub(super) use places::Coming;
+pub(super) use production::{environment, missing_production, production_config, production_only};
 pub(super) use project_name::check_project_name;
 pub(super) use releases::{arrive, keep, set_out, sweep};
 pub(super) use steps::{build, promote, pull, stage};

@@ -8,7 +8,7 @@ use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
 use super::super::whole::call;
-use super::gather::production_only;
+use super::production::production_only;
 use crate::domain::container::Container;
 use crate::domain::failure::{Failure, LINES_MAX};
 use crate::domain::plan::layers;

@@ -176,6 +176,11 @@ impl Outbox {
         }
     }
 
+    /// The supergroup that a group has become, where that was seen.
+    pub(crate) fn moved(&self, chat: ChatId) -> Option<ChatId> {
+        locked(&self.0.moved).get(&chat).copied()
+    }
+
     /// Waits until nothing waits in any lane, or until the time is over; whether nothing waits.
     pub(crate) async fn drained(&self, limit: Duration) -> bool {
         timeout(limit, self.0.waiting.idle()).await.is_ok()

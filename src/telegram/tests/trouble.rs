@@ -193,3 +193,34 @@ async fn the_token_is_never_logged_and_an_outage_is_logged_once() {
     assert!((2..=3).contains(&count("Telegram is away")) && count("another process polls") == 1, "{logged}");
     assert!(count("Telegram answers again") >= 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_are_not_followed() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    // Whoever asks the first is pointed to the second, which must hear nothing.
+    let (first, second) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (url, elsewhere) = (format!("http://{}", first.local_addr().unwrap()), format!("http://{}/stolen", second.local_addr().unwrap()));
+    let asked = Arc::new(AtomicI64::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = first.accept().await {
+            let _ = stream.read(&mut [0; 4_096]).await;
+            let answer =
+                format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes()).await;
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let mut chat = Chat::prepare().await;
+    chat.boot_at(&url, TOKEN);
+    tokio::time::timeout(SOON, async {
+        while asked.load(Ordering::Relaxed) < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("it is tried again");
+    let heard = tokio::time::timeout(Duration::from_millis(1), second.accept()).await;
+    assert!(heard.is_err(), "the token went elsewhere");
+    chat.stop().await.unwrap();
+}
