@@ -33,6 +33,7 @@ mod releases;
 mod reload;
 mod remade;
 mod replacing;
+mod secrets;
 mod status;
 mod strategies;
 mod supervised;

@@ -40,7 +40,9 @@ pub use refusal::{busy, denied, failure, gone, no_operation, stopping};
 pub use releases::{ReleaseRow, cancelling, releases};
 pub use selftest::selftest;
 pub use status::{overview, status};
-pub use versions::{no_version, nothing_to_roll_back, version_diff, version_kept, version_plan, version_plan_heading, versions};
+pub use versions::{
+    no_version, nothing_to_roll_back, values_in_private, version_diff, version_kept, version_plan, version_plan_heading, versions,
+};
 pub use volumes::{low_space, volumes};
 
 use super::Millis;
