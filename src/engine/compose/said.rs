@@ -54,7 +54,9 @@ fn is_noise(line: &str) -> bool {
     let builds = step.is_some_and(|(_, rest)| {
         let words =
             ["DONE", "CACHED", "sha256:", "transferring", "resolve ", "extracting", "exporting", "naming", "writing", "preparing", "..."];
-        rest.trim().is_empty() || words.iter().any(|word| rest.starts_with(word))
+        let prepares =
+            rest.starts_with('[') && (rest.contains("internal]") || rest.contains("] FROM ")) || rest.starts_with("building with");
+        rest.trim().is_empty() || prepares || words.iter().any(|word| rest.starts_with(word))
     });
     separates || warns || proceeds || builds
 }
