@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{date_time, trimmed};
+use super::{date_time, flat, trimmed};
 use crate::domain::Millis;
 use crate::domain::outcome::Verdict;
 use crate::domain::status::Busy;
@@ -58,7 +58,9 @@ pub fn releases(project: &str, rows: &[ReleaseRow]) -> Text {
 /// What runs is cancelled, or there is nothing that does.
 pub fn cancelling(project: &str, ended: Option<&Busy>) -> Text {
     Text::new().plain(match ended {
-        Some(busy) => format!("Cancelling the {} that {} asked for. What it began is put back; the outcome follows.", busy.what, busy.who),
+        Some(busy) => {
+            format!("Cancelling the {} that {} asked for. What it began is put back; the outcome follows.", flat(&busy.what), busy.who)
+        }
         None => format!("Nothing runs on {project}."),
     })
 }

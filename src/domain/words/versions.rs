@@ -1,7 +1,7 @@
 //! The kept versions of the configuration.
 
 use super::configuration::impact;
-use super::{date_time, trimmed, warning, with_block};
+use super::{date_time, flat, trimmed, warning, with_block};
 use crate::domain::impact::{Fate, Impact};
 use crate::domain::snapshot::{Cause, SnapshotLine, VersionPlan, Way};
 use crate::domain::text::{Text, count, listing};
@@ -70,7 +70,8 @@ pub fn version_plan(plan: &VersionPlan) -> Text {
         Way::AsTheyAre => text.plain("\nThe files say the same already.\n"),
         Way::Write { files } => text.plain(format!("\nWritten into {}\n", listing(files, 8))),
         Way::Pin { why } => text.plain(format!(
-            "\n📌 The files stay as they are, since {why}. The version is pinned: it is in force until they are changed.\n"
+            "\n📌 The files stay as they are, since {}. The version is pinned: it is in force until they are changed.\n",
+            flat(why)
         )),
     };
     if !plan.warnings.is_empty() {
@@ -98,8 +99,8 @@ pub(super) fn in_words(cause: &Cause) -> String {
         Cause::Kept { who, why: None } => format!("{who} had it kept"),
         Cause::Kept { who, why: Some(why) } => format!("{who} had it kept: {why}"),
         Cause::Rollback { who, to } => format!("{who} went back to version {to}"),
-        Cause::Undone { undone: Some(undone), why } => format!("Version {undone} was undone: {}", why.trim_end_matches('.')),
-        Cause::Undone { undone: None, why } => format!("A change was undone: {}", why.trim_end_matches('.')),
+        Cause::Undone { undone: Some(undone), why } => format!("Version {undone} was undone: {}", flat(why.trim_end_matches('.'))),
+        Cause::Undone { undone: None, why } => format!("A change was undone: {}", flat(why.trim_end_matches('.'))),
     }
 }
 
