@@ -28,6 +28,7 @@ mod processes;
 mod program;
 mod promoted;
 mod pulled;
+mod reasons;
 mod refusals;
 mod releases;
 mod reload;

@@ -197,7 +197,7 @@ fn messages(said: &str) -> Vec<(&'static str, Text)> {
         ("left over", words::left_over("shop", &filled::<Vec<_>>(&said, orphans))),
         ("token", words::token(Some(&said))),
         ("unanswered", words::unanswered(&raw)),
-        ("stale", words::stale(&[raw.clone()], 1, None)),
+        ("stale", words::stale(std::slice::from_ref(&raw), 1, None)),
         ("selftest", words::selftest(&filled(&said, selftest))),
         ("denied", words::denied(&Denied::Stranger)),
     ]
