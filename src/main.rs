@@ -18,6 +18,9 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -97,10 +100,16 @@ fn start_logging(default: &str) {
     // It would print that, too, and panic where standard error is closed.
     let builder = builder.log_internal_errors(false);
     if variable("DOCKMASTER_LOG").as_deref() == Some("json") {
-        builder.json().init();
+        builder.json().finish().with(filter_fn(may_be_logged)).init();
     } else {
-        builder.with_target(false).init();
+        builder.with_target(false).finish().with(filter_fn(may_be_logged)).init();
     }
+}
+
+/// Whether something may be in the log, whatever `RUST_LOG` says: below "info" libraries print requests and answers as they
+/// are, whole environments and credentials among them.
+fn may_be_logged(what: &Metadata<'_>) -> bool {
+    *what.level() <= Level::INFO || what.target().starts_with("dockmaster")
 }
 
 /// What is said to whoever asks twice.

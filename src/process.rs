@@ -98,6 +98,11 @@ pub enum Stdout {
     Lines,
 }
 
+/// Whether a variable of our own environment reaches the processes that we start.
+pub fn passes(name: &str) -> bool {
+    PASSED.contains(&name) && std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
 impl Invocation {
     /// A program without arguments, with a limit of a minute.
     pub fn new(program: impl Into<PathBuf>) -> Self {

@@ -253,6 +253,9 @@ pub enum ConfigAsk {
     Diff {
         /// The number of the version
         version: i64,
+        /// Show values that may be secret, too
+        #[arg(long)]
+        show: bool,
         /// Where.
         #[command(flatten)]
         place: Place,

@@ -225,7 +225,7 @@ async fn configuration(command: ConfigAsk, console: &mut Console<'_>, interrupte
     match command {
         ConfigAsk::Status { .. } => console.configuration().await,
         ConfigAsk::History { .. } => console.versions().await,
-        ConfigAsk::Diff { version, .. } => console.version_diff(version).await,
+        ConfigAsk::Diff { version, show, .. } => console.version_diff(version, show).await,
         ConfigAsk::Rollback { version, how } => {
             let consent = consent(&how, console.json);
             console.version_rollback(version, consent, interrupted).await

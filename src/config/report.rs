@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::domain::redact;
+
 /// The most problems, and the most warnings, that are told one by one.
 pub(super) const TOLD_MAX: usize = 200;
 /// The longest quotation, in characters.
@@ -129,8 +131,10 @@ fn place(texts: &[Lines<'_>], mut drafts: Vec<Draft>, noun: &str) -> Vec<Problem
     placed.collect()
 }
 
-/// A text as a quotation: what a terminal or a chat would not show is escaped, and its length is bounded.
+/// A text as a quotation: what a terminal or a chat would not show is escaped, its length is bounded, and of an address it
+/// has what cannot be secret.
 pub(super) fn quote(text: &str) -> String {
+    let text = if text.contains("://") { redact::address(text) } else { text.to_owned() };
     let mut out = String::from("“");
     for (i, c) in text.chars().enumerate() {
         if i == QUOTE_MAX {

@@ -60,12 +60,12 @@ impl Console<'_> {
     ///
     /// # Errors
     /// What it came to instead.
-    pub async fn version_diff(&mut self, id: i64) -> Result<Exit, Stop> {
-        let diff: Difference = self.client.get(&format!("/config/snapshots/{id}/difference")).await?;
+    pub async fn version_diff(&mut self, id: i64, values: bool) -> Result<Exit, Stop> {
+        let diff: Difference = self.client.get(&format!("/config/snapshots/{id}/difference?values={values}")).await?;
         if self.json {
             self.print_json(&diff)?;
         } else {
-            self.print(&words::version_diff(id, &diff.impact, diff.lines.join("\n")))?;
+            self.print(&words::version_diff(id, &diff.impact, diff.lines.join("\n"), values))?;
         }
         Ok(Exit::Done)
     }

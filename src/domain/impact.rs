@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::access::{ChatId, Role, UserId};
 use super::managed::Managed;
 use super::project::{Configuration, ContainerSelector, Project, ProjectName, ServiceName, Source, Way};
+use super::redact;
 use super::reload::Trigger;
 use super::text::{duration, listing};
 
@@ -142,6 +143,15 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Where two values differ in what is not shown, says so.
+    fn tell_apart(&mut self) {
+        for change in self.0.iter_mut().filter(|change| change.before == change.after) {
+            change.after.push_str(" (changed in what is not shown)");
+        }
+    }
+}
+
 fn time(time: std::time::Duration) -> String {
     duration(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
@@ -152,6 +162,11 @@ fn or_nothing<T: ToString>(value: &Option<T>) -> String {
 
 fn path(path: &Option<std::path::PathBuf>) -> String {
     or_nothing(&path.as_ref().map(|p| p.display()))
+}
+
+/// An address, without what may be secret in it.
+fn probe(address: &Option<String>) -> String {
+    or_nothing(&address.as_deref().map(redact::address))
 }
 
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
@@ -230,7 +245,8 @@ fn settings(old: &Project, new: &Project) -> Vec<SettingChange> {
     all.compare("deploy.max_delete", Effect::AtOnce, &was.max_delete, &is.max_delete, ToString::to_string);
     all.compare("deploy.auto_rollback", Effect::AtOnce, &was.auto_rollback, &is.auto_rollback, yes_no);
     all.compare("deploy.keep_releases", Effect::NextDeploy, &was.keep_releases, &is.keep_releases, ToString::to_string);
-    all.compare("deploy.probe", Effect::AtOnce, &was.probe, &is.probe, or_nothing);
+    all.compare("deploy.probe", Effect::AtOnce, &was.probe, &is.probe, probe);
+    all.tell_apart();
     let (was, is) = (&old.restart, &new.restart);
     all.compare("restart.strategy", Effect::AtOnce, &was.strategy, &is.strategy, |s| s.word().to_owned());
     let own = |t: &Option<std::time::Duration>| t.map_or_else(|| "each container's own".to_owned(), time);

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::untrusted::{MARK, UntrustedText, one_line, visible};
+use super::untrusted::{MARK, SHOWN, UntrustedText, one_line, visible};
 
 /// The most characters of a name or value.
-const CODE_MAX: usize = 1_000;
+const CODE_MAX: usize = SHOWN;
 
 /// A run of text in one form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Text {
             // A quotation that was cut off ends with its line.
             let (quoted, left) = after.split_at(after.find([MARK, '\n']).unwrap_or(after.len()));
             if !quoted.is_empty() {
-                self.push(Span::Code(one_line(quoted, CODE_MAX)));
+                self.push(Span::Code(one_line(quoted, usize::MAX)));
             }
             rest = left.strip_prefix(MARK).unwrap_or(left);
         }

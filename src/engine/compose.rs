@@ -1,5 +1,8 @@
 //! The Compose program: arguments out, output in. Pure but for [`Compose::find`]; nothing else is started here.
 
+mod hidden;
+mod said;
+pub mod variables;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +12,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+
+pub use hidden::Hidden;
+pub use said::{lines, reason, unset_variable, was_ended};
 
 use crate::domain::project::{ProjectName, ServiceName};
 use crate::domain::untrusted::UntrustedText;
@@ -358,37 +364,6 @@ pub fn parse_hashes(output: &str) -> BTreeMap<ServiceName, String> {
     output.lines().filter_map(pair).collect()
 }
 
-/// The variables that Compose says are not set, from a line of its standard error.
-pub fn unset_variable(line: &str) -> Option<String> {
-    let (before, _) = line.split_once("variable is not set")?;
-    let name = before.rsplit(['"', '\\', '\'']).find(|part| !part.trim().is_empty())?;
-    Some(name.trim().to_owned())
-}
-
-/// The sentence in a line of Compose's standard error: without time and level.
-pub fn message(line: &str) -> String {
-    let line = line.split_once("msg=").map_or(line, |(_, message)| message.trim_matches('"'));
-    let line = line.replace("\\\"", "\"");
-    match quotes_environment(&line) {
-        Some(at) => format!("{} a line that is not NAME=value", line[..at].trim_end().trim_end_matches(':')),
-        None => line.trim().to_owned(),
-    }
-}
-
-/// Where a message begins to quote a file of variables: what follows may be a secret.
-fn quotes_environment(line: &str) -> Option<usize> {
-    ["unterminated quoted value", "unexpected character", "in variable name"].iter().filter_map(|words| line.find(words)).min()
-}
-
-/// The sentence that says why Compose failed, from what it wrote to standard error. One that quotes a file of variables
-/// may go on over several lines, all of which are left out.
-pub fn reason(lines: &[String]) -> String {
-    let quoting = lines.iter().find(|line| quotes_environment(line).is_some());
-    let last = lines.iter().rev().find(|line| !line.trim().is_empty());
-    let sentence = quoting.or(last).map_or_else(String::new, |line| message(line));
-    sentence.trim_end_matches('.').to_owned()
-}
-
 /// The tag under which dockmaster builds an image for a release: `dockmaster/shop/backend:3-0a1b2c3d`, the
 /// last part being the name of the data directory: two dockmasters on one engine must not take each other's.
 pub fn own_tag(project: &ProjectName, service: &ServiceName, release: i64, instance: &str) -> String {
@@ -428,26 +403,6 @@ mod tests {
     fn only_compose_v2_will_do() {
         assert!(["2.26.1-4\n", "v2.29.0", "3.0.0-rc1"].into_iter().all(is_new_enough));
         assert!(!["1.29.2", "", "docker-compose version 1.29.2", "unknown"].into_iter().any(is_new_enough));
-    }
-
-    #[test]
-    fn unset_variables_are_read_from_warnings() {
-        let line = r#"time="2026-01-01T00:00:00Z" level=warning msg="The \"FOO_1\" variable is not set. Defaulting to a blank string.""#;
-        assert_eq!(unset_variable(line).as_deref(), Some("FOO_1"));
-        assert_eq!(unset_variable("The \"A\" variable is not set.").as_deref(), Some("A"));
-        assert_eq!(unset_variable("Container web Started"), None);
-        assert_eq!(message(line), "The \"FOO_1\" variable is not set. Defaulting to a blank string.");
-    }
-
-    #[test]
-    fn what_compose_quotes_of_an_env_file_is_left_out() {
-        let said = [
-            "failed to read /srv/shop/.env: line 3: unexpected character \"&\" in variable name \"DB_PASSWORD&=hunter2\"".to_owned(),
-            "hunter2-goes-on".to_owned(),
-        ];
-        assert_eq!(reason(&said), "failed to read /srv/shop/.env: line 3 a line that is not NAME=value");
-        assert!(!message("unterminated quoted value \"hunter2").contains("hunter2"));
-        assert_eq!(reason(&["time=x level=error msg=\"no such service\"".to_owned(), String::new()]), "no such service");
     }
 
     #[test]

@@ -328,10 +328,17 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn image_id(&self, name: &str) -> Result<Option<String>, EngineError> {
-        match self.api.inspect_image(name).await.map_err(EngineError::from) {
+        let unreasoned = |message: &str| message.trim().is_empty();
+        match self.api.inspect_image(name).await {
             Ok(image) => Ok(image.id),
-            Err(EngineError::Gone(_)) => Ok(None),
-            Err(other) => Err(other),
+            // It answers with a redirect, or with nothing, where a name makes no path.
+            Err(Error::DockerResponseServerError { status_code: 300..=499, message }) if unreasoned(&message) => {
+                Err(EngineError::Refused(format!("“{name}” is not the name of an image").into()))
+            }
+            Err(error) => match EngineError::from(error) {
+                EngineError::Gone(_) => Ok(None),
+                other => Err(other),
+            },
         }
     }
 

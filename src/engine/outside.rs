@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::redact;
 use crate::process::{self, Invocation};
 
 /// How much of what a look told is kept, in bytes.
@@ -61,13 +62,15 @@ impl Looker {
     }
 
     async fn get(&self, address: &str, within: Duration) -> Result<String, String> {
+        let shown = redact::address(address);
         let build = async || reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
-        let client = self.client.get_or_try_init(build).await.map_err(|error| format!("{address} could not be asked: {error}"))?;
+        let client =
+            self.client.get_or_try_init(build).await.map_err(|error| format!("{shown} could not be asked: {}", error.without_url()))?;
         match client.get(address).timeout(within).send().await {
-            Ok(answer) if answer.status().as_u16() < 400 => Ok(format!("{address} answers with {}", answer.status().as_u16())),
-            Ok(answer) => Err(format!("{address} answers with {}", answer.status())),
-            Err(error) if error.is_timeout() => Err(format!("{address} does not answer within {}", seconds(within))),
-            Err(error) => Err(format!("{address} cannot be reached{}", if error.is_connect() { ": nothing listens there" } else { "" })),
+            Ok(answer) if answer.status().as_u16() < 400 => Ok(format!("{shown} answers with {}", answer.status().as_u16())),
+            Ok(answer) => Err(format!("{shown} answers with {}", answer.status())),
+            Err(error) if error.is_timeout() => Err(format!("{shown} does not answer within {}", seconds(within))),
+            Err(error) => Err(format!("{shown} cannot be reached{}", if error.is_connect() { ": nothing listens there" } else { "" })),
         }
     }
 }

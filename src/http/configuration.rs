@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
-use super::dto::{Difference, GoBack, Keep, Kept, Versions};
+use super::dto::{Difference, DifferenceAsk, GoBack, Keep, Kept, Versions};
 use super::problem::Problem;
 use super::reads::{Answer, problem};
 use crate::domain::access::Actor;
@@ -33,9 +33,14 @@ pub(super) async fn versions(State(desk): State<Arc<Desk>>, Extension(actor): Ex
 }
 
 /// What is different in what is in force from a version.
-pub(super) async fn difference(State(desk): State<Arc<Desk>>, Extension(actor): Extension<Actor>, id: Version) -> Answer<Json<Difference>> {
+pub(super) async fn difference(
+    State(desk): State<Arc<Desk>>,
+    Extension(actor): Extension<Actor>,
+    id: Version,
+    Query(ask): Query<DifferenceAsk>,
+) -> Answer<Json<Difference>> {
     let id = version(id)?;
-    let diff = desk.configuration_diff(&actor, id).await.map_err(problem(&desk))?;
+    let diff = desk.configuration_diff(&actor, id, ask.values).await.map_err(problem(&desk))?;
     Ok(Json(Difference { impact: diff.impact, lines: diff.lines }))
 }
 

@@ -183,6 +183,14 @@ pub struct Versions {
     pub in_force: Option<i64>,
 }
 
+/// How a difference is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DifferenceAsk {
+    /// Whether the values that may be secret are shown.
+    #[serde(default)]
+    pub values: bool,
+}
+
 /// What is different in the configuration in force from a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {

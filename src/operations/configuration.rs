@@ -76,11 +76,11 @@ impl Desk {
         Ok((lines, last.map(|(snapshot, _)| snapshot.line.id)))
     }
 
-    /// What is different in what is in force from a version.
+    /// What is different in what is in force from a version; with the values that may be secret, where they are asked for.
     ///
     /// # Errors
     /// Not allowed, there is no such version, or it cannot be read.
-    pub async fn configuration_diff(&self, actor: &Actor, id: i64) -> Result<VersionDiff, Refusal> {
+    pub async fn configuration_diff(&self, actor: &Actor, id: i64, values: bool) -> Result<VersionDiff, Refusal> {
         self.configures(actor)?;
         let unread = |e| history_failure("The versions cannot be compared.".to_owned(), &e);
         let version = self.tools.history.snapshot(id).await.map_err(unread)?;
@@ -88,7 +88,7 @@ impl Desk {
         let Some((last, _)) = self.tools.history.snapshot_last().await.map_err(unread)? else { return Err(Refusal::NoVersion(id)) };
         let compare = move || {
             let impact = understood(&version).zip(understood(&last)).map(|(old, new)| Impact::between(&old, &new));
-            VersionDiff { impact: impact.unwrap_or_default(), lines: lines(&version.files, &last.files) }
+            VersionDiff { impact: impact.unwrap_or_default(), lines: lines(&version.files, &last.files, values) }
         };
         let compared = tokio::task::spawn_blocking(compare).await;
         let failed = || Failure::new("The versions cannot be compared.", "An error of mine; the log has the details.", "Report it.");
@@ -156,13 +156,14 @@ fn understood(version: &Snapshot) -> Option<Configuration> {
     config::check_sources(&Sources::from(&version.files), &config::unseen).configuration
 }
 
-fn lines(old: &Files, new: &Files) -> Vec<String> {
+fn lines(old: &Files, new: &Files, values: bool) -> Vec<String> {
     let names: BTreeSet<&String> = old.included.keys().chain(new.included.keys()).collect();
     // They go to chats and terminals.
     let mut mask = Mask::default();
-    let mut lines = differing("the file itself", &mask.hide(&old.main), &mask.hide(&new.main));
+    let mut hide = |text: &str| if values { text.to_owned() } else { mask.hide(text) };
+    let mut lines = differing("the file itself", &hide(&old.main), &hide(&new.main));
     for name in names {
-        let mut text = |files: &Files| files.included.get(name).map(|text| mask.hide(text)).unwrap_or_default();
+        let mut text = |files: &Files| files.included.get(name).map(|text| hide(text)).unwrap_or_default();
         let (old, new) = (text(old), text(new));
         lines.extend(differing(name, &old, &new));
     }
@@ -193,13 +194,13 @@ mod tests {
     #[test]
     fn a_difference_names_files_and_lines_and_has_an_end() {
         let files = |main: &str, shop: &str| Files { main: main.into(), included: [("shop.json".to_owned(), shop.to_owned())].into() };
-        let told = lines(&files("[\n1,\n2,\n3]\n", "[]"), &files("[\n1,\n4,\n3]\n", "[]"));
+        let told = lines(&files("[\n1,\n2,\n3]\n", "[]"), &files("[\n1,\n4,\n3]\n", "[]"), false);
         assert_eq!(told, ["the file itself:", "@@ -2,3 +2,3 @@", " 1,", "-2,", "+4,", " 3]"]);
-        let told = lines(&files("[]", "1"), &Files { main: "[]".into(), ..Files::default() });
+        let told = lines(&files("[]", "1"), &Files { main: "[]".into(), ..Files::default() }, false);
         assert_eq!(told, ["shop.json:", "@@ -1 +0,0 @@", "-1"]);
-        let wide = lines(&Files::default(), &files(&format!("\"{}\"", "x".repeat(500_000)), ""));
+        let wide = lines(&Files::default(), &files(&format!("\"{}\"", "x".repeat(500_000)), ""), false);
         assert!(wide.iter().all(|line| line.chars().count() <= LINE_MAX + 1) && wide.len() <= 4, "{}", wide.len());
-        let long = lines(&Files::default(), &files(&format!("[{}0]", "1,\n".repeat(500)), ""));
+        let long = lines(&Files::default(), &files(&format!("[{}0]", "1,\n".repeat(500)), ""), false);
         assert_eq!(long.len(), LINES_MAX + 1);
         assert_eq!(long[LINES_MAX], "… and 443 more lines");
     }
@@ -210,16 +211,16 @@ mod tests {
             let main = format!("{{\n\"environment\": {{\n\"API_TOKEN\": \"{token}\",\n\"MODE\": \"dev\" }} }}\n");
             Files { main: main.clone(), included: [("shop.json".to_owned(), main)].into() }
         };
-        let told = lines(&file("hunter2"), &file("hunter3"));
+        let told = lines(&file("hunter2"), &file("hunter3"), false);
         let lines_of_one = [
             "@@ -2,3 +2,3 @@",
             " \"environment\": {",
-            "-\"API_TOKEN\": \"[secret 1]\",",
-            "+\"API_TOKEN\": \"[secret 2]\",",
-            " \"MODE\": \"dev\" } }",
+            "-\"API_TOKEN\": \"[hidden 1]\",",
+            "+\"API_TOKEN\": \"[hidden 3]\",",
+            " \"MODE\": \"[hidden 2]\" } }",
         ];
         assert_eq!(told[..6], [&["the file itself:"], &lines_of_one[..]].concat());
         assert_eq!(told[6..], [&["shop.json:"], &lines_of_one[..]].concat());
-        assert_eq!(lines(&file("hunter2"), &file("hunter2")), Vec::<String>::new());
+        assert_eq!(lines(&file("hunter2"), &file("hunter2"), false), Vec::<String>::new());
     }
 }

@@ -41,6 +41,7 @@ mod successor;
 mod tend;
 mod tools;
 mod undo;
+mod unresolved;
 mod verify;
 mod vitals;
 mod volumes;

@@ -11,6 +11,7 @@ use crate::domain::event::Progress;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::ServiceOutcome;
 use crate::domain::project::Project;
+use crate::domain::untrusted::UntrustedText;
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -21,15 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Asks the project's probe, where it has one, until it answers with a status below 400.
 pub(super) async fn probe(tools: &Tools, project: &Project, recorder: &Recorder) -> Result<Option<ServiceOutcome>, Stop> {
-    let Some(address) = &project.deploy.probe else { return Ok(None) };
+    let Some(probe) = &project.deploy.probe else { return Ok(None) };
+    let address = UntrustedText::address(probe);
     let what = "The services are up, and the probe does not answer.";
     let next = format!("Open {address} yourself and read the log; correct \"deploy.probe\" if it is the address that is wrong.");
     let client = reqwest::Client::builder().timeout(ATTEMPT).redirect(reqwest::redirect::Policy::none()).build();
-    let client = client.map_err(|e| Failure::new(what, format!("It could not be asked: {e}."), next.clone()))?;
+    let client = client.map_err(|e| {
+        Failure::new(what, format!("It could not be asked: {}.", UntrustedText::from(e.without_url().to_string())), next.clone())
+    })?;
     let deadline = Instant::now() + PATIENCE;
     recorder.service("probe", Progress::Working, format!("asking {address}"));
     loop {
-        let seen = match client.get(address).send().await {
+        let seen = match client.get(probe).send().await {
             Ok(answer) if answer.status().as_u16() < 400 => {
                 let seen = format!("answers with {}", answer.status().as_u16());
                 recorder.service("probe", Progress::Done, seen.clone());

@@ -14,6 +14,7 @@ use super::gauge::Gauge;
 use super::registry::Registry;
 use super::remembered::Remembered;
 use super::sources;
+use super::unresolved;
 use super::vitals::Vitals;
 use crate::domain::Millis;
 use crate::domain::container::ConfigHash;
@@ -200,7 +201,7 @@ impl Tools {
         Ok(config)
     }
 
-    /// What Compose says is wrong with a project's files; none where it can read them, and where it could not be asked.
+    /// What is wrong with a project's files; none where Compose can read them, and where it could not be asked.
     pub(super) async fn broken(&self, files: &Files<'_>) -> Option<String> {
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());
@@ -209,7 +210,8 @@ impl Tools {
         }
         let invocation = self.compose("", files.config(), CONFIG_LIMIT, &self.plan_mark()).ok()?;
         let finished = process::run(&invocation, &mut note, &self.stopping).await.ok()?;
-        finished.code.filter(|code| *code != 0).map(|_| unreadable(&compose::reason(&said)))
+        finished.code.filter(|code| *code != 0)?;
+        Some(unresolved::why(self, "", files, files.directory, &said).await.why)
     }
 
     async fn ask_to_resolve(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
@@ -221,16 +223,14 @@ impl Tools {
         let mut unset: Vec<String> = said.iter().filter_map(|line| compose::unset_variable(line)).collect();
         unset.sort();
         unset.dedup();
-        let broken = |why: String| Failure::new(what, why, "Mend the compose file (docker compose config shows the same) and ask again.");
         if finished.code != Some(0) {
-            // Only what it wrote to standard error: the other output holds the values of `.env`.
-            let reason = compose::reason(&said);
-            let mut failure = broken(unreadable(&reason));
-            if reason.contains("required variable") {
-                failure.next = "Set it in production's .env and ask again.".to_owned();
-            }
-            return Err(failure);
+            return Err(match compose::was_ended(finished.code) {
+                true => ended_from_outside(what),
+                // Never what it wrote as it is: it may hold the values of `.env`.
+                false => unresolved::why(self, what, files, directory, &said).await,
+            });
         }
+        let broken = |why: String| Failure::new(what, why, "Mend the compose file (docker compose config shows the same) and ask again.");
         let mut resolved = Resolved::parse(&finished.stdout).map_err(|why| broken(format!("{why}.")))?;
         resolved.relocate(files.directory, directory);
         Ok(Config { resolved, unset })
@@ -261,12 +261,12 @@ impl Tools {
             return Ok(known);
         }
         let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, &self.plan_mark())?.stdin(configuration);
-        let mut said: Vec<String> = Vec::new();
-        let mut note = |line: &str| said.push(line.to_owned());
-        let hashed = process::run(&invocation, &mut note, &self.stopping).await.map_err(|e| secretive(what, e))?;
+        let hashed = process::run(&invocation, &mut |_| {}, &self.stopping).await.map_err(|e| secretive(what, e))?;
         if hashed.code != Some(0) {
-            let why = format!("Compose cannot hash its configuration: {}.", compose::reason(&said));
-            return Err(Failure::new(what, why, "Mend the compose file and ask again."));
+            // What it wrote may hold values.
+            let code = hashed.code.map_or_else(|| "by a signal from outside".to_owned(), |code| format!("with code {code}"));
+            let why = format!("Compose resolved its files, and could not hash what came of that (it ended {code}).");
+            return Err(Failure::new(what, why, "Ask again; docker compose config --hash \"*\" shows more."));
         }
         let services = compose::parse_hashes(&String::from_utf8_lossy(&hashed.stdout));
         if let Some(question) = question {
@@ -279,17 +279,15 @@ impl Tools {
 
 /// Refuses files on which Compose would hang.
 async fn fit(what: &str, files: &Files<'_>) -> Result<(), Failure> {
-    let why = sources::off_runtime(files, sources::unfit).await.unwrap_or_else(|error| Some(format!("{} {error}", files.root.display())));
+    let why = sources::off_runtime(files, sources::unfit)
+        .await
+        .unwrap_or_else(|error| Some(format!("{} {error}", UntrustedText::path(files.root))));
     why.map_or(Ok(()), |why| Err(Failure::new(what, format!("{why}."), "Replace it with a regular file and ask again.")))
 }
 
 async fn identity(files: &Files<'_>, directory: &Path) -> Option<blake3::Hash> {
     let directory = directory.to_owned();
     sources::off_runtime(files, move |files| sources::identity(files, &directory)).await.ok().flatten()
-}
-
-fn unreadable(reason: &str) -> String {
-    format!("Compose cannot read its files: {reason}.")
 }
 
 /// As [`process_failure`], without what was printed: it may hold the values of `.env`.
@@ -299,10 +297,21 @@ fn secretive(what: &str, error: ProcessError) -> Failure {
     failure
 }
 
-/// Why a program failed, as a sentence's end.
-pub(super) fn last_message(finished: &Finished) -> String {
-    let reason = compose::reason(&finished.tail);
-    if reason.is_empty() { format!("it ended with code {:?} and no word", finished.code) } else { reason }
+/// A program was ended by somebody else.
+pub(super) fn ended_from_outside(what: &str) -> Failure {
+    Failure::new(what, "It was ended by a signal from outside.", "Ask again.")
+}
+
+/// Why Compose failed, by what it printed; `next` is what to do about it.
+pub(super) fn refusal(what: &str, finished: &Finished, next: &str) -> Failure {
+    if compose::was_ended(finished.code) {
+        return ended_from_outside(what);
+    }
+    let why = match (compose::reason(&finished.tail), finished.code) {
+        (Some(reason), _) => format!("{}.", UntrustedText::from(reason)),
+        (None, code) => format!("It ended with code {} and said nothing.", code.unwrap_or_default()),
+    };
+    Failure::new(what, why, next).with_lines(compose::lines(&finished.tail))
 }
 
 /// What a process that could not be run means.

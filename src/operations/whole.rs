@@ -11,7 +11,7 @@ use super::attempts::{PAUSE, announced, attempts};
 use super::deploy;
 use super::lifecycle::{Act, containers_of, stopped};
 use super::runner::{Job, StepResult, Stop};
-use super::tools::{last_message, process_failure};
+use super::tools::{process_failure, refusal};
 use super::verify::{failure_of, shown};
 use crate::domain::container::{Container, State};
 use crate::domain::event::Progress;
@@ -20,7 +20,8 @@ use crate::domain::outcome::ServiceOutcome;
 use crate::domain::plan::{Action, layers};
 use crate::domain::project::{ServiceName, Source};
 use crate::domain::text::count;
-use crate::engine::compose::{Files, Resolved};
+use crate::domain::untrusted::UntrustedText;
+use crate::engine::compose::{self, Files, Hidden, Resolved};
 use crate::engine::passing::may_pass;
 use crate::process::{self, Invocation, ProcessError};
 
@@ -33,11 +34,12 @@ const STOP_GRACE: Duration = Duration::from_secs(60);
 
 /// Why a call of Compose failed.
 pub(super) struct Refused {
+    /// As it was said, values left out: to decide with.
     pub(super) message: String,
-    /// What it printed last.
-    pub(super) tail: Vec<String>,
-    /// The same in words for a person, where it is not Compose that says why.
-    pub(super) failure: Option<Failure>,
+    /// The same in words for a person.
+    pub(super) failure: Failure,
+    /// Whether Compose itself says why.
+    pub(super) by_compose: bool,
     /// Whether that is only because it was ended before its end.
     cut_short: bool,
 }
@@ -67,7 +69,7 @@ pub(super) async fn start(job: &Job, services: &[ServiceName]) -> StepResult {
     let depth = u32::try_from(layers(&kept, needs).len()).unwrap_or(u32::MAX);
     let limit = job.project.deploy.health_timeout.saturating_mul(depth) + START_GRACE;
     let invocation = invocation(job, what, |files| files.up_all(), &resolved.only(&kept), limit)?;
-    match call(job, what, &invocation, job.ends_watching()).await {
+    match call(job, what, &invocation, &resolved.hidden(), job.ends_watching()).await {
         Ok(()) => Ok(Some(count(services.len(), "service"))),
         Err(refused) => Err(explained(job, what, services, refused).await),
     }
@@ -90,7 +92,7 @@ pub(super) async fn stop(job: &Job, services: &[ServiceName]) -> StepResult {
     // Never cancelled: the engine goes on with a stop that nobody waits for, and would end what was started again.
     let never = CancellationToken::new();
     let invocation = invocation(job, what, |files| files.stop_all(within), &resolved.only(&kept), limit)?;
-    let Err(refused) = call(job, what, &invocation, &never).await else { return stopped(job, &meant).await };
+    let Err(refused) = call(job, what, &invocation, &resolved.hidden(), &never).await else { return stopped(job, &meant).await };
     let now = job.tools.containers(&job.project).await.unwrap_or_default();
     let running: Vec<&Container> = meant.iter().filter(|c| now.iter().any(|n| n.id == c.id && n.state == State::Running)).collect();
     for container in &running {
@@ -101,7 +103,7 @@ pub(super) async fn stop(job: &Job, services: &[ServiceName]) -> StepResult {
     let others: Vec<Container> = meant.iter().filter(|c| !running.iter().any(|r| r.id == c.id)).cloned().collect();
     // Their lines are told; why it failed is what Compose says.
     drop(stopped(job, &others).await);
-    Err(Failure::new(what, format!("{}.", refused.message), "Mend the cause and ask again.").with_lines(refused.tail).into())
+    Err(refused.failure.into())
 }
 
 /// Production's configuration, as Compose resolved it.
@@ -130,18 +132,36 @@ fn invocation(
     Ok(invocation.stdin(part.to_bytes()))
 }
 
+/// What Compose said, as a part of a sentence.
+pub(super) fn said(message: &str) -> String {
+    UntrustedText::from(message).to_string()
+}
+
 /// Calls Compose, again where what fails it may pass and no release has to be undone for it.
-pub(super) async fn call(job: &Job, what: &str, invocation: &Invocation, ending: &CancellationToken) -> Result<(), Refused> {
+/// What `hidden` holds is left out of what it prints.
+pub(super) async fn call(
+    job: &Job,
+    what: &str,
+    invocation: &Invocation,
+    hidden: &Hidden,
+    ending: &CancellationToken,
+) -> Result<(), Refused> {
     let try_it = |_| async move {
-        let mut line = |line: &str| job.recorder.line(line);
+        let mut line = |line: &str| job.recorder.line(&hidden.hide(line));
         match process::run(invocation, &mut line, ending).await {
             Ok(finished) if finished.code == Some(0) => Ok(()),
-            Ok(finished) => Err(Refused { message: last_message(&finished), tail: finished.tail, failure: None, cut_short: false }),
+            Ok(mut finished) => {
+                finished.tail.iter_mut().for_each(|line| *line = hidden.hide(line));
+                let message = compose::reason(&finished.tail).unwrap_or_default();
+                let by_compose = !compose::was_ended(finished.code);
+                Err(Refused { message, failure: refusal(what, &finished, "Mend it and ask again."), by_compose, cut_short: false })
+            }
             Err(error) => {
                 let cut_short = matches!(error, ProcessError::Cancelled { .. });
-                let failure = process_failure(what, error);
-                let message = failure.why.trim_end_matches('.').to_owned();
-                Err(Refused { message, tail: failure.lines.clone(), failure: Some(failure), cut_short })
+                let message = error.to_string();
+                let mut failure = process_failure(what, error);
+                failure.lines.iter_mut().for_each(|line| *line = hidden.hide(line));
+                Err(Refused { message, failure, by_compose: false, cut_short })
             }
         }
     };
@@ -162,7 +182,7 @@ async fn explained(job: &Job, what: &str, services: &[ServiceName], refused: Ref
         };
         return Stop::cut_short(Failure::new(what, why, "Look at /docker_status."), true);
     }
-    let plain = Failure::new(what, format!("{}.", refused.message), "Mend it and ask again.").with_lines(refused.tail);
+    let plain = refused.failure;
     let Ok(containers) = job.tools.containers(&job.project).await else { return plain.into() };
     let mut lines = BTreeMap::new();
     for container in containers.iter().filter(|c| services.contains(&c.service)) {
@@ -174,7 +194,7 @@ async fn explained(job: &Job, what: &str, services: &[ServiceName], refused: Ref
     let named = containers.iter().find(|c| !c.is_up() && !c.is_done() && refused.message.contains(c.name.as_str()));
     match named {
         Some(container) => {
-            failure_of(job.tools.log(container, LINES_MAX, None, false), &job.project.name, container, &refused.message).await.into()
+            failure_of(job.tools.log(container, LINES_MAX, None, false), &job.project.name, container, &said(&refused.message)).await.into()
         }
         None => plain.into(),
     }

@@ -31,9 +31,11 @@ impl Front {
             ConfigCommand::Versions => {
                 self.desk.configuration_versions(&place.actor).await.map(|(lines, in_force)| words::versions(&lines, in_force))
             }
-            ConfigCommand::Diff(id) => {
-                let diff = self.desk.configuration_diff(&place.actor, id).await;
-                diff.map(|diff| words::version_diff(id, &diff.impact, diff.lines.join("\n")))
+            // Others would read the values.
+            ConfigCommand::Diff(_, true) if !place.private => Ok(words::values_in_private()),
+            ConfigCommand::Diff(id, values) => {
+                let diff = self.desk.configuration_diff(&place.actor, id, values).await;
+                diff.map(|diff| words::version_diff(id, &diff.impact, diff.lines.join("\n"), values))
             }
             ConfigCommand::Keep(why) => self.desk.configuration_keep(&place.actor, why.as_deref()).await.map(words::version_kept),
             ConfigCommand::Reload => {

@@ -1,6 +1,7 @@
 //! The front end against the strict Bot API server, with a desk whose engine is away: everything but operations.
 
 mod answers;
+mod hostile;
 mod inbox;
 mod sending;
 mod trouble;

@@ -1,7 +1,7 @@
 //! The configuration: how it stands, what a change of it means, what is wrong with it.
 
 use super::versions::in_words;
-use super::{clock, environment, trimmed, with_block};
+use super::{clock, environment, flat, trimmed, warning, with_block};
 use crate::domain::Millis;
 use crate::domain::access::Role;
 use crate::domain::impact::{Effect, Fate, Impact, ProjectChange, RightChange, SettingChange};
@@ -31,7 +31,7 @@ pub fn reloaded(applied: &Applied) -> Text {
     };
     let mut text = Text::new().plain(mark).bold(heading).plain(format!(" · {version}\n{}.\n", in_words(&applied.cause)));
     if let Some(why) = &applied.unwritten {
-        text = text.plain(format!("⚠️ The files could not be written: {why}.\n"));
+        text = text.plain(format!("⚠️ The files could not be written: {}.\n", flat(why)));
     }
     if applied.pinned {
         text = text.plain(format!("{PINNED}\n"));
@@ -40,11 +40,11 @@ pub fn reloaded(applied: &Applied) -> Text {
         text = text.plain("⚠️ That could not be kept: the files count again when I am restarted.\n");
     }
     for why in applied.unreadable.iter().take(PROBLEMS_SHOWN) {
-        text = text.plain(format!("⚠️ {why}\n"));
+        text = warning(text, why);
     }
     for part in &applied.failed {
         let again = if part.tries_again { " It is tried again." } else { "" };
-        text = text.plain(format!("⚠️ {} keeps what it had: {}.{again}\n", part.part, part.why));
+        text = text.plain(format!("⚠️ {} keeps what it had: {}.{again}\n", flat(&part.part), flat(&part.why)));
     }
     text = match applied.cause {
         // Of what was put back nobody has been told that it was there; whose right that is, everybody has to be.
@@ -52,7 +52,10 @@ pub fn reloaded(applied: &Applied) -> Text {
         _ => text.then(impact(&applied.impact)),
     };
     if !applied.withdrawn.is_empty() {
-        text = text.plain(format!("\nWithdrawn, since it goes by what was changed: {}. Ask again.\n", listing(&applied.withdrawn, 5)));
+        text = text.plain(format!(
+            "\nWithdrawn, since it goes by what was changed: {}. Ask again.\n",
+            listing(applied.withdrawn.iter().map(flat), 5)
+        ));
     }
     if !applied.warnings.is_empty() {
         text = with_block(text.plain("\nDoubtful:\n"), lines(&applied.warnings));
@@ -69,7 +72,7 @@ pub fn rejected(rejected: &Rejected, starting: bool) -> Text {
 
 /// Changes of the configuration cannot be seen, and why.
 pub fn unseen(trouble: &str) -> Text {
-    Text::new().plain("⚠️ ").bold("Changes of the configuration cannot be seen").plain(format!("\n{trouble}"))
+    Text::new().plain("⚠️ ").bold("Changes of the configuration cannot be seen").plain(format!("\n{}", flat(trouble)))
 }
 
 fn problems(rejected: &Rejected) -> String {
@@ -114,9 +117,9 @@ pub fn configuration(standing: &Standing, now: Millis) -> Text {
         Watching::Poll => "Changes are noticed by looking",
         Watching::Off => "Changes are not noticed; /config reload takes them over",
     };
-    text = text.plain(format!("{how}: {}\n", standing.because));
+    text = text.plain(format!("{how}: {}\n", flat(&standing.because)));
     if let Some(trouble) = &standing.trouble {
-        text = text.plain(format!("⚠️ {trouble}\n"));
+        text = warning(text, trouble);
     }
     text = text.then(environment(&standing.environment));
     if let Some(rejected) = &standing.rejected {

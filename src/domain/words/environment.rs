@@ -60,7 +60,7 @@ pub fn concern(concern: &Concern) -> String {
     let next = match (concern.which, &concern.would_serve[..]) {
         (Which::Configuration, _) => "Mount its directory, and start me again.".to_owned(),
         (Which::Data, [best, ..]) => {
-            let all = listing(concern.would_serve.iter().map(|p| UntrustedText::path(p)), concern.would_serve.len());
+            let all = listing(concern.would_serve.iter().map(UntrustedText::path), concern.would_serve.len());
             format!("Mounted here, and fit for it: {all}. Moved there with: {}", move_to(best))
         }
         (Which::Data, []) if concern.boxed => {
@@ -79,7 +79,7 @@ fn move_to(point: &std::path::Path) -> String {
 
 /// What would serve in a container instead of a directory that dockmaster may not write to.
 pub fn serves_instead(would_serve: &[PathBuf]) -> String {
-    let all = listing(would_serve.iter().map(|p| UntrustedText::path(p)), would_serve.len());
+    let all = listing(would_serve.iter().map(UntrustedText::path), would_serve.len());
     format!("Mounted here, and fit for it: {all}.")
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{date_time, trimmed};
+use super::{date_time, flat, trimmed};
 use crate::domain::Millis;
 use crate::domain::outcome::Verdict;
 use crate::domain::text::{Text, duration};
@@ -45,9 +45,9 @@ pub fn history(project: &str, rows: &[HistoryRow], now: Millis) -> Text {
                 (mark, format!("{} in {}", verdict.word(), duration(at.saturating_sub(row.started))))
             }
         };
-        text = text.plain(format!("\n{mark} {} · #{}\n{} · {} · {took}\n", row.what, row.id, date_time(row.started), row.who));
+        text = text.plain(format!("\n{mark} {} · #{}\n{} · {} · {took}\n", flat(&row.what), row.id, date_time(row.started), row.who));
         if let Some((_, _, Some(why))) = &row.ended {
-            text = text.plain(format!("{why}\n"));
+            text = text.plain(format!("{}\n", flat(why)));
         }
     }
     trimmed(text)

@@ -44,7 +44,9 @@ pub use refusal::{busy, denied, failure, gone, no_operation, stopping};
 pub use releases::{ReleaseRow, cancelling, releases};
 pub use selftest::selftest;
 pub use status::{overview, status};
-pub use versions::{no_version, nothing_to_roll_back, version_diff, version_kept, version_plan, version_plan_heading, versions};
+pub use versions::{
+    no_version, nothing_to_roll_back, values_in_private, version_diff, version_kept, version_plan, version_plan_heading, versions,
+};
 pub use volumes::{low_space, volumes};
 
 use super::Millis;
@@ -70,9 +72,14 @@ fn shown(at: Millis, format: &str) -> String {
     jiff::Timestamp::from_millisecond(at).map_or_else(|_| "?".to_owned(), |t| t.strftime(format).to_string())
 }
 
+/// A sentence from elsewhere on one line, whatever it is made of.
+fn flat(sentence: impl AsRef<str>) -> String {
+    sentence.as_ref().trim_end_matches('\n').replace('\n', "\\n")
+}
+
 /// A warning on a line of its own.
 fn warning(text: Text, what: impl AsRef<str>) -> Text {
-    text.plain(format!("⚠️ {}\n", what.as_ref()))
+    text.plain(format!("⚠️ {}\n", flat(what)))
 }
 
 /// How many containers that are left over get a line.
@@ -82,8 +89,8 @@ const ORPHANS_SHOWN: usize = 15;
 fn orphan_lines(text: Text, orphans: &[Orphan], with_seen: bool) -> Text {
     let mut text = text;
     for orphan in orphans.iter().take(ORPHANS_SHOWN) {
-        text = text.code(&orphan.name).plain(format!(": {}", orphan.why));
-        text = if with_seen { text.plain(format!(" ({})\n", orphan.seen)) } else { text.line() };
+        text = text.code(&orphan.name).plain(format!(": {}", flat(&orphan.why)));
+        text = if with_seen { text.plain(format!(" ({})\n", flat(&orphan.seen))) } else { text.line() };
     }
     match orphans.len().saturating_sub(ORPHANS_SHOWN) {
         0 => text,

@@ -1,6 +1,6 @@
 //! What a chat is told though it did not ask just then, and the sentences for strangers.
 
-use super::orphan_lines;
+use super::{flat, orphan_lines};
 use crate::domain::Millis;
 use crate::domain::access::ChatId;
 use crate::domain::notice::{DatabaseLoss, RestoredFrom};
@@ -73,7 +73,7 @@ pub fn token(refused: Option<&str>) -> Text {
     match refused {
         None => Text::new().plain("🔑 The bot's token was changed; the new one is in use."),
         Some(why) => {
-            let text = Text::new().plain("⚠️ ").bold("The new token is not used").plain(format!("\n{why}.\n"));
+            let text = Text::new().plain("⚠️ ").bold("The new token is not used").plain(format!("\n{}.\n", flat(why)));
             text.plain("The one from before is, as long as Telegram accepts it. Put the right one there before I am started again.")
         }
     }

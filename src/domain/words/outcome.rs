@@ -1,6 +1,6 @@
 //! How an operation ended.
 
-use super::{failure, trimmed};
+use super::{failure, flat, trimmed};
 use crate::domain::Millis;
 use crate::domain::outcome::{Outcome, ServiceOutcome, Verdict};
 use crate::domain::request::Kind;
@@ -23,14 +23,14 @@ pub fn outcome(id: i64, kind: Kind, target: &str, actor: &UntrustedText, took: M
         Verdict::HandedOver => ("🔁", "goes on"),
     };
     let mut text = Text::new().plain(format!("{mark} ")).bold(format!("{} of {target} {word}", kind.verb()));
-    text = text.plain(format!(" · {}\n{}\n", duration(took), outcome.now));
+    text = text.plain(format!(" · {}\n{}\n", duration(took), flat(&outcome.now)));
     if !outcome.services.is_empty() {
         text = text.line();
     }
     let (good, bad): (Vec<_>, Vec<_>) = outcome.services.iter().partition(|s| s.good);
     for service in bad.iter().chain(&good).take(SERVICES_SHOWN) {
         text = text.plain(if service.good { "🟢 " } else { "🔴 " }).code(service.service.as_str());
-        text = text.plain(format!(": {}\n", service.seen));
+        text = text.plain(format!(": {}\n", flat(&service.seen)));
     }
     if let Some(more) = outcome.services.len().checked_sub(SERVICES_SHOWN).filter(|n| *n > 0) {
         let state = if bad.len() > SERVICES_SHOWN { "" } else { ", all of them up" };

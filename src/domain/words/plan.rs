@@ -1,6 +1,6 @@
 //! What an operation will do, before anybody confirms.
 
-use super::{orphan_lines, trimmed, warning};
+use super::{flat, orphan_lines, trimmed, warning};
 use crate::domain::manifest::{Changes, TreePath};
 use crate::domain::plan::{Action, Plan, ServicePlan, Step};
 use crate::domain::request::Kind;
@@ -94,7 +94,7 @@ fn files_lines(text: Text, files: &Changes, not_copied: &[(TreePath, String)]) -
         text = text.plain(format!("Only in production and kept, {n}: {names}\n"));
     }
     if !not_copied.is_empty() {
-        let each = not_copied.iter().map(|(path, why)| format!("{path} ({why})"));
+        let each = not_copied.iter().map(|(path, why)| format!("{path} ({})", flat(why)));
         text = text.plain(format!("Not copied: {}\n", listing(each, PATHS_SHOWN)));
     }
     text
@@ -107,7 +107,7 @@ fn deploy_services(text: Text, plan: &Plan) -> Text {
         let action = if service.build { format!("build, {}", service.action.word()) } else { service.action.word().to_owned() };
         text = text.code(service.service.as_str()).plain(format!(": {action}"));
         if !service.reasons.is_empty() {
-            text = text.plain(format!(" ({})", service.reasons.join("; ")));
+            text = text.plain(format!(" ({})", flat(service.reasons.join("; "))));
         }
         text = text.line();
     }
@@ -137,7 +137,7 @@ fn stays(text: Text, plan: &Plan) -> Text {
     let (with, without): (Vec<&ServicePlan>, Vec<&ServicePlan>) = staying.into_iter().partition(|s| !s.reasons.is_empty());
     let mut text = text;
     for service in with.iter().take(SERVICES_SHOWN) {
-        text = text.code(service.service.as_str()).plain(format!(" stays: {}\n", service.reasons.join("; ")));
+        text = text.code(service.service.as_str()).plain(format!(" stays: {}\n", flat(service.reasons.join("; "))));
     }
     if let Some(more) = with.len().checked_sub(SERVICES_SHOWN).filter(|n| *n > 0) {
         text = text.plain(format!("and {more} more stay\n"));

@@ -1,6 +1,6 @@
 //! An operation as it advances.
 
-use super::{trimmed, with_block};
+use super::{flat, trimmed, with_block};
 use crate::domain::Millis;
 use crate::domain::event::Progress;
 use crate::domain::outcome::Verdict;
@@ -47,7 +47,7 @@ pub fn progress(view: &OperationView, now: Millis) -> Text {
     }
     // Nobody edits this message any more, and the outcome is the next dockmaster's.
     if let Some((_, outcome)) = view.ended.as_ref().filter(|(_, outcome)| outcome.verdict == Verdict::HandedOver) {
-        text = text.line().plain(outcome.now.as_str()).line();
+        text = text.line().plain(flat(&outcome.now)).line();
     }
     trimmed(text)
 }
@@ -62,8 +62,8 @@ fn steps(text: Text, steps: &[StepView], now: Millis) -> Text {
     for step in steps.iter().skip(from).take(STEPS_SHOWN) {
         let took = step.started.map(|started| step.ended.unwrap_or(now).saturating_sub(started));
         let took = took.filter(|ms| *ms >= 1_000).map_or(String::new(), |ms| format!(" · {}", duration(ms)));
-        let note = step.note.as_ref().map_or(String::new(), |note| format!(" ({note})"));
-        text = text.plain(format!("{} {}{note}{took}\n", mark(step.progress), step.label));
+        let note = step.note.as_ref().map_or(String::new(), |note| format!(" ({})", flat(note)));
+        text = text.plain(format!("{} {}{note}{took}\n", mark(step.progress), flat(&step.label)));
     }
     if let Some(more) = steps.len().checked_sub(from + STEPS_SHOWN).filter(|n| *n > 0) {
         text = text.plain(format!("▫️ {more} more steps\n"));
@@ -78,7 +78,7 @@ fn services(text: Text, services: &[ServiceView]) -> Text {
     let drawn: Vec<&ServiceView> = drawn.take(SERVICES_SHOWN).collect();
     for service in &drawn {
         text = text.plain(format!("{} ", light(service.progress))).code(service.service.as_str());
-        text = text.plain(format!(": {}\n", service.seen));
+        text = text.plain(format!(": {}\n", flat(&service.seen)));
     }
     if many {
         let done = services.iter().filter(|s| s.progress == Progress::Done).count();

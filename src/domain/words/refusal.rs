@@ -14,7 +14,7 @@ const EVIDENCE_SHOWN: usize = 2_400;
 /// What failed, why, and what to do next, with the lines that say why.
 pub fn failure(failure: &Failure) -> Text {
     let said = [&failure.what, &failure.why, &failure.next];
-    let said: Vec<&str> = said.into_iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
+    let said: Vec<String> = said.into_iter().filter(|s| !s.is_empty()).map(super::flat).collect();
     super::with_block(Text::new().plain(said.join("\n")), evidence(&failure.lines))
 }
 
@@ -54,7 +54,8 @@ pub fn busy(project: &str, busy: &Busy, now: Millis) -> Text {
     let since = duration(now.saturating_sub(busy.since));
     Text::new().plain(format!(
         "{project} is busy: {} by {}, for {since} now.\nNothing was done. Ask again when it has ended.",
-        busy.what, busy.who
+        super::flat(&busy.what),
+        busy.who
     ))
 }
 

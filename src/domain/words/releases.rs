@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{date_time, trimmed};
+use super::{date_time, flat, trimmed};
 use crate::domain::Millis;
 use crate::domain::outcome::Verdict;
 use crate::domain::status::Busy;
@@ -57,8 +57,9 @@ pub fn releases(project: &str, rows: &[ReleaseRow]) -> Text {
 
 /// What runs is cancelled, or there is nothing that does.
 pub fn cancelling(project: &str, pending: Option<&str>, ended: Option<&Busy>) -> Text {
-    let running = ended
-        .map(|busy| format!("Cancelling the {} that {} asked for. What it began is put back; the outcome follows.", busy.what, busy.who));
+    let running = ended.map(|busy| {
+        format!("Cancelling the {} that {} asked for. What it began is put back; the outcome follows.", flat(&busy.what), busy.who)
+    });
     let pending = pending.map(|what| format!("Cancelled the plan that waited for your yes: {what}. Nothing was done."));
     Text::new().plain(match (pending, running) {
         (Some(pending), Some(running)) => format!("{running}\n{pending}"),

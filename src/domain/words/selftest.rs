@@ -1,6 +1,6 @@
 //! What `config selftest` found.
 
-use super::trimmed;
+use super::{flat, trimmed};
 use crate::domain::reload::Watching;
 use crate::domain::selftest::SelfTest;
 use crate::domain::text::{Text, duration};
@@ -10,8 +10,8 @@ use crate::domain::untrusted::UntrustedText;
 pub fn selftest(test: &SelfTest) -> Text {
     let mut text = Text::new().bold("Changes of the configuration, tried").plain(format!(" in {}\n", UntrustedText::from(&test.directory)));
     text = match test.watching {
-        Watching::Off => text.plain(format!("⚠️ Nothing is watched: {}. Each was read when asked for.\n", test.because)),
-        way => text.plain(format!("By {}: {}\n", if way == Watching::Poll { "looking" } else { "events" }, test.because)),
+        Watching::Off => text.plain(format!("⚠️ Nothing is watched: {}. Each was read when asked for.\n", flat(&test.because))),
+        way => text.plain(format!("By {}: {}\n", if way == Watching::Poll { "looking" } else { "events" }, flat(&test.because))),
     };
     if !test.on_the_spot {
         text = text.plain(
@@ -21,8 +21,8 @@ pub fn selftest(test: &SelfTest) -> Text {
     text = text.line();
     for trial in &test.trials {
         text = match &trial.failed {
-            None => text.plain(format!("✅ {}, {}.{} s\n", trial.what, trial.took / 1_000, trial.took % 1_000 / 100)),
-            Some(why) => text.plain(format!("❌ {}: {why}\n", trial.what)),
+            None => text.plain(format!("✅ {}, {}.{} s\n", flat(&trial.what), trial.took / 1_000, trial.took % 1_000 / 100)),
+            Some(why) => text.plain(format!("❌ {}: {}\n", flat(&trial.what), flat(why))),
         };
     }
     let limit = duration(test.limit);

@@ -1,6 +1,6 @@
 //! How projects stand.
 
-use super::{date_time, trimmed, warning};
+use super::{date_time, flat, trimmed, warning};
 use crate::domain::Millis;
 use crate::domain::container::{Condition, Health, Port};
 use crate::domain::status::{ProjectStatus, ServiceStatus};
@@ -19,7 +19,7 @@ pub fn status(status: &ProjectStatus, now: Millis) -> Text {
     text = text.plain(format!("\n{}\n", summary(status)));
     if let Some(busy) = &status.busy {
         let since = duration(now.saturating_sub(busy.since));
-        text = text.plain(format!("⏳ {} by {}, for {since} now\n", busy.what, busy.who));
+        text = text.plain(format!("⏳ {} by {}, for {since} now\n", flat(&busy.what), busy.who));
     }
     for service in &status.services {
         let several = status.services.iter().filter(|s| s.service == service.service).count() > 1;
@@ -43,11 +43,11 @@ pub fn overview(projects: &[(String, Result<ProjectStatus, String>)]) -> Text {
             Ok(status) => {
                 text = text.plain(format!("{} ", light(status))).bold(name.as_str()).plain(format!(": {}", summary(status)));
                 if let Some(busy) = &status.busy {
-                    text = text.plain(format!(" · ⏳ {} by {}", busy.what, busy.who));
+                    text = text.plain(format!(" · ⏳ {} by {}", flat(&busy.what), busy.who));
                 }
                 text = text.line();
             }
-            Err(why) => text = text.plain("⚠️ ").bold(name.as_str()).plain(format!(": {why}\n")),
+            Err(why) => text = text.plain("⚠️ ").bold(name.as_str()).plain(format!(": {}\n", flat(why))),
         }
     }
     if projects.is_empty() {
@@ -177,10 +177,10 @@ fn ports(ports: &[Port]) -> String {
     let mut shown: Vec<String> = Vec::new();
     let (published, inside): (Vec<&Port>, Vec<&Port>) = ports.iter().partition(|p| p.public.is_some());
     for port in published.into_iter().chain(inside) {
-        let protocol = if port.protocol == "tcp" {
-            String::new()
-        } else {
-            format!("/{}", port.protocol.chars().filter(char::is_ascii_alphanumeric).collect::<String>())
+        let protocol = match port.protocol.as_str() {
+            "tcp" => String::new(),
+            known @ ("udp" | "sctp") => format!("/{known}"),
+            other => format!("/{}", UntrustedText::from(other)),
         };
         let line = match port.public {
             Some(public) if matches!(port.host.as_str(), "" | "0.0.0.0" | "::") => format!("{public}→{}{protocol}", port.private),

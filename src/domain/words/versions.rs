@@ -1,7 +1,7 @@
 //! The kept versions of the configuration.
 
 use super::configuration::impact;
-use super::{date_time, trimmed, with_block};
+use super::{date_time, flat, trimmed, warning, with_block};
 use crate::domain::impact::{Fate, Impact};
 use crate::domain::snapshot::{Cause, SnapshotLine, VersionPlan, Way};
 use crate::domain::text::{Text, count, listing};
@@ -41,14 +41,25 @@ pub fn no_version(id: i64) -> Text {
     Text::new().plain(format!("There is no version {id}, or it is too long ago: /config history lists them."))
 }
 
-/// What is different in what is in force from a version.
-pub fn version_diff(id: i64, change: &Impact, lines: String) -> Text {
+/// Values are not shown where others read along.
+pub fn values_in_private() -> Text {
+    Text::new().plain("The values may be secret, and others read this chat. Ask me in a private chat.")
+}
+
+/// What is different in what is in force from a version; `values` says whether values stand in it that may be secret.
+pub fn version_diff(id: i64, change: &Impact, lines: String, values: bool) -> Text {
     let text = Text::new().bold(format!("From version {id} to what is in force")).line();
     if change.is_empty() && lines.is_empty() {
         return text.plain("They are the same.");
     }
     let text = if change.is_empty() { text.plain("They mean the same.\n") } else { text.then(impact(change)) };
-    trimmed(with_block(text, lines))
+    let hides = lines.contains("[hidden ");
+    let text = with_block(if values { warning(text, "This shows values that may be secret.") } else { text }, lines);
+    trimmed(if hides && !values {
+        text.plain(format!("\nValues that may be secret are hidden. An admin sees them, in a private chat, with /config diff {id} show"))
+    } else {
+        text
+    })
 }
 
 /// What going back to a version would do.
@@ -59,7 +70,8 @@ pub fn version_plan(plan: &VersionPlan) -> Text {
         Way::AsTheyAre => text.plain("\nThe files say the same already.\n"),
         Way::Write { files } => text.plain(format!("\nWritten into {}\n", listing(files, 8))),
         Way::Pin { why } => text.plain(format!(
-            "\n📌 The files stay as they are, since {why}. The version is pinned: it is in force until they are changed.\n"
+            "\n📌 The files stay as they are, since {}. The version is pinned: it is in force until they are changed.\n",
+            flat(why)
         )),
     };
     if !plan.warnings.is_empty() {
@@ -87,8 +99,8 @@ pub(super) fn in_words(cause: &Cause) -> String {
         Cause::Kept { who, why: None } => format!("{who} had it kept"),
         Cause::Kept { who, why: Some(why) } => format!("{who} had it kept: {why}"),
         Cause::Rollback { who, to } => format!("{who} went back to version {to}"),
-        Cause::Undone { undone: Some(undone), why } => format!("Version {undone} was undone: {}", why.trim_end_matches('.')),
-        Cause::Undone { undone: None, why } => format!("A change was undone: {}", why.trim_end_matches('.')),
+        Cause::Undone { undone: Some(undone), why } => format!("Version {undone} was undone: {}", flat(why.trim_end_matches('.'))),
+        Cause::Undone { undone: None, why } => format!("A change was undone: {}", flat(why.trim_end_matches('.'))),
     }
 }
 
@@ -155,13 +167,13 @@ mod tests {
         check(&version_kept(2), expect!["What is in force is kept as version 2."]);
         check(&no_version(9), expect!["There is no version 9, or it is too long ago: /config history lists them."]);
         check(
-            &version_diff(1, &Impact::default(), String::new()),
+            &version_diff(1, &Impact::default(), String::new(), false),
             expect![[r#"
             *From version 1 to what is in force*
             They are the same."#]],
         );
         check(
-            &version_diff(1, &Impact::default(), "the file itself:\n@@ -1 +1 @@\n-a\n+b".into()),
+            &version_diff(1, &Impact::default(), "the file itself:\n@@ -1 +1 @@\n-a\n+b".into(), false),
             expect![[r#"
             *From version 1 to what is in force*
             They mean the same.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
-use super::super::tools::{last_message, process_failure};
+use super::super::tools::{process_failure, refusal};
 use super::Facts;
 use super::declared::{Composed, declared};
 use super::places::{release_directory, release_tree};
@@ -19,7 +19,7 @@ use crate::domain::plan::{Plan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
 use crate::domain::untrusted::UntrustedText;
-use crate::engine::compose::override_file;
+use crate::engine::compose::{Hidden, override_file};
 use crate::files::cache::{HashCache, Hashes};
 use crate::files::scan::look;
 use crate::files::{store, transfer};
@@ -91,7 +91,7 @@ pub(in super::super) async fn pull(job: &Job, step: &Step, services: &[ServiceNa
     // As it was resolved for the plan: Compose would look for every `env_file`, and production may not have them yet.
     let resolved = composed.config.resolved.to_bytes();
     let invocation = job.tools.compose(what, files.pull(services), BUILD_LIMIT, &job.mark)?.stdin(resolved);
-    images(job, step, what, invocation).await?;
+    images(job, step, what, invocation, &composed.config.resolved.hidden()).await?;
     Ok(None)
 }
 
@@ -107,9 +107,10 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
         Failure::new(what, format!("{} cannot be written: {e}.", UntrustedText::path(&override_path)), "Make room and ask again.")
     })?;
     let environment = production_environment(facts);
-    let files = composed(facts)?.files(&stage, &stage, environment.as_deref());
+    let composed = composed(facts)?;
+    let files = composed.files(&stage, &stage, environment.as_deref());
     let invocation = job.tools.compose(what, files.build(&override_path, services), BUILD_LIMIT, &job.mark)?;
-    images(job, step, what, invocation).await?;
+    images(job, step, what, invocation, &composed.config.resolved.hidden()).await?;
     for (service, tag) in &tags {
         let image = job.tools.docker.image_id(tag).await.map_err(|e| e.failure(what))?;
         let image = image
@@ -123,14 +124,14 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
     Ok(Some(count(tags.len(), "image")))
 }
 
-async fn images(job: &Job, step: &Step, what: &str, invocation: Invocation) -> Result<(), Stop> {
+/// Pulls or builds; `hidden` is left out of what is printed.
+async fn images(job: &Job, step: &Step, what: &str, invocation: Invocation, hidden: &Hidden) -> Result<(), Stop> {
     let invocation = invocation.stdout_lines();
-    let mut line = |line: &str| job.recorder.line(line);
-    let finished = process::run(&invocation, &mut line, &job.cancel_for(step)).await.map_err(|e| process_failure(what, e))?;
+    let mut line = |line: &str| job.recorder.line(&hidden.hide(line));
+    let mut finished = process::run(&invocation, &mut line, &job.cancel_for(step)).await.map_err(|e| process_failure(what, e))?;
     if finished.code != Some(0) {
-        let why = format!("{}.", last_message(&finished));
-        let failure = Failure::new(what, why, "Mend it in the workspace and deploy again.").with_lines(finished.tail);
-        return Err(failure.into());
+        finished.tail.iter_mut().for_each(|line| *line = hidden.hide(line));
+        return Err(refusal(what, &finished, "Mend it in the workspace and deploy again.").into());
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
-use super::super::whole::call;
+use super::super::whole::{Refused, call, said};
 use super::production::production_only;
 use crate::domain::container::Container;
 use crate::domain::failure::{Failure, LINES_MAX};
@@ -70,6 +70,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     let asleep = job.plan.kind() == Kind::Start && containers.iter().any(stopped);
     let without_dependencies = asleep || moved || (!staying.is_empty() && !substituted);
     let limit = job.project.deploy.health_timeout + UP_GRACE;
+    let hidden = config.resolved.hidden();
     let depends = |service: &ServiceName| definitions.get(service).map(|d| d.depends_on.clone()).unwrap_or_default();
     // A layer at a time: once Compose has remade a service it remakes, in the same call, whatever needs that one, meant or not.
     for layer in layers(&services.iter().cloned().collect(), depends) {
@@ -79,11 +80,8 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         }
         // Never cancelled: killed in the middle of remaking a container, Compose leaves the old one stopped and the new one half made.
         let never = tokio_util::sync::CancellationToken::new();
-        if let Err(refused) = call(job, what, &invocation, &never).await {
-            return Err(match refused.failure {
-                Some(failure) => failure.into(),
-                None => explain(job, refused.message, refused.tail).await.into(),
-            });
+        if let Err(refused) = call(job, what, &invocation, &hidden, &never).await {
+            return Err(if refused.by_compose { explain(job, refused).await } else { refused.failure }.into());
         }
     }
     Ok(Some(count(services.len(), "service")))
@@ -239,14 +237,20 @@ fn write_files(root: &Path, files: &[(String, String)]) -> std::io::Result<()> {
 }
 
 /// Compose says only which container failed; its log says why.
-async fn explain(job: &Job, message: String, tail: Vec<String>) -> Failure {
-    let plain = Failure::new("The services were not brought up.", format!("{message}."), "Mend it and deploy again.").with_lines(tail);
+async fn explain(job: &Job, refused: Refused) -> Failure {
+    let Refused { message, failure: plain, .. } = refused;
     let Ok(containers) = job.tools.containers(&job.project).await else { return plain };
     // It may name one that others depend on, which was not meant itself.
     let named = containers.iter().find(|c| !c.is_up() && !c.is_done() && message.contains(c.name.as_str()));
     match named {
         Some(container) => {
-            super::super::verify::failure_of(job.tools.log(container, LINES_MAX, None, false), &job.project.name, container, &message).await
+            super::super::verify::failure_of(
+                job.tools.log(container, LINES_MAX, None, false),
+                &job.project.name,
+                container,
+                &said(&message),
+            )
+            .await
         }
         None => plain,
     }

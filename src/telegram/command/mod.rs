@@ -53,8 +53,8 @@ pub(crate) enum ConfigCommand {
     Standing,
     /// Its versions.
     Versions,
-    /// What is different in what is in force from a version.
-    Diff(i64),
+    /// What is different in what is in force from a version, with or without the values that may be secret.
+    Diff(i64, bool),
     /// Keep what is in force as a version, for a reason.
     Keep(Option<String>),
     /// Read the files now.
@@ -225,7 +225,7 @@ pub(crate) const COMMANDS: [Spec; 16] = [
     },
     Spec {
         name: "config",
-        arguments: "[status | history | diff N | rollback N | snapshot [why] | reload]",
+        arguments: "[status | history | diff N [show] | rollback N | snapshot [why] | reload]",
         role: Some(Role::Admin),
         description: "The configuration in force, its versions, a reload, a way back",
         example: "history",

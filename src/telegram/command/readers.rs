@@ -127,7 +127,11 @@ pub(super) fn config(input: &Input<'_>, mut arguments: Arguments) -> Result<Comm
             let typed = arguments.first().filter(|t| is_number(t)).and_then(|t| t.raw.parse().ok());
             arguments.skip();
             let version = typed.ok_or_else(|| input.unclear(&shown))?;
-            if word == "diff" { ConfigCommand::Diff(version) } else { ConfigCommand::Rollback(version) }
+            let shows = word == "diff" && arguments.first().is_some_and(|first| first.raw.eq_ignore_ascii_case("show"));
+            if shows {
+                arguments.skip();
+            }
+            if word == "diff" { ConfigCommand::Diff(version, shows) } else { ConfigCommand::Rollback(version) }
         }
         "snapshot" => {
             let why: Vec<String> = arguments.rest().into_iter().map(|token| token.raw).collect();

@@ -14,7 +14,7 @@ use crate::telegram::front::{Front, Place};
 use crate::telegram::outbox::{Button, Keyboard, Letter, NotSent, Outbox};
 use secrecy::SecretString;
 
-fn api(chat: &Chat) -> Api {
+pub(super) fn api(chat: &Chat) -> Api {
     let bot = Bot::new(TOKEN).set_api_url(chat.api.url().parse().unwrap());
     Api::new(bot, SecretString::from(TOKEN), Arc::new(ApiClock::new(now)))
 }
