@@ -25,7 +25,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::untrusted::UntrustedText;
+use crate::domain::untrusted::{SHOWN, UntrustedText};
 pub use detached::{Detached, detach};
 use group::Group;
 use pumps::Pumps;
@@ -321,7 +321,7 @@ fn refused(invocation: &Invocation, program: &str, error: &std::io::Error) -> Pr
     match &invocation.directory {
         // The system says "not found" for a missing directory, too.
         Some(directory) if !directory.is_dir() => {
-            ProcessError::Spawn { program, why: format!("the directory {} is not there", UntrustedText::path(&directory)) }
+            ProcessError::Spawn { program, why: format!("the directory {} is not there", UntrustedText::path(&directory).line(SHOWN)) }
         }
         _ if error.kind() == std::io::ErrorKind::NotFound || !is_anywhere(invocation) => ProcessError::NotFound { program },
         _ => ProcessError::Spawn { program, why: error.to_string() },

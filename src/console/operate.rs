@@ -16,6 +16,7 @@ use crate::domain::plan::Plan;
 use crate::domain::project::ProjectName;
 use crate::domain::request::Kind;
 use crate::domain::status::Busy;
+use crate::domain::untrusted::SHOWN;
 use crate::domain::view::OperationView;
 use crate::domain::words::{self, HistoryRow};
 use crate::http::dto::{Ask, Begun};
@@ -116,7 +117,7 @@ impl Console<'_> {
             rows => rows?,
         };
         if let Some(newest) = rows.first().filter(|newest| newest.ended.is_none()) {
-            let (what, who) = (&newest.what, &newest.who);
+            let (what, who) = (&newest.what, newest.who.line(SHOWN));
             writeln!(self.err, "dockmaster: {what} by {who} has begun and not ended: this is the plan in the middle of it.")?;
         }
         Ok(())

@@ -105,10 +105,15 @@ async fn of_variables(
     }
     // Only those of `.env` are put into the compose files.
     let put_in: BTreeSet<String> = read.iter().filter(|(path, _)| own.contains(path)).flat_map(|(_, text)| variables::set(text)).collect();
-    let missing: Vec<String> =
-        variables::required(texts).into_iter().filter(|name| !put_in.contains(name) && !process::passes(name)).collect();
+    let missing: Vec<(String, String)> =
+        variables::required(texts).into_iter().filter(|(name, _)| !put_in.contains(name) && !process::passes(name)).collect();
     if !missing.is_empty() {
-        let why = format!("The compose file needs {}, which nothing sets.", listing(missing.iter().map(UntrustedText::from), NAMES_SHOWN));
+        // What the compose file itself says of it.
+        let name = |(name, why): &(String, String)| match why.is_empty() {
+            true => UntrustedText::from(name).to_string(),
+            false => format!("{} ({})", UntrustedText::from(name), UntrustedText::from(why)),
+        };
+        let why = format!("The compose file needs {}, which nothing sets.", listing(missing.iter().map(name), NAMES_SHOWN));
         return Failure::new(what, why, "Set it in production's .env and ask again.");
     }
     let places: BTreeSet<String> = said.iter().flat_map(|line| variables::places(line, texts)).collect();

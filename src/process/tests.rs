@@ -72,7 +72,7 @@ async fn what_cannot_be_started_says_why() {
     let missing = quietly(&Invocation::new("no-such-program-here")).await.unwrap_err();
     assert_eq!(missing.to_string(), "no-such-program-here is not installed");
     let nowhere = quietly(&sh("true").directory("/no/such/directory")).await.unwrap_err();
-    assert_eq!(nowhere.to_string(), "sh could not be started: the directory `/no/such/directory` is not there");
+    assert_eq!(nowhere.to_string(), "sh could not be started: the directory /no/such/directory is not there");
     let unfit = quietly(&Invocation::new("/")).await.unwrap_err();
     assert!(matches!(unfit, ProcessError::Spawn { .. }), "{unfit}");
 }

@@ -298,7 +298,7 @@ async fn a_new_token_in_its_file_is_used_at_once() {
     let another = "987654321:CCG-the-token-of-somebody-else";
     world.api.add_other_bot(another);
     for (text, why) in [
-        (another, "it belongs to another bot, @other_bot"),
+        (another, "it belongs to another bot (`@other_bot`)"),
         ("987654322:DDH-a-token-of-nobody", "Telegram does not accept it (401)"),
         ("half a tok", "what it holds does not look like a token of @BotFather's"),
     ] {

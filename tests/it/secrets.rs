@@ -29,7 +29,7 @@ const MALFORMED: [(&str, &str); 12] = [
 
 #[tokio::test]
 async fn malformed_variables_are_told_without_values() {
-    let more = "env_file: [app.env], environment: { A: \"${A:-}\", B: \"${NEEDED:?SECRETvalue1}\" }";
+    let more = "env_file: [app.env], environment: { A: \"${A:-}\", B: \"${NEEDED:?say what}\" }";
     let fixture = Fixture::new(&[("web", healthy_service(more))]);
     let (env, app) = (fixture.production.join(".env"), fixture.production.join("app.env"));
     let world = World::start(fixture).await;
@@ -52,7 +52,7 @@ async fn malformed_variables_are_told_without_values() {
     std::fs::write(&app, "OK=1\n").unwrap();
     std::fs::write(&env, "A=SECRETvalue1\n").unwrap();
     let text = plan(ADMIN, "/docker_deploy").await;
-    assert!(text.contains("needs NEEDED, which nothing sets") && !text.contains("SECRETvalue"), "{text}");
+    assert!(text.contains("needs NEEDED (say what), which nothing sets") && !text.contains("SECRETvalue"), "{text}");
     world.finish().await;
 }
 

@@ -70,7 +70,12 @@ async fn a_version_comes_back_into_the_file_after_a_yes() {
     world.configure("{ half");
     assert!(world.next().await.text.starts_with("⚠️ Configuration rejected"));
     let plan = world.ask("/config rollback 4").await.text;
-    assert!(plan.contains("It is what is in force already.") && plan.contains("⚠️ What the files say now was never in force."), "{plan}");
+    assert!(
+        plan.contains("It is what is in force already.")
+            && plan.contains("⚠️ Warnings:\n")
+            && plan.contains("What the files say now was never in force."),
+        "{plan}"
+    );
     assert!(world.ask("yes").await.text.starts_with("⚙️ Configuration rolled back"));
     assert_eq!(file(&world), first);
     assert_eq!(std::fs::read_to_string(world.config.with_file_name(".projects.json~")).unwrap(), "{ half");

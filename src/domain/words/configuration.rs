@@ -67,16 +67,12 @@ pub fn reloaded(applied: &Applied) -> Text {
 pub fn rejected(rejected: &Rejected, starting: bool) -> Text {
     let still = if starting { "I started with the version that was in force last." } else { "What was in force still is." };
     let text = Text::new().plain("⚠️ ").bold("Configuration rejected").plain(format!("\n{still}\n"));
-    with_block(text, problems(rejected))
+    with_block(text, lines(&rejected.problems))
 }
 
 /// Changes of the configuration cannot be seen, and why.
 pub fn unseen(trouble: &str) -> Text {
     Text::new().plain("⚠️ ").bold("Changes of the configuration cannot be seen").plain(format!("\n{}", flat(trouble)))
-}
-
-fn problems(rejected: &Rejected) -> String {
-    lines(&rejected.problems)
 }
 
 /// Problems, a line each.
@@ -124,7 +120,7 @@ pub fn configuration(standing: &Standing, now: Millis) -> Text {
     text = text.then(environment(&standing.environment));
     if let Some(rejected) = &standing.rejected {
         let since = clock(rejected.at);
-        text = with_block(text.plain(format!("\n⚠️ The files are not in force, since {since} UTC:\n")), problems(rejected));
+        text = with_block(text.plain(format!("\n⚠️ The files are not in force, since {since} UTC:\n")), lines(&rejected.problems));
     }
     trimmed(text)
 }

@@ -4,7 +4,7 @@
 //! its words: Compose is asked again without any values, or with one file of variables alone, and what is wrong with a file is
 //! found by reading it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -55,14 +55,14 @@ fn stand_in(value: &mut Value) {
     }
 }
 
-/// The variables that texts use and that must be set (`${NAME:?…}`, `${NAME?…}`).
-pub fn required(texts: &[String]) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// The variables that texts use and that must be set (`${NAME:?why}`, `${NAME?why}`), with what the texts say of each.
+pub fn required(texts: &[String]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
     for text in texts {
         for rest in text.split("${").skip(1) {
             let (name, after) = rest.split_at(rest.find(|c: char| !is_name(c)).unwrap_or(rest.len()));
-            if after.starts_with('?') || after.starts_with(":?") {
-                found.insert(name.to_owned());
+            if let Some(why) = after.strip_prefix(":?").or_else(|| after.strip_prefix('?')) {
+                found.insert(name.to_owned(), why.split('}').next().unwrap_or_default().trim().to_owned());
             }
         }
     }
@@ -305,7 +305,8 @@ mod tests {
     #[test]
     fn places_and_required_names_are_told_alone() {
         let texts = ["services:\n  web:\n    ports: [\"${P:?x}:80\"]\n    environment: { A: hunter22, B: \"${Q?}\" }\n".to_owned()];
-        assert_eq!(required(&texts).into_iter().collect::<Vec<_>>(), ["P", "Q"]);
+        let needed = required(&texts);
+        assert_eq!((needed["P"].as_str(), needed["Q"].as_str(), needed.len()), ("x", "", 2));
         let found = places("error decoding 'services[web].ports': invalid services.web.environment.hunter22", &texts);
         assert_eq!(found.into_iter().collect::<Vec<_>>(), ["services.web.environment", "services.web.ports"]);
         assert_eq!(without_values("services.web.ports is \"hunter22\" of web", &texts), "services.web.ports is \"…\" of web");
