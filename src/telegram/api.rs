@@ -12,6 +12,7 @@ use teloxide::requests::Payload;
 use tokio::sync::watch;
 
 use super::clock::ApiClock;
+use super::outbox::Pace;
 use crate::domain::redact::redact;
 
 /// How long an ordinary call may take.
@@ -55,16 +56,27 @@ pub(crate) struct Api {
     bot: Bot,
     token: Arc<watch::Sender<SecretString>>,
     clock: Arc<ApiClock>,
+    pace: Pace,
 }
 
 impl Api {
     pub(crate) fn new(bot: Bot, token: SecretString, clock: Arc<ApiClock>) -> Self {
-        Self { bot, token: Arc::new(watch::Sender::new(token)), clock }
+        Self { bot, token: Arc::new(watch::Sender::new(token)), clock, pace: Pace::TELEGRAM }
+    }
+
+    /// The same at another pace.
+    pub(crate) fn at(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// How fast messages may go.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// The same with another token.
     pub(crate) fn with(&self, token: SecretString) -> Self {
-        Self::new(self.bot.clone(), token, Arc::clone(&self.clock))
+        Self::new(self.bot.clone(), token, Arc::clone(&self.clock)).at(self.pace)
     }
 
     /// The token in use.
