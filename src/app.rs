@@ -32,7 +32,7 @@ use crate::domain::snapshot::Cause;
 use crate::engine::docker::{self, Docker};
 use crate::operations::Refusal;
 use crate::operations::keeper::Keeper;
-use crate::telegram::{self, Activity, BotToken, TelegramError};
+use crate::telegram::{self, Activity, BotToken, Connection, Pace, TelegramError};
 
 /// How long a check of the configuration waits for the engine.
 const CHECK_LIMIT: Duration = Duration::from_secs(3);
@@ -46,6 +46,8 @@ pub struct Parts {
     pub token: BotToken,
     /// Where the Bot API is; Telegram's own unless told.
     pub api_url: Option<String>,
+    /// How fast that takes messages.
+    pub pace: Pace,
     /// Where the engine is (`DOCKER_HOST`); the usual socket unless told.
     pub docker_host: Option<String>,
     /// The data directory.
@@ -214,7 +216,7 @@ async fn live(parts: &Parts, life: CancellationToken) -> Result<Ended, AppError>
     let _logging = AbortOnDropHandle::new(tokio::spawn(house.desk.clone().follow_output()));
     let _tidying = AbortOnDropHandle::new(tokio::spawn(house.desk.clone().watch_leftovers()));
     // The same token stops the desk and the chats: at its end the front end waits for what it began, and tells the outcomes.
-    let ran = telegram::run(bot, token, desk, history, now, life, parts.activity.clone()).await;
+    let ran = telegram::run(Connection { bot, token, pace: parts.pace }, desk, history, now, life, parts.activity.clone()).await;
     let aside = house.desk.is_aside();
     // Not where another dockmaster goes on with them: a helper, or this one where its data is then.
     match ran.is_ok() && !aside && parts.shutdown.is_cancelled() {

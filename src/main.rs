@@ -242,6 +242,7 @@ async fn run(arguments: RunArguments) -> Result<(), AppError> {
         given: Given { path: arguments.config, hot: hot(), program: None },
         token,
         api_url: variable("TELOXIDE_API_URL"),
+        pace: telegram::Pace::TELEGRAM,
         docker_host: if arguments.no_docker { Some(docker::ABSENT.to_owned()) } else { variable("DOCKER_HOST") },
         data: arguments.data,
         shutdown: shutdown_on_signals(CUT_OFF, Hangup::Reloads(reload.clone()))?,

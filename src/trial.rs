@@ -16,7 +16,7 @@ use crate::process::{self, Invocation};
 use crate::sandbox::bot_api::BotApi;
 use crate::sandbox::sample::Sample;
 use crate::sandbox::transcript::{self, Seen};
-use crate::telegram::{Activity, BotToken};
+use crate::telegram::{Activity, BotToken, Pace};
 
 /// The token that the embedded server takes.
 const TOKEN: &str = "1000000001:try-needs-no-secret-token";
@@ -168,6 +168,7 @@ async fn converse(trial: &Trial, sample: &Sample, out: &mut impl Write, shutdown
         given: Given { path: configure(trial, sample)?, hot: true, program: None },
         token: BotToken::fixed(TOKEN),
         api_url: Some(api.url()),
+        pace: Pace::UNLIMITED,
         docker_host: trial.docker_host.clone(),
         data: trial.data.join(BOT),
         shutdown: shutdown.clone(),

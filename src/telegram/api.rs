@@ -12,6 +12,7 @@ use teloxide::requests::Payload;
 use tokio::sync::watch;
 
 use super::clock::ApiClock;
+use super::outbox::Pace;
 use crate::domain::redact::redact;
 
 /// How long an ordinary call may take.
@@ -59,6 +60,7 @@ pub(crate) struct Api {
     bot: Bot,
     token: Arc<watch::Sender<SecretString>>,
     clock: Arc<ApiClock>,
+    pace: Pace,
 }
 
 impl Api {
@@ -70,16 +72,22 @@ impl Api {
             // It could be built once already, with the same settings but one.
             Err(_) => bot,
         };
-        Self::with_bot(bot, token, clock)
+        Self { bot, token: Arc::new(watch::Sender::new(token)), clock, pace: Pace::TELEGRAM }
     }
 
-    fn with_bot(bot: Bot, token: SecretString, clock: Arc<ApiClock>) -> Self {
-        Self { bot, token: Arc::new(watch::Sender::new(token)), clock }
+    /// The same at another pace.
+    pub(crate) fn at(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// How fast messages may go.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// The same with another token.
     pub(crate) fn with(&self, token: SecretString) -> Self {
-        Self::with_bot(self.bot.clone(), token, Arc::clone(&self.clock))
+        Self { bot: self.bot.clone(), token: Arc::new(watch::Sender::new(token)), clock: Arc::clone(&self.clock), pace: self.pace }
     }
 
     /// The token in use.

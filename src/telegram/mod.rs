@@ -33,8 +33,9 @@ mod token;
 mod trust;
 
 pub use activity::{Activity, Guard};
+pub use outbox::Pace;
 pub use pulse::Pulse;
-pub use run::{TelegramError, run};
+pub use run::{Connection, TelegramError, run};
 pub use token::{BadToken, BotToken};
 
 #[cfg(test)]

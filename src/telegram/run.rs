@@ -24,7 +24,7 @@ use super::inbound::Inbound;
 use super::limits::{Seldom, Strangers};
 use super::listener::Listener;
 use super::notices::Delivery;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Pace};
 use super::pulse::Pulse;
 use super::reach::Reach;
 use super::refusals::Refusals;
@@ -60,6 +60,16 @@ pub enum TelegramError {
     History(#[from] HistoryError),
 }
 
+/// How the Bot API is reached.
+pub struct Connection {
+    /// The bot, with the server's address.
+    pub bot: Bot,
+    /// Its token.
+    pub token: BotToken,
+    /// How fast messages may go.
+    pub pace: Pace,
+}
+
 /// Runs the front end until `shutdown`: answers messages, delivers what chats must be told.
 ///
 /// At the end it takes no more messages, waits for the operations that it began (the desk ends them, once it is told to
@@ -68,8 +78,7 @@ pub enum TelegramError {
 /// # Errors
 /// The token is wrong, or the history cannot be read. A Telegram that is away is no error: it is waited for.
 pub async fn run(
-    bot: Bot,
-    token: BotToken,
+    Connection { bot, token, pace }: Connection,
     desk: Arc<Desk>,
     history: History,
     clock: fn() -> Millis,
@@ -77,7 +86,7 @@ pub async fn run(
     activity: Activity,
 ) -> Result<(), TelegramError> {
     let clock_of_api = Arc::new(ApiClock::new(clock));
-    let api = Api::new(bot, token.secret, Arc::clone(&clock_of_api));
+    let api = Api::new(bot, token.secret, Arc::clone(&clock_of_api)).at(pace);
     let Some(me) = whoami(&api, activity.pulse(), &shutdown).await? else { return Ok(()) };
     // Before the configuration is looked at: no change comes in between.
     let parts = desk.keeper().map(|keeper| (keeper.part("what waits in the chats"), keeper.part("the menu of commands")));

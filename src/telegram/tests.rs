@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Activity, BotToken, TelegramError, run};
+use super::{Activity, BotToken, Connection, Pace, TelegramError, run};
 use crate::domain::access::Role;
 use crate::domain::project::Configuration;
 use crate::engine::docker::Docker;
@@ -126,7 +126,8 @@ impl Chat {
         let desk = Arc::new(Desk::new(receiver, tools));
         let bot = Bot::new(token).set_api_url(url.parse().unwrap());
         let activity = Activity::default();
-        let task = run(bot, BotToken::fixed(token), desk, self.history.clone(), now, shutdown.clone(), activity.clone());
+        let connection = Connection { bot, token: BotToken::fixed(token), pace: Pace::TELEGRAM };
+        let task = run(connection, desk, self.history.clone(), now, shutdown.clone(), activity.clone());
         self.bot = Some(Running { task: tokio::spawn(task), shutdown, activity, _configuration: sender });
     }
 

@@ -1,7 +1,7 @@
 //! dockmaster killed (`kill -9`) before, in and after every step of a deploy and of a rollback, and while it puts one
 //! back: at the next start production is the old release or the new one, whole, and the chat is told once.
 //!
-//! In the suite every step is struck once. `scripts/long crash` strikes as often as it is told, with the dice of each run.
+//! In the suite every step of a deploy is struck once. `scripts/long crash` strikes as often as it is told, with the dice of each run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -532,7 +532,8 @@ async fn killed_at_every_step_production_is_the_old_or_the_new() {
         }
     } else {
         for kind in [Kind::Rollback, Kind::Deploy] {
-            for round in 0.. {
+            // A rollback has the steps of a deploy: every second one.
+            for round in (0..).step_by(if kind == Kind::Rollback { 2 } else { 1 }) {
                 let number = round * 2 + u64::from(kind == Kind::Deploy);
                 let run = Run { number, kind, round, edited: kind == Kind::Deploy, twice: round % 5 == 4 };
                 ended.push(scene.run(run).await);

@@ -63,7 +63,7 @@ async fn what_is_saved_on_the_host_is_in_force_in_the_container_in_time() {
     let mut number = 0;
     for save in KINDS {
         let mut worst = Duration::ZERO;
-        for _ in long::rounds(2) {
+        for _ in long::rounds(1) {
             number += 1;
             worst = worst.max(is_in_force(&world, &client, directory, save, number).await);
         }

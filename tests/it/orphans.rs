@@ -309,8 +309,8 @@ fn messages(text: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_services_print_joins_the_log_without_losing_or_doubling_a_line() {
     let made = Made::new();
-    // Counts on where it is started again.
-    let counts = "n=$(cat /tmp/n 2>/dev/null || echo 0); trap 'exit 0' TERM; while true; do n=$((n+1)); echo $n >/tmp/n; echo line $n; sleep 0.05; done";
+    // Counts on where it is started again; it ends between two lines only, so that it loses none itself.
+    let counts = "n=$(cat /tmp/n 2>/dev/null || echo 0); trap 'over=1' TERM; while [ -z \"$over\" ]; do n=$((n+1)); echo $n >/tmp/n; echo line $n; sleep 0.05; done";
     let entry = |log: bool| {
         let talks = with(service(counts), json!({ "log": log }));
         made.entry(json!({ "talks": talks, "silent": service("echo unheard; while true; do sleep 1; done") }), json!({}))

@@ -43,7 +43,7 @@ enum Tried {
 
 /// Works off a lane until it was idle for a while.
 pub(super) async fn work(hub: Arc<Hub>, chat: ChatId, lane: Arc<Lane>) {
-    let mut bucket = Bucket::of_chat(chat, Instant::now());
+    let mut bucket = Bucket::of_chat(chat, hub.api.pace(), Instant::now());
     let mut renewals = hub.api.renewals();
     while let Some(mut item) = take(&hub, chat, &lane, &mut bucket).await {
         let wait = locked(&hub.all).take_and_wait(Instant::now());

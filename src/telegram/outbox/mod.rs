@@ -22,6 +22,7 @@ use crate::domain::access::ChatId;
 use crate::domain::text::Text;
 use item::{Item, Job};
 use pace::Bucket;
+pub use pace::Pace;
 
 /// How long a message is tried before it is given up. What must arrive is kept in the history and comes again.
 const GIVE_UP: Duration = Duration::from_secs(60);

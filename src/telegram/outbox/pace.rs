@@ -1,8 +1,25 @@
 //! How fast messages go: a bucket of tokens for each chat, and one for all.
+//!
+//! Telegram itself limits bots, also those that use a Bot API server of their own.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+/// How fast messages may go to a chat: a few at once after a pause, then so many a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    at_once: f64,
+    private: f64,
+    group: f64,
+}
+
+impl Pace {
+    /// What Telegram allows: about a message a second in private, 20 a minute in a group.
+    pub const TELEGRAM: Self = Self { at_once: 5.0, private: 1.0, group: 20.0 / 60.0 };
+    /// For a server that has no limits, such as the sandbox.
+    pub const UNLIMITED: Self = Self { at_once: 30.0, private: 30.0, group: 30.0 };
+}
 
 /// A bucket of tokens that fills up steadily.
 #[derive(Debug)]
@@ -14,10 +31,10 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// For a chat: about a message a second in private, 20 a minute in a group; a few at once after a pause.
-    pub(crate) fn of_chat(chat: i64, now: Instant) -> Self {
-        let per_second = if chat < 0 { 20.0 / 60.0 } else { 1.0 };
-        Self { tokens: 5.0, most: 5.0, per_second, at: now }
+    /// For a chat.
+    pub(crate) fn of_chat(chat: i64, pace: Pace, now: Instant) -> Self {
+        let per_second = if chat < 0 { pace.group } else { pace.private };
+        Self { tokens: pace.at_once, most: pace.at_once, per_second, at: now }
     }
 
     /// For all chats together: 30 a second.
@@ -64,7 +81,7 @@ mod tests {
     #[test]
     fn a_few_at_once_and_then_steadily() {
         let start = Instant::now();
-        let mut group = Bucket::of_chat(-5, start);
+        let mut group = Bucket::of_chat(-5, Pace::TELEGRAM, start);
         assert_eq!(group.whole(start), 5);
         for _ in 0..5 {
             group.take(start);
@@ -73,7 +90,7 @@ mod tests {
         let wait = group.until(1, start);
         assert!((wait.as_secs_f64() - 3.0).abs() < 0.01, "{wait:?}");
         assert_eq!(group.whole(start + wait), 1);
-        let mut private = Bucket::of_chat(5, start);
+        let mut private = Bucket::of_chat(5, Pace::TELEGRAM, start);
         (0..5).for_each(|_| private.take(start));
         assert_eq!(private.whole(start + Duration::from_secs(2)), 2);
         assert_eq!(private.whole(start + Duration::from_secs(60)), 5);

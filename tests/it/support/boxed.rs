@@ -27,6 +27,12 @@ fn make_base(base: &str) {
             std::fs::copy(&path, to).unwrap();
         }
     }
+    // In the image it is found there, also where the tests use another one than the machine's.
+    let compose = root.join("usr/bin/docker-compose");
+    if !compose.is_file() {
+        let program = sh("sh", &["-c", "realpath \"$(command -v docker-compose)\""]);
+        std::os::unix::fs::symlink(program.trim(), compose).unwrap();
+    }
     // A place in the image itself that anybody may write to.
     std::fs::create_dir_all(root.join("var/own")).unwrap();
     std::fs::set_permissions(root.join("var/own"), std::fs::Permissions::from_mode(0o777)).unwrap();

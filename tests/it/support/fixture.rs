@@ -192,7 +192,7 @@ impl Fixture {
         let mut entry = json!({
             "workspace": self.workspace, "production": self.production,
             "compose": { "files": ["docker-compose.yml"], "name": self.name },
-            "deploy": { "stability": "2s", "health_timeout": "20s" },
+            "deploy": { "stability": "1s", "health_timeout": "20s" },
             "restart": { "stop_timeout": "2s" },
         });
         if let (Value::Object(entry), Value::Object(more)) = (&mut entry, &self.entry) {

@@ -15,6 +15,9 @@ use super::fixture::{image, sh};
 /// `ann:secret`, as it is sent.
 const LOGIN: &str = "Basic YW5uOnNlY3JldA==";
 
+/// Indexes and manifests are smaller; layers need not be read as JSON.
+const DESCRIPTION_MAX: usize = 100_000;
+
 /// The registry. Ends when it is dropped.
 pub(crate) struct Registry {
     pub(crate) address: String,
@@ -104,6 +107,12 @@ fn answer(shelf: &Shelf, headers: &HeaderMap, digest: Option<String>) -> Respons
     let Ok(blob) = std::fs::read(shelf.layout.join("blobs").join(digest.replace(':', "/"))) else {
         return Response::builder().status(StatusCode::NOT_FOUND).body("{}".into()).unwrap();
     };
-    let kind = if digest == shelf.manifest { "application/vnd.oci.image.manifest.v1+json" } else { "application/octet-stream" };
+    // An index or a manifest says itself what it is; with the containerd store an image is an index.
+    let described = if blob.len() < DESCRIPTION_MAX { serde_json::from_slice::<Value>(&blob).unwrap_or_default() } else { Value::Null };
+    let kind = match &described {
+        one if one["manifests"].is_array() => "application/vnd.oci.image.index.v1+json",
+        one if one["layers"].is_array() => "application/vnd.oci.image.manifest.v1+json",
+        _ => "application/octet-stream",
+    };
     Response::builder().header(header::CONTENT_TYPE, kind).header("Docker-Content-Digest", digest).body(blob.into()).unwrap()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dockmaster::app::{self, AppError, Given, Parts};
 use dockmaster::sandbox::bot_api::{BotApi, Message};
-use dockmaster::telegram::{Activity, BotToken};
+use dockmaster::telegram::{Activity, BotToken, Pace};
 use rusqlite::{Connection, OpenFlags};
 
 use serde_json::{Value, json};
@@ -120,6 +120,7 @@ impl World {
             given: Given { path: config.to_owned(), hot: true, program: Some(env!("CARGO_BIN_EXE_dockmaster").into()) },
             token: BotToken::fixed(TOKEN),
             api_url: Some(self.api.url()),
+            pace: Pace::UNLIMITED,
             docker_host: self.docker_host.clone(),
             data: self.data.clone(),
             shutdown: shutdown.clone(),
