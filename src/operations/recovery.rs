@@ -189,12 +189,12 @@ impl Desk {
                     Left::Services { begun } => lifecycle_recovery::recover_services(&work, begun, outcome).await,
                 }
             };
-            let (corrected, ended) = (job.clone(), view.clone());
-            self.supervised(job, hold, view, undo);
             // Services that were stopped are good as long as they are down.
-            let expects_up = corrected.plan.kind() != Kind::Stop && *successor == Successor::Dockmaster;
+            let expects_up = job.plan.kind() != Kind::Stop && *successor == Successor::Dockmaster;
+            let (tools, project, target, ended) = (self.tools.clone(), job.project.clone(), job.plan.target(), view.clone());
+            self.supervised(job, hold, view, undo);
             if let Some(origin) = origin.filter(|_| expects_up) {
-                self.tracked(correction::watch(corrected, origin, ended));
+                self.tracked(correction::watch(tools, project, target, origin, ended));
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ use crate::domain::container::Container;
 use crate::domain::project::{Project, Source};
 use crate::engine::compose::{RUNNING, running_tag};
 use crate::engine::docker::EngineError;
+use crate::engine::events::Change;
 
 /// After a change is waited so long for more of them.
 const BURST: Duration = Duration::from_millis(200);
@@ -39,7 +40,7 @@ impl Desk {
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
-                    Ok(change) if !change.makes_or_ends() => continue,
+                    Ok(change) if !change.makes_or_ends() || !self.concerns_composed(&change) => continue,
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return,
                 },
@@ -71,6 +72,13 @@ impl Desk {
             }
             due = Some(soonest.max(Instant::now() + BURST));
         }
+    }
+
+    /// Whether a change is one of a compose project that is configured: others on the engine are nobody's here.
+    fn concerns_composed(&self, change: &Change) -> bool {
+        let configuration = self.configuration();
+        let mut composed = configuration.enabled().filter(|project| matches!(project.source, Source::Compose(_)));
+        composed.any(|project| self.tools.look_at(project).may_see(change))
     }
 
     /// Tags what runs, and takes the tags off that are needed no more; whether that is all. A project at which an operation is at work

@@ -82,7 +82,7 @@ async fn what_lies_in_its_container_is_told_and_can_be_saved_while_that_lives() 
     boxed.also(&with("/usr/data"));
     boxed.up();
     let said = "the data directory /usr/data cannot be used: Permission denied (os error 13); name another with --data, or see to this one. \
-                Mounted here, and fit for it: /var/lib/dockmaster.";
+                Mounted here, and fit for it: `/var/lib/dockmaster`.";
     eventually("it says so", async || boxed.compose(&["logs", "--no-log-prefix"]).contains(said)).await;
     boxed.also(&with("/var/own/data"));
     boxed.up();

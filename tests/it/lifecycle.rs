@@ -257,8 +257,8 @@ async fn containers_that_somebody_else_made_are_restarted_by_name_and_label() {
     ]);
     shop.compose(&["up", "-d"]);
     let named = json!({ "compose": null, "workspace": null, "production": null, "deploy": null, "containers": [name, { "label": label }], "primary": name });
-    let world = World::start_with(vec![shop, Fixture::new(&[]).with(named)], json!({ "default_project": "edge" })).await;
-    let shop = &world.fixtures[0];
+    // The compose project is not configured itself: what it made would be its own then.
+    let world = World::start(Fixture::new(&[]).with(named)).await;
     let before = shop.containers();
     let (plan, outcome) = carry_out(&world, "/docker_restart").await;
     good(&outcome);
@@ -268,7 +268,7 @@ async fn containers_that_somebody_else_made_are_restarted_by_name_and_label() {
     let after = shop.containers();
     let restarted: Vec<&str> = before.iter().zip(&after).filter(|(b, a)| b.2 != a.2).map(|(b, _)| b.0.as_str()).collect();
     assert_eq!(restarted, ["one", "two"], "and nobody else's");
-    let (_, outcome) = carry_out(&world, &format!("/docker_stop edge/{two}")).await;
+    let (_, outcome) = carry_out(&world, &format!("/docker_stop shop/{two}")).await;
     good(&outcome);
     let deploy = world.ask("/docker_deploy").await.text;
     assert!(deploy.contains("neither a workspace nor production") && deploy.contains("/docker_restart"), "{deploy}");

@@ -262,16 +262,17 @@ async fn named_containers_that_compose_made_keep_the_order_that_their_services_a
         Fixture::up(&[("web", healthy_service("depends_on: { api: { condition: service_healthy } }")), ("api", healthy_service(""))]);
     let names = [format!("{}-web-1", shop.name), format!("{}-api-1", shop.name)];
     let named = json!({ "compose": null, "workspace": null, "production": null, "deploy": null, "containers": names });
-    let world = World::start_with(vec![shop, Fixture::new(&[]).with(named)], json!({ "default_project": "edge" })).await;
+    // The compose project is not configured itself: what it made would be its own then.
+    let world = World::start(Fixture::new(&[]).with(named)).await;
     let (plan, outcome) = carry_out(&world, "/docker_restart").await;
     good(&outcome);
     let [web, api] = &names;
     tells(&plan.text, &[&format!("1. Stop {web}\n2. Stop {api}\n3. Start {api}\n4. Start {web}\n5. Verify {api}, {web}")]);
-    let all = seen(&world.fixtures[0]);
+    let all = seen(&shop);
     let (web, api) = (of(&all, "web-1"), of(&all, "api-1"));
     assert!(web.finished <= api.finished && web.started > api.started, "{all:?}");
-    good(&carry_out(&world, "/docker_stop edge").await.1);
-    let (plan, outcome) = carry_out(&world, "/docker_start edge").await;
+    good(&carry_out(&world, "/docker_stop shop").await.1);
+    let (plan, outcome) = carry_out(&world, "/docker_start shop").await;
     good(&outcome);
     tells(&plan.text, &[&format!("1. Start {}\n2. Start {}", names[1], names[0])]);
     world.finish().await;
