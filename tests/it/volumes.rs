@@ -216,8 +216,10 @@ async fn little_room_is_told_once_until_there_was_room_again() {
     program.says("there is room again").await;
     world.settings = below("90%");
     world.configure(&world.projects_json());
-    assert!(low(&world).await.contains("I say so below 27 MB"));
-    let told = world.texts(ADMIN).iter().filter(|text| text.starts_with(LOW)).count();
+    // The disk that the project is on may have less than that, too, and be told before.
+    let data = world.data.to_str().unwrap();
+    while !low(&world).await.contains("I say so below 27 MB") {}
+    let told = world.texts(ADMIN).iter().filter(|text| text.starts_with(LOW) && text.contains(data)).count();
     assert_eq!(told, 2, "{:#?}", world.texts(ADMIN));
 
     world.settings = below("off");
