@@ -15,11 +15,15 @@ use crate::domain::container::Container;
 use crate::domain::project::{Project, Source};
 use crate::engine::compose::{RUNNING, running_tag};
 use crate::engine::docker::EngineError;
+use crate::engine::events::Change;
+use crate::engine::looks::Look;
 
 /// After a change is waited so long for more of them.
 const BURST: Duration = Duration::from_millis(200);
 /// The least time between two looks: a project of hundreds of containers is restarted one by one.
 const PACE: Duration = Duration::from_secs(2);
+/// How soon after a change of containers that no project has: what they were made from may be needed no more.
+const OTHERS: Duration = Duration::from_secs(600);
 /// How soon again, where not everything could be tagged.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -40,6 +44,10 @@ impl Desk {
             tokio::select! {
                 change = changes.recv() => match change {
                     Ok(change) if !change.makes_or_ends() => continue,
+                    Ok(change) if !self.is_of_a_project(&change) => {
+                        due.get_or_insert_with(|| Instant::now() + OTHERS);
+                        continue;
+                    }
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return,
                 },
@@ -71,6 +79,13 @@ impl Desk {
             }
             due = Some(soonest.max(Instant::now() + BURST));
         }
+    }
+
+    /// Whether what changed is a container whose image is kept.
+    fn is_of_a_project(&self, change: &Change) -> bool {
+        let configuration = self.configuration();
+        let mut projects = configuration.enabled().filter(|project| matches!(project.source, Source::Compose(_)));
+        projects.any(|project| Look::at(project, &self.tools.instance, None).may_see(change))
     }
 
     /// Tags what runs, and takes the tags off that are needed no more; whether that is all. A project at which an operation is at work
