@@ -21,6 +21,8 @@ use crate::engine::events::Change;
 const BURST: Duration = Duration::from_millis(200);
 /// The least time between two looks: a project of hundreds of containers is restarted one by one.
 const PACE: Duration = Duration::from_secs(2);
+/// How soon after a change of containers that no project has: what they were made from may be needed no more.
+const OTHERS: Duration = Duration::from_secs(600);
 /// How soon again, where not everything could be tagged.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -40,7 +42,11 @@ impl Desk {
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
-                    Ok(change) if !change.makes_or_ends() || !self.concerns_composed(&change) => continue,
+                    Ok(change) if !change.makes_or_ends() => continue,
+                    Ok(change) if !self.concerns_composed(&change) => {
+                        due.get_or_insert_with(|| Instant::now() + OTHERS);
+                        continue;
+                    }
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return,
                 },

@@ -4,8 +4,6 @@
 //! variables can be quoted; of everything else only the file, the line and the kind of mistake are told.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,11 +13,10 @@ use crate::domain::text::listing;
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{self, Files, variables};
 use crate::process::{self, Finished};
+use crate::untrusted::{self, CONFIGURATION_MAX};
 
 /// How long Compose may take for one of the questions.
 const LIMIT: Duration = Duration::from_secs(30);
-/// The most that is read of a file.
-const SIZE_MAX: u64 = 4 << 20;
 /// How many files of variables are looked at.
 const FILES_MAX: usize = 20;
 /// How many names are told.
@@ -140,12 +137,6 @@ async fn ask(tools: &Tools, what: &str, args: Vec<std::ffi::OsString>, stdin: Op
 
 /// What files hold, as far as they are files and can be read.
 async fn read(paths: Vec<PathBuf>) -> Vec<(PathBuf, Vec<u8>)> {
-    let one = |path: PathBuf| {
-        let mut bytes = Vec::new();
-        let there = std::fs::metadata(&path).is_ok_and(|seen| seen.is_file());
-        let read = there && File::open(&path).is_ok_and(|file| file.take(SIZE_MAX).read_to_end(&mut bytes).is_ok());
-        read.then_some((path, bytes))
-    };
-    let all = move || paths.into_iter().filter_map(one).collect();
-    tokio::task::spawn_blocking(all).await.unwrap_or_default()
+    let one = |path: PathBuf| untrusted::read(&path, CONFIGURATION_MAX).ok().map(|bytes| (path, bytes));
+    untrusted::off_runtime(move || paths.into_iter().filter_map(one).collect()).await.unwrap_or_default()
 }

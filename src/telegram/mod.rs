@@ -33,6 +33,7 @@ mod token;
 mod trust;
 
 pub use activity::{Activity, Guard};
+pub use command::{BUTTONS, commands};
 pub use outbox::Pace;
 pub use pulse::Pulse;
 pub use run::{Connection, TelegramError, run};

@@ -62,6 +62,11 @@ pub(crate) fn author(message: &Message) -> Result<Actor, &'static str> {
 /// Why it is not to be believed, for the log.
 pub(crate) fn presser(press: &CallbackQuery) -> Result<Actor, &'static str> {
     let message = press.message.as_ref().ok_or("no message")?;
+    if let Some(MessageKind::Common(common)) = message.regular_message().map(|regular| &regular.kind)
+        && common.business_connection_id.is_some()
+    {
+        return Err("from a business account");
+    }
     person(&press.from, message.chat().id.0)
 }
 

@@ -20,6 +20,7 @@ mod lifecycle;
 mod logs;
 mod looks;
 mod managed;
+mod matrix;
 mod measures;
 mod mounted;
 mod moving;

@@ -127,7 +127,7 @@ async fn what_the_control_socket_does_not_understand_it_says() {
         (&["-X", "DELETE"], operations, 405, "malformed", "method"),
         (&["-d", "{"], operations, 400, "malformed", "parse"),
         (&["-d", r#"{"operation":"explode"}"#], operations, 400, "malformed", "explode"),
-        (&["-d", r#"{"operation":"deploy","force":true}"#], operations, 400, "malformed", "force"),
+        (&["-d", r#"{"operation":"stop","force":true}"#], operations, 400, "malformed", "force"),
         (&["-d", r#"{"operation":"deploy","service":"web"}"#], operations, 400, "malformed", "service"),
         (&["-d", &long], operations, 400, "malformed", "length limit"),
         (&["-d", r#"{"operation":"start","digest":"of something else"}"#], operations, 409, "changed", "Start shop"),

@@ -26,6 +26,7 @@ pub struct Incoming {
     age: i64,
     edit_of: Option<i32>,
     is_channel_post: bool,
+    unasked: Option<&'static str>,
     origin: Origin,
 }
 
@@ -40,6 +41,7 @@ impl Incoming {
             age: 0,
             edit_of: None,
             is_channel_post: false,
+            unasked: None,
             origin: Origin::default(),
         }
     }
@@ -120,6 +122,22 @@ impl Incoming {
         self
     }
 
+    /// With these fields in addition, or in place of those that it would have, for what has no method here.
+    pub fn with(mut self, fields: &Value) -> Self {
+        let mut more = self.origin.more.take().unwrap_or_else(|| json!({}));
+        for (key, value) in fields.as_object().into_iter().flatten() {
+            more[key] = value.clone();
+        }
+        self.origin.more = Some(more);
+        self
+    }
+
+    /// As an update of this kind, also where the bot did not ask for such: Telegram sends those that were in line before.
+    pub fn as_update(mut self, kind: &'static str) -> Self {
+        self.unasked = Some(kind);
+        self
+    }
+
     fn introduce(&self, id: i64, first_name: &str, username: &str, is_bot: bool) {
         let user = User { id, first_name: first_name.to_owned(), username: Some(username.to_owned()), is_bot };
         self.shared.change(|world| world.users.insert(id, user));
@@ -157,7 +175,10 @@ impl Incoming {
         }
         if is_delivered {
             let update = wire::message(world, &message);
-            queue(world, kind, update);
+            match self.unasked {
+                Some(kind) => queue_unasked(world, kind, update),
+                None => queue(world, kind, update),
+            }
         }
         id
     }
@@ -235,22 +256,39 @@ fn is_delivered(world: &World, message: &Message) -> bool {
 }
 
 pub(super) fn queue(world: &mut World, kind: &str, content: Value) {
-    if world.updates.push(kind, content) {
+    let is_full = world.updates.push(kind, content);
+    dropped(world, is_full);
+}
+
+/// As [`queue`], also where the bot did not ask for this kind.
+pub(super) fn queue_unasked(world: &mut World, kind: &str, content: Value) {
+    let is_full = world.updates.push_unasked(kind, content);
+    dropped(world, is_full);
+}
+
+fn dropped(world: &mut World, is_full: bool) {
+    if is_full {
         world.violation("the queue of updates was full, so the oldest was dropped".to_owned());
     }
 }
 
 /// Presses a button, or forges a press: the bot gets whatever data is given here.
 pub(in crate::sandbox) fn press(world: &mut World, user: i64, chat: i64, message: i32, data: &str) -> String {
+    press_with(world, user, chat, message, data, |_| {})
+}
+
+/// The same, with something changed in what the bot gets.
+pub(super) fn press_with(world: &mut World, user: i64, chat: i64, message: i32, data: &str, change: impl FnOnce(&mut Value)) -> String {
     let from = wire::user(world.user(user));
     let chat_json = wire::chat(world.chat_mut(chat));
     let id = world.new_callback(Callback { chat, message, answer: None });
     // A message that is gone comes without content and with the date 0.
     let gone = json!({ "message_id": message, "chat": chat_json, "date": 0 });
     let message = world.message(chat, message).map_or(gone, |message| wire::message(world, message));
-    let query = json!({
+    let mut query = json!({
         "id": id, "from": from, "message": message, "chat_instance": wire::chat_instance(chat), "data": data,
     });
+    change(&mut query);
     queue(world, "callback_query", query);
     world.last_activity = tokio::time::Instant::now();
     id

@@ -34,6 +34,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -207,6 +208,16 @@ impl BotApi {
     /// Presses as a client could that was tampered with: any data, on any message. Gives the id of the callback.
     pub fn press_data(&self, user: i64, chat: i64, message: i32, data: &str) -> String {
         self.shared.change(|world| incoming::press(world, user, chat, message, data))
+    }
+
+    /// The same, with something changed in the press as the bot gets it.
+    pub fn press_with(&self, user: i64, chat: i64, message: i32, data: &str, change: impl FnOnce(&mut Value)) -> String {
+        self.shared.change(|world| incoming::press_with(world, user, chat, message, data, change))
+    }
+
+    /// Sends an update of any kind, also one that the bot did not ask for.
+    pub fn update(&self, kind: &str, content: Value) {
+        self.shared.change(|world| incoming::queue_unasked(world, kind, content));
     }
 
     /// A person deletes a message. False where there is none.

@@ -112,6 +112,8 @@ pub(in crate::sandbox) struct Origin {
     pub(super) edit_date: Option<i64>,
     /// Fields of a service message, which has neither text nor file.
     pub(super) service: Option<Value>,
+    /// Fields that Telegram's form has in addition, or in place of its own.
+    pub(super) more: Option<Value>,
 }
 
 /// A person or a bot.

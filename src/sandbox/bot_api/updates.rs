@@ -38,9 +38,11 @@ impl Updates {
             Some(allowed) if !allowed.is_empty() => allowed.contains(kind),
             _ => !ON_REQUEST.contains(&kind),
         };
-        if !is_wanted {
-            return false;
-        }
+        is_wanted && self.push_unasked(kind, content)
+    }
+
+    /// The same, also where the bot did not ask for this kind: what was in line before it said so still comes.
+    pub(super) fn push_unasked(&mut self, kind: &str, content: Value) -> bool {
         let mut update = json!({ "update_id": self.next });
         update[kind] = content;
         self.waiting.push_back((self.next, update));

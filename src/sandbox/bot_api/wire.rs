@@ -87,6 +87,11 @@ fn without_reply(world: &World, message: &Message) -> Value {
         }
     }
     add_content(&mut json, message);
+    if let Some(Value::Object(fields)) = &origin.more {
+        for (key, value) in fields {
+            json[key] = value.clone();
+        }
+    }
     json
 }
 

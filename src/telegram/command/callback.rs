@@ -12,6 +12,26 @@ const PROJECTS_A_ROW: usize = 2;
 /// How many projects get a button.
 const PROJECTS_MAX: usize = 96;
 
+/// Every button by its letter, with the command that it stands for. A letter that is not here is no button's.
+pub const BUTTONS: [(char, Option<&str>); 16] = [
+    ('c', None),
+    ('x', None),
+    ('a', None),
+    ('f', None),
+    ('s', Some("docker_status")),
+    ('l', Some("docker_logs")),
+    ('r', Some("docker_restart")),
+    ('d', Some("docker_deploy")),
+    ('u', Some("docker_start")),
+    ('e', Some("docker_stop")),
+    ('h', Some("docker_history")),
+    ('b', Some("docker_rollback")),
+    ('v', Some("docker_releases")),
+    ('o', Some("docker_volumes")),
+    ('k', Some("docker_cancel")),
+    ('t', Some("docker_tidy")),
+];
+
 /// What a button means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Press {
@@ -34,21 +54,7 @@ pub(crate) fn data(letter: char, name: &str) -> String {
 
 /// The letter for a command that buttons can carry.
 pub(crate) fn which(command: &str) -> Option<char> {
-    match command {
-        "docker_status" => Some('s'),
-        "docker_logs" => Some('l'),
-        "docker_restart" => Some('r'),
-        "docker_deploy" => Some('d'),
-        "docker_start" => Some('u'),
-        "docker_stop" => Some('e'),
-        "docker_history" => Some('h'),
-        "docker_rollback" => Some('b'),
-        "docker_releases" => Some('v'),
-        "docker_volumes" => Some('o'),
-        "docker_cancel" => Some('k'),
-        "docker_tidy" => Some('t'),
-        _ => None,
-    }
+    BUTTONS.iter().find(|(_, of)| *of == Some(command)).map(|(letter, _)| *letter)
 }
 
 /// A button for each project.
@@ -61,6 +67,9 @@ impl Press {
     /// Reads the data of a button. None for what no button of ours carries.
     pub(crate) fn read(data: &str, config: &Configuration) -> Option<Self> {
         let (letter, name) = data.split_once(':')?;
+        if !BUTTONS.iter().any(|(known, _)| letter == known.encode_utf8(&mut [0; 4])) {
+            return None;
+        }
         match letter {
             "c" => return Some(Self::Answer { nonce: name.to_owned(), yes: true }),
             "x" => return Some(Self::Answer { nonce: name.to_owned(), yes: false }),

@@ -4,6 +4,7 @@ mod arguments;
 mod callback;
 mod readers;
 
+pub use callback::BUTTONS;
 use callback::which;
 pub(crate) use callback::{Press, data};
 
@@ -249,6 +250,11 @@ pub(crate) const COMMANDS: [Spec; 16] = [
     },
     Spec { name: "start", arguments: "", role: None, description: "Begin", example: "", parse: |_, _| Ok(Command::Help { first: true }) },
 ];
+
+/// The name of every command, and what can follow it.
+pub fn commands() -> impl Iterator<Item = (&'static str, &'static str)> {
+    COMMANDS.iter().map(|spec| (spec.name, spec.arguments))
+}
 
 /// The rows of the help for a role.
 pub(crate) fn help_rows(role: Role, config: &Configuration) -> Vec<HelpRow> {
