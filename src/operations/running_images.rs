@@ -19,6 +19,8 @@ use crate::engine::events::Change;
 
 /// After a change is waited so long for more of them.
 const BURST: Duration = Duration::from_millis(200);
+/// How long after the start, where the engine reports no events.
+const FIRST: Duration = Duration::from_secs(1);
 /// The least time between two looks: a project of hundreds of containers is restarted one by one.
 const PACE: Duration = Duration::from_secs(2);
 /// How soon after a change of containers that no project has: what they were made from may be needed no more.
@@ -38,7 +40,8 @@ impl Desk {
     async fn keep_images_of_changes(&self) {
         let (mut changes, mut events) = (self.tools.docker.changes(), self.tools.docker.told());
         let (mut configuration, mut following) = (self.configured(), false);
-        let (mut soonest, mut due) = (Instant::now(), Some(Instant::now()));
+        // Soon the events are followed, and that is when it is looked first; where they are not, it is looked all the same.
+        let (mut soonest, mut due) = (Instant::now(), Some(Instant::now() + FIRST));
         loop {
             tokio::select! {
                 change = changes.recv() => match change {

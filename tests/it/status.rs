@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::fixture::{compose_file, engine_get, healthy_service, plain_service, service, sh};
+use crate::support::fixture::{compose_file, engine_get, healthy_service, plain_service, service};
 use crate::support::world::{OPERATOR, VIEWER};
 use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
 
@@ -126,7 +126,7 @@ async fn several_projects_get_a_line_and_a_button_each() {
     let third = Fixture::new(&[]).with(named).with(json!({ "containers": [{ "label": label }] }));
     let world = World::start_with(vec![shop, edge, third], json!({})).await;
     let all = world.ask("/docker_status").await;
-    assert_eq!(all.text, "🟡 edge: 1 of 2 up\n🟢 shop: all 2 up\n🟢 third: 1 up");
+    assert_eq!(all.text, "🟡 edge: 1 of 2 up\n🟢 shop: all 2 up\n🟢 third: 1 of 1 up");
     assert_eq!(all.button_texts(), [["edge", "shop", "third"]]);
     world.api.press(ADMIN, ADMIN, all.id, "edge").unwrap();
     let edge = world.next().await;
@@ -135,7 +135,7 @@ async fn several_projects_get_a_line_and_a_button_each() {
     assert!(paragraph(&edge.text, &names[0]).contains("\nup "), "{}", edge.text);
     assert_eq!(edge.button_texts(), [["Logs", "Restart"]], "containers that somebody else made are not deployed");
     let third = world.ask("/docker_status THIRD").await;
-    assert!(third.text.starts_with("third\n1 up"), "{}", third.text);
+    assert!(third.text.starts_with("third\n1 of 1 up"), "{}", third.text);
     assert_eq!(world.ask("/docker_status all").await.text, all.text);
     // What stops is no longer up, though it ended with success.
     others.compose(&["stop", "-t", "1"]);
