@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
@@ -16,6 +17,9 @@ use crate::history::whereabouts;
 
 /// How often it is looked whether a data directory has become free.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How long the lock of a process that was killed may outlive it.
+const RELEASED: Duration = Duration::from_secs(3);
 
 /// A data directory that is held.
 #[derive(Debug)]
@@ -72,7 +76,7 @@ pub(super) async fn hold_patiently(
     shutdown: &CancellationToken,
     waiting: impl Fn(),
 ) -> Result<Option<Held>, AppError> {
-    let mut announced = false;
+    let (mut announced, began) = (false, Instant::now());
     loop {
         waiting();
         let data = settled(told)?;
@@ -83,6 +87,8 @@ pub(super) async fn hold_patiently(
                     tracing::info!("{error}; waiting until it is done");
                 }
             }
+            // Where it has not, it is in a container of its own.
+            Err(LockError::Taken { ended: true, .. }) if began.elapsed() < RELEASED => {}
             // Just now.
             Err(LockError::Moved { .. }) => {}
             Err(error) => return Err(not_ours(&error, given).await),

@@ -53,6 +53,8 @@ pub enum LockError {
         pid: Option<u32>,
         /// Whether they will be done soon.
         soon_done: bool,
+        /// Whether that process has ended: what it was just starting when it was killed has the lock until it is another program.
+        ended: bool,
     },
     /// It is somebody else's, and we are root.
     #[error("the data directory {} belongs to another user ({owner}): do it as that user (sudo -u '#{owner}' dockmaster ..)", dir.display())]
@@ -151,10 +153,12 @@ impl DataLock {
                     let mut written = String::new();
                     let read = (&file).take(PID_MAX).read_to_string(&mut written);
                     let mut words = read.map_or("", |_| written.as_str()).split_whitespace();
-                    let pid = words.next().and_then(|pid| pid.parse().ok());
+                    let pid: Option<u32> = words.next().and_then(|pid| pid.parse().ok());
+                    let process = pid.and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
+                    let ended = process.is_some_and(|process| rustix::process::test_kill_process(process) == Err(Errno::SRCH));
                     // Who has not written anything down yet is asked again.
                     let soon_done = words.next().is_none_or(|word| word != Holder::Bot.word());
-                    return Err(LockError::Taken { dir: dir.to_owned(), pid, soon_done });
+                    return Err(LockError::Taken { dir: dir.to_owned(), pid, soon_done, ended });
                 }
                 Err(error) => return Err(failed(error.into())),
             }
@@ -242,7 +246,11 @@ mod tests {
         let _again = DataLock::take(&dir, Holder::Bot).unwrap();
         assert_eq!(std::fs::read_to_string(dir.join("lock")).unwrap(), format!("{} run\n", std::process::id()));
         let refused = DataLock::take(&dir, Holder::Command).unwrap_err();
-        assert!(matches!(refused, LockError::Taken { soon_done: false, .. }), "{refused:?}");
+        assert!(matches!(refused, LockError::Taken { soon_done: false, ended: false, .. }), "{refused:?}");
+        // It was killed, and what it was starting has the lock for a moment. No process has that number.
+        std::fs::write(dir.join("lock"), format!("{} run\n", i32::MAX)).unwrap();
+        let refused = DataLock::take(&dir, Holder::Bot).unwrap_err();
+        assert!(matches!(refused, LockError::Taken { soon_done: false, ended: true, .. }), "{refused:?}");
     }
 
     #[test]

@@ -286,6 +286,9 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("what it logged:\n{}", self.err());
+        }
     }
 }
 
