@@ -95,7 +95,7 @@ fn engine_later(host: Option<&str>) -> Result<Docker, AppError> {
     Docker::at(host).map_err(|e| no_engine(host, &e))
 }
 
-/// The compose projects that have containers on the engine, for whoever checks a configuration; none where no engine answers in time.
+/// The compose projects that have containers on the engine, for a check of the configuration; none if no engine answers in time.
 pub async fn compose_projects(host: Option<&str>) -> ComposeProjects {
     let Ok(docker) = Docker::at(host) else { return ComposeProjects::new() };
     let listed = tokio::time::timeout(CHECK_LIMIT, docker.compose_projects()).await;

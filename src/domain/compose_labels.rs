@@ -1,8 +1,8 @@
 //! Which containers Docker Compose takes for its own, by their labels.
 //!
-//! Compose labels the images that it builds as well, and every container made from such an image inherits those labels, whoever
-//! made it. So a project's name and a service's name say nothing by themselves: Compose itself goes by the hash of the
-//! configuration, the number of the container, and that it was not made for one command.
+//! Compose labels the images that it builds as well, and every container that is made from such an image inherits those labels. So a
+//! project's name and a service's name say nothing by themselves: Compose itself goes by the hash of the configuration, the number
+//! of the container, and that it was not made for one command.
 
 use std::collections::BTreeMap;
 
