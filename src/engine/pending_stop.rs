@@ -23,6 +23,8 @@ const LIST_LIMIT: Duration = Duration::from_secs(15);
 const KEPT: usize = 256;
 /// How much longer than its grace period a stop may take: the engine kills the container then, and waits for that.
 const SLACK: Duration = Duration::from_secs(10);
+/// The same where nobody knows whether there is a stop at all: the engine of a busy machine keeps the events of a few seconds.
+const UNSEEN_SLACK: Duration = Duration::from_secs(2);
 
 /// One of the engine's last events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +60,14 @@ impl Docker {
 /// How much longer the engine may need to stop a container that has `grace` to end by itself, at `now` of the engine's own clock
 /// in nanoseconds; none where it is stopping nothing. `events` are all that it keeps, oldest first.
 pub(super) fn remaining(events: &[RecentEvent], container: &str, grace: Duration, now: i64) -> Option<Duration> {
-    let limit = i64::try_from((grace + SLACK).as_nanos()).unwrap_or(i64::MAX);
+    let limit = |slack: Duration| i64::try_from((grace + slack).as_nanos()).unwrap_or(i64::MAX);
     let mut of_container = events.iter().filter(|event| event.actor == container);
     let last = of_container.rfind(|event| matches!(event.action.as_str(), "kill" | "die" | "start" | "stop"));
     let left = match last {
-        Some(event) if event.action == "kill" => event.at.saturating_add(limit).saturating_sub(now),
+        Some(event) if event.action == "kill" => event.at.saturating_add(limit(SLACK)).saturating_sub(now),
         Some(_) => return None,
         // A stop that began before the oldest event that is kept has used up that much of its time.
-        None if events.len() >= KEPT => events.first().map_or(limit, |oldest| oldest.at.saturating_add(limit).saturating_sub(now)),
+        None if events.len() >= KEPT => events.first()?.at.saturating_add(limit(UNSEEN_SLACK)).saturating_sub(now),
         None => return None,
     };
     u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_nanos)
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn what_the_engine_has_forgotten_may_be_a_stop() {
         let checks: Vec<RecentEvent> = (0..256).map(|n| event(100 + n / 64, "db", "exec_die")).collect();
-        assert_eq!(left(&checks, 104), Some(10), "it may have begun just before the oldest event");
+        assert_eq!(left(&checks, 104), Some(2), "it may have begun just before the oldest event");
         assert_eq!(left(&checks, 114), None, "a stop that began before the oldest event is over by now");
         assert_eq!(left(&checks[1..], 104), None, "nothing was forgotten");
     }
