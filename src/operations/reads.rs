@@ -73,7 +73,7 @@ impl Desk {
         Ok(status::status(project, seen, insight, &pending, release, self.tools.registry.holder(&project.name), self.now()))
     }
 
-    /// How all enabled projects stand, in their order, within [`OVERVIEW_LIMIT`]: what has not answered by then is late. The engine
+    /// How all enabled projects stand, in their order, within 0.9 s: what has not answered by then is late. The engine
     /// lists its containers once for all of them.
     pub async fn overview(&self, actor: &Actor) -> Vec<(ProjectName, Result<ProjectStatus, Refusal>)> {
         let deadline = Instant::now() + OVERVIEW_LIMIT;
