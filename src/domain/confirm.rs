@@ -252,7 +252,7 @@ impl Confirmations {
         answer(pending)
     }
 
-    /// As [`Confirmations::settle`], for one that is not carried out: a later yes of the same person is told so.
+    /// As [`Confirmations::settle`], for a plan that is not carried out: the same person's later yes is answered with that.
     fn settle_of(&mut self, key: (ChatId, UserId), nonce: String, how: Settled) {
         self.unanswered.retain(|(known, _)| *known != key);
         if self.unanswered.len() == REMEMBERED {

@@ -166,7 +166,7 @@ pub(super) fn before_opening(path: &Path) -> Result<Option<Lost>, HistoryError> 
                     (Some(own), Some(kept)) if own != kept => DatabaseLoss::Replaced,
                     _ => return Ok(None),
                 },
-                // A new one in its place would be the loss of everything, without a word from whoever can prevent that.
+                // A new database in its place would lose everything without asking anybody.
                 Ok((false, _)) if sound(&backup).is_none() => return Err(failed(damaged("it is not whole"))),
                 Err(error) if trouble(&error) == Trouble::Damaged && sound(&backup).is_none() => {
                     return Err(failed(damaged(&error.to_string())));

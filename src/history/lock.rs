@@ -169,7 +169,7 @@ impl DataLock {
     }
 }
 
-/// What is in there is for its owner alone, whoever made the directory, and with what rights.
+/// Takes the rights of group and others away: the data is for its owner alone.
 fn tighten(dir: &Path, seen: &Metadata) {
     let (mode, others) = (seen.mode() & 0o7777, seen.mode() & 0o077);
     if others == 0 {
