@@ -1,7 +1,7 @@
 //! dockmaster in a container of a project that it looks after itself: restarted and deployed from its own chat.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -18,11 +18,11 @@ struct Itself {
 }
 
 impl Itself {
-    async fn start() -> Self {
+    async fn start(name: &str) -> Self {
         let deploy = json!({ "stability": "1s", "health_timeout": "60s" });
         let fixture = Fixture::new(&[]).with(json!({ "deploy": deploy, "restart": { "stop_timeout": "20s" } }));
         let world = World::prepare(vec![fixture], json!({ "default_project": "shop" })).await;
-        let boxed = Boxed::build("itself", &world);
+        let boxed = Boxed::build(name, &world);
         boxed.also(&json!({ "healthcheck": { "interval": "1s", "timeout": "5s", "retries": 2, "start_period": "10s" } }));
         let mut itself = Self { world, boxed };
         itself.lay();
@@ -70,14 +70,18 @@ fn version(world: &World) -> String {
     seen["Config"]["Labels"]["version"].as_str().unwrap_or_default().to_owned()
 }
 
-fn helpers() -> Vec<Value> {
+/// The helpers that work for this world: another test may have its own.
+fn helpers(world: &World) -> Vec<Value> {
     let filter = "%7B%22label%22%3A%5B%22dockmaster.helper%22%5D%7D";
-    engine_get(&format!("/containers/json?all=true&filters={filter}")).as_array().unwrap().clone()
+    let mut all = engine_get(&format!("/containers/json?all=true&filters={filter}")).as_array().unwrap().clone();
+    let data = json!(world.data.display().to_string());
+    all.retain(|helper| helper["Mounts"].as_array().unwrap().iter().any(|mount| mount["Source"] == data));
+    all
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_restarts_and_deploys_itself_and_is_put_back_where_the_new_one_does_not_come_up() {
-    let itself = Itself::start().await;
+    let itself = Itself::start("itself").await;
     let (world, shop) = (&itself.world, &itself.world.fixtures[0]);
     own(&shop.production, itself.boxed.user);
     shop.compose(&["up", "-d", "--build", "--wait"]);
@@ -146,9 +150,9 @@ async fn it_restarts_and_deploys_itself_and_is_put_back_where_the_new_one_does_n
         shop.write("Dockerfile", &itself.dockerfile(number));
         world.ask("/docker_deploy").await;
         world.say("yes");
-        eventually("there is a helper", async || helpers().iter().any(|h| h["State"] == json!("running"))).await;
+        eventually("there is a helper", async || helpers(world).iter().any(|h| h["State"] == json!("running"))).await;
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        kill(&helpers());
+        kill(&helpers(world));
         let outcome = world.outcome(ADMIN).await.text;
         let runs = if outcome.starts_with("✅") { number } else { &*before };
         assert!(outcome.starts_with("✅") || outcome.contains("Everything was put back"), "{outcome}");
@@ -156,9 +160,86 @@ async fn it_restarts_and_deploys_itself_and_is_put_back_where_the_new_one_does_n
     }
 
     // Nothing is left of the helpers, and it works on.
-    eventually("the helpers are gone", async || helpers().is_empty()).await;
+    eventually("the helpers are gone", async || helpers(world).is_empty()).await;
     // One that was put back tells so as soon as it runs; its health check has the first word a second later.
     eventually("it is up", async || world.ask("/docker_status").await.text.contains("1 of 1 up")).await;
+    shop.compose(&["down", "-t", "20"]);
+    let Itself { world, boxed } = itself;
+    remove_image(&format!("{}-own", boxed.image));
+    drop(boxed);
+    world.finish().await;
+}
+
+/// What `web` of [`Itself::with_slow_neighbour`] takes to stop, and how much later the engine has certainly ended it.
+const GRACE: Duration = Duration::from_secs(4);
+const OVER: Duration = Duration::from_secs(2);
+
+impl Itself {
+    /// The compose file with another service that uses up 4 s to stop, 3 s to start, and whose health check takes 2 s.
+    fn with_slow_neighbour(&self, release: &str) -> String {
+        let file = self.world.fixtures[0].workspace.join("docker-compose.yml");
+        let mut all: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        all["services"]["web"] = json!({
+            "image": image(), "stop_grace_period": "4s", "environment": { "RELEASE": release },
+            "command": ["sh", "-c", "trap '' TERM; sleep 3; touch /tmp/well; while true; do sleep 0.2; done"],
+            "healthcheck": { "test": ["CMD-SHELL", "sleep 2; test -e /tmp/well"], "interval": "500ms", "retries": 3, "start_period": "10s" },
+        });
+        all.to_string()
+    }
+
+    /// The state, the health and the release of `web`.
+    fn web(&self) -> (String, String, String) {
+        let seen = engine_get(&format!("/containers/{}/json", self.world.fixtures[0].container("web").0));
+        let text = |path: &str| seen.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let environment = seen["Config"]["Env"].as_array().unwrap().iter().filter_map(Value::as_str);
+        let release = environment.filter_map(|v| v.strip_prefix("RELEASE=")).next().unwrap_or_default().to_owned();
+        (text("/State/Status"), text("/State/Health/Status"), release)
+    }
+}
+
+/// A self-update together with a service that is slow in everything, whose helper is killed while the engine stops that service.
+#[tokio::test(flavor = "multi_thread")]
+async fn self_update_killed_in_a_stop_leaves_what_is_told() {
+    let itself = Itself::start("itself-slow").await;
+    let (world, shop) = (&itself.world, &itself.world.fixtures[0]);
+    let first = itself.with_slow_neighbour("first");
+    shop.write("docker-compose.yml", &first);
+    shop.write_production("docker-compose.yml", &first);
+    own(&shop.production, itself.boxed.user);
+    shop.compose(&["up", "-d", "--build", "--wait"]);
+    for number in long::rounds(1) {
+        let (version_before, (.., release_before)) = (version(world), itself.web());
+        let new = format!("update{number}");
+        shop.write("Dockerfile", &itself.dockerfile(&new));
+        shop.write("docker-compose.yml", &itself.with_slow_neighbour(&new));
+        let web = shop.container("web").0;
+        let since = sh("date", &["+%s.%N"]);
+        world.ask("/docker_deploy").await;
+        world.say("yes");
+        eventually("the engine stops web", async || {
+            let now = sh("date", &["+%s.%N"]);
+            let asked = ["events", "--since", since.trim(), "--until", now.trim(), "--filter", "event=kill", "--filter"];
+            !sh("docker", &[&asked[..], &[&format!("container={web}")]].concat()).is_empty()
+        })
+        .await;
+        let (stopping, after) = (Instant::now(), Duration::from_millis((1_700 + number * 613) % 4_500));
+        tokio::time::sleep(after).await;
+        kill(&helpers(world));
+        let outcome = world.outcome(ADMIN).await.text;
+        // Whatever the engine was still doing shows by then.
+        tokio::time::sleep((GRACE + OVER).saturating_sub(stopping.elapsed())).await;
+        eprintln!("itself: round {number}: helper killed {after:?} into the stop, told after {:?}", stopping.elapsed());
+        let is_new = outcome.starts_with('✅');
+        assert!(is_new || outcome.contains("Everything was put back"), "round {number}, {after:?}: {outcome}");
+        let runs = if is_new { (new.clone(), new) } else { (version_before, release_before) };
+        let (state, health, release) = itself.web();
+        assert_eq!((&*state, &*health), ("running", "healthy"), "round {number}, {after:?}: {outcome}");
+        assert_eq!((version(world), release), runs, "round {number}, {after:?}: {outcome}");
+        assert_eq!(shop.containers().len(), 2, "round {number}, {after:?}: {outcome}");
+        eventually("the helpers are gone", async || helpers(world).is_empty()).await;
+        let corrected = world.texts(ADMIN).iter().any(|text| text.contains("Correction"));
+        assert!(!corrected, "round {number}, {after:?}: {:#?}", world.texts(ADMIN));
+    }
     shop.compose(&["down", "-t", "20"]);
     let Itself { world, boxed } = itself;
     remove_image(&format!("{}-own", boxed.image));

@@ -44,6 +44,7 @@ mod status;
 mod strategies;
 mod supervised;
 mod support;
+mod surroundings;
 mod terminal;
 mod tidy;
 mod trial;

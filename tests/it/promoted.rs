@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::lifecycle::{carry_out, good};
-use crate::support::fixture::{plain_service, tree};
+use crate::support::fixture::{compose_file, plain_service, tree};
 use crate::support::made::{environment, plain};
 use crate::support::{Fixture, World};
 
@@ -186,5 +186,44 @@ async fn production_may_be_reached_through_a_link() {
     told(&plan.text, &["web: recreate (definition changed; mounted files changed: site/page)"]);
     let seen: Value = world.fixtures[0].seen("web");
     assert!(environment(&seen).contains(&"COLOUR=green"));
+    world.finish().await;
+}
+
+/// Compose follows no link in a path, so that what was confirmed and what is brought up name production in the same way.
+#[tokio::test(flavor = "multi_thread")]
+async fn deploy_through_links_is_as_confirmed() {
+    let web = plain_service(READS, "volumes: [\"./site:/site:ro\"]");
+    let mut fixture = with_pages(Fixture::new(&[("web", web)]).with(json!({ "deploy": { "stability": "1s" } })));
+    let links = tempfile::tempdir().unwrap();
+    for (name, directory) in [("live", &mut fixture.production), ("code", &mut fixture.workspace)] {
+        let outside = links.path().join(format!("{name}.real"));
+        std::fs::rename(&*directory, &outside).unwrap();
+        // A link above, and one that is the directory itself.
+        std::os::unix::fs::symlink(&outside, links.path().join(name)).unwrap();
+        let above = links.path().with_extension(name);
+        std::os::unix::fs::symlink(links.path(), &above).unwrap();
+        *directory = above.join(name);
+    }
+    fixture.compose(&["up", "-d"]);
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    let before = shop.container("web");
+    let plan = world.ask("/docker_deploy").await.text;
+    assert!(plan.contains("web: restart (mounted files changed: site/page)"), "{plan}");
+    let outcome = world.confirm().await.text;
+    assert!(outcome.starts_with('✅'), "{outcome}");
+    assert_eq!(shop.container("web").0, before.0, "it names the path by which Compose was called by hand");
+    shop.write(
+        "docker-compose.yml",
+        &compose_file(&[("web", plain_service(READS, "volumes: [\"./site:/site:ro\"], environment: { A: b }"))]),
+    );
+    world.ask("/docker_deploy").await;
+    let outcome = world.confirm().await.text;
+    assert!(outcome.starts_with('✅'), "{outcome}");
+    good(&carry_out(&world, "/docker_rollback shop").await.1);
+    assert!(world.ask("/docker_status").await.text.contains("🟢 web"));
+    for name in ["live", "code"] {
+        std::fs::remove_file(links.path().with_extension(name)).unwrap();
+    }
     world.finish().await;
 }

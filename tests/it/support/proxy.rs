@@ -17,6 +17,7 @@ pub(crate) struct Proxy {
     asked: Arc<Mutex<Vec<String>>>,
     refusals: Arc<Mutex<Option<Refusal>>>,
     held: Arc<Mutex<Option<Held>>>,
+    cut_answers: Arc<watch::Sender<Option<usize>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -49,8 +50,10 @@ impl Proxy {
         let listener = UnixListener::bind(directory.path().join("docker.sock")).unwrap();
         let (away, cut_after) = (Arc::new(watch::channel(false).0), Arc::new(Mutex::default()));
         let (refusals, held, asked) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()), Arc::default());
+        let cut_answers = Arc::new(watch::channel(None).0);
         let way = Way {
             engine,
+            cut_answers: Arc::clone(&cut_answers),
             away: away.clone(),
             cut_after: cut_after.clone(),
             refusals: refusals.clone(),
@@ -58,7 +61,7 @@ impl Proxy {
             asked: Arc::clone(&asked),
         };
         let task = tokio::spawn(serve(listener, way));
-        Self { directory, away, cut_after, refusals, held, asked, task }
+        Self { directory, away, cut_after, refusals, held, asked, cut_answers, task }
     }
 
     /// What `DOCKER_HOST` is set to.
@@ -79,6 +82,11 @@ impl Proxy {
     /// Cuts the way as soon as a request that holds this text was passed on: the engine acts, and nobody hears of it.
     pub(crate) fn cut_after(&self, request: &str) {
         *self.cut_after.lock().unwrap() = Some(request.to_owned());
+    }
+
+    /// Ends each connection, from now on, after so many bytes of the engine's answers; none lets all of them through again.
+    pub(crate) fn cut_answers(&self, after: Option<usize>) {
+        self.cut_answers.send_replace(after);
     }
 
     /// Keeps a request that holds this text from the engine, and the one who asked waiting, once so many were passed on.
@@ -122,6 +130,7 @@ struct Way {
     refusals: Arc<Mutex<Option<Refusal>>>,
     held: Arc<Mutex<Option<Held>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    cut_answers: Arc<watch::Sender<Option<usize>>>,
 }
 
 async fn serve(listener: UnixListener, way: Way) {
@@ -179,7 +188,11 @@ async fn pass(mut client: UnixStream, way: &Way) -> std::io::Result<()> {
             if n == 0 {
                 return std::io::Result::Ok(());
             }
-            to_client.lock().await.write_all(&bytes[..n]).await?;
+            let limit = *way.cut_answers.borrow();
+            to_client.lock().await.write_all(&bytes[..n.min(limit.unwrap_or(n))]).await?;
+            if limit.is_some() {
+                return Err(std::io::ErrorKind::ConnectionAborted.into());
+            }
         }
     };
     tokio::try_join!(requests, answers).map(|_| ())
