@@ -123,9 +123,8 @@ fn invocation(
 ) -> Result<Invocation, Failure> {
     let bug = || Failure::new(what, "It is no compose project.", "Report this as a bug.");
     let (Source::Compose(compose), Some(production)) = (&job.project.source, &job.project.production) else { return Err(bug()) };
-    let directory = production.canonicalize().unwrap_or_else(|_| production.clone());
-    let environment = deploy::environment(&directory);
-    let (root, environment) = (directory.as_path(), environment.as_deref());
+    let environment = deploy::environment(production);
+    let (root, environment) = (production.as_path(), environment.as_deref());
     let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment };
     // What was left out has containers all the same.
     let invocation = job.tools.compose(what, args(&files), limit, &job.mark)?.environment("COMPOSE_IGNORE_ORPHANS", "1");

@@ -56,7 +56,7 @@ pub(super) async fn declared(
         Source::Compose(compose) => composed(tools, project, compose, source, production, rules, what).await,
         Source::Containers(_) => {
             let containers = tools.containers(project).await.map_err(|e| e.failure(what))?;
-            Ok(Declared { definitions: mounted(&containers), ..Declared::nothing() })
+            Ok(Declared { definitions: mounted(&containers, production), ..Declared::nothing() })
         }
         Source::Services(managed) => {
             // As it is written, it may be a link.
@@ -114,14 +114,20 @@ async fn composed(
     })
 }
 
-/// What containers that somebody else made have mounted: all that is known of what they are made from.
-fn mounted(containers: &[Container]) -> BTreeMap<ServiceName, Definition> {
+/// What containers that somebody else made have mounted: all that is known of what they are made from. Whichever way leads to
+/// production, it is named as `production` here.
+fn mounted(containers: &[Container], production: &Path) -> BTreeMap<ServiceName, Definition> {
     let mut all: BTreeMap<ServiceName, Definition> = BTreeMap::new();
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let root = real(production);
+    // The engine tells them as they were written.
+    let named = |source: &PathBuf| {
+        let source = real(source);
+        source.strip_prefix(&root).map_or_else(|_| source.clone(), |below| production.join(below))
+    };
     for container in containers {
         let binds = container.attached.iter().filter(|a| a.kind == StoreKind::Bind);
-        // The engine tells them as they were written.
-        let real = |source: &PathBuf| source.canonicalize().unwrap_or_else(|_| source.clone());
-        let binds = binds.filter_map(|a| Some(Bind { source: real(a.source.as_ref()?), writable: a.writable }));
+        let binds = binds.filter_map(|a| Some(Bind { source: named(a.source.as_ref()?), writable: a.writable }));
         let definition = all.entry(container.service.clone()).or_insert_with(|| definition(&container.image));
         definition.binds.extend(binds);
     }

@@ -40,7 +40,11 @@ pub(in super::super) struct Facts {
     pub(super) what: String,
     /// Where the files are read from: the workspace, or the tree of an earlier release.
     pub(super) source_root: PathBuf,
+    /// Production without symbolic links: where its files are read and written.
     pub(super) production_root: PathBuf,
+    /// Production as projects.json names it, which is what Compose is given: it follows no link in a path that it hands to the engine,
+    /// so that containers, hashes and mounts of one project always name one path.
+    pub(super) directory: PathBuf,
     pub(super) declared: Declared,
     pub(super) rules: Rules,
     /// What production is to hold.
@@ -84,6 +88,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     };
     let (owned, data, doing) = (project.clone(), tools.data.clone(), what.clone());
     let found = untrusted::off_runtime(move || places(&owned, &data, coming, &doing)).await;
+    let directory = project.production.clone().unwrap_or_default();
     let (workspace, production_root) = found.map_err(|error| unread_place(project, &error, &what)).and_then(|there| there)?;
     same_on_host(tools, &project.name, workspace.as_deref(), &production_root, &what).await?;
     let old = match coming {
@@ -96,7 +101,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let there = untrusted::off_runtime(move || files_there(&owned, &root, number, &doing)).await;
     there.map_err(|error| unread_place(project, &error, &what)).and_then(|there| there)?;
     let before_mounts = rules(project, &source_root, &[], &what).await?;
-    let declared = declared(tools, project, &source_root, &production_root, &before_mounts, &what).await?;
+    let declared = declared(tools, project, &source_root, &directory, &before_mounts, &what).await?;
     // Said before anybody is asked to confirm what could not be done.
     if !rsync::is_installed(&std::env::var_os("PATH").unwrap_or_default()) {
         return Err(rsync::missing(&what));
@@ -107,7 +112,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let rules = rules(project, &source_root, &written, &what).await?;
     let unread = |e| history_failure(&*what, &e);
     let (made, (mut workspace_scan, production_scan), containers, current, next) = tokio::try_join!(
-        made(tools, &declared, &source_root, &production_root, &what),
+        made(tools, &declared, &source_root, &directory, &what),
         scans(tools, project, workspace.as_deref(), &production_root, &rules, &what),
         async { tools.containers(project).await.map_err(|e| e.failure(&*what)) },
         async { tools.history.release_current(project.name.clone()).await.map_err(unread) },
@@ -124,9 +129,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     for (name, definition) in definitions {
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
-        services.push(
-            service(tools, project, name, definition, asks, &made, &workspace_scan.manifest, &production_root, &containers, &what).await?,
-        );
+        services
+            .push(service(tools, project, name, definition, asks, &made, &workspace_scan.manifest, &directory, &containers, &what).await?);
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -156,6 +160,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         production: production_scan.manifest,
         source_root,
         production_root,
+        directory,
         declared,
         rules,
         services,

@@ -49,7 +49,7 @@ fn coming(job: &Job, facts: &Facts) -> PathBuf {
 }
 
 fn production_environment(facts: &Facts) -> Option<PathBuf> {
-    Some(facts.production_root.join(".env")).filter(|p| p.is_file())
+    Some(facts.directory.join(".env")).filter(|p| p.is_file())
 }
 
 /// Copies the workspace aside, and compares the copy with what was confirmed.
@@ -87,7 +87,7 @@ pub(in super::super) async fn pull(job: &Job, step: &Step, services: &[ServiceNa
     let facts = facts(job)?;
     let what = "The images could not be pulled.";
     let composed = composed(facts)?;
-    let files = composed.files(&facts.production_root, &facts.production_root, None);
+    let files = composed.files(&facts.directory, &facts.directory, None);
     // As it was resolved for the plan: Compose would look for every `env_file`, and production may not have them yet.
     let resolved = composed.config.resolved.to_bytes();
     let invocation = job.tools.compose(what, files.pull(services), BUILD_LIMIT, &job.mark)?.stdin(resolved);
@@ -168,7 +168,7 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
 /// Compares the configuration as it is by now with the one that was confirmed: a build may have taken long.
 async fn is_still_configured(job: &Job, facts: &Facts) -> Result<(), Stop> {
     let what = "The files were not brought into production.";
-    let declared = declared(&job.tools, &job.project, &facts.source_root, &facts.production_root, &facts.rules, what).await;
+    let declared = declared(&job.tools, &job.project, &facts.source_root, &facts.directory, &facts.rules, what).await;
     if declared.map_err(|failure| Stop::unchanged(failure, true))?.configuration == facts.declared.configuration {
         return Ok(());
     }

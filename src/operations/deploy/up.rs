@@ -32,7 +32,6 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     let (Source::Compose(compose), Some(production)) = (&job.project.source, &job.project.production) else {
         return Err(Failure::new(what, "Only a compose project can be brought up.", "Start its containers by hand.").into());
     };
-    let production = production.canonicalize().unwrap_or_else(|_| production.clone());
     let config = production_only(&job.tools, &job.project).await?;
     let mut config = config.ok_or_else(|| Failure::new(what, "Production has no compose file.", "Deploy first: /docker_deploy."))?;
     let undoing = job.undoing.get();
@@ -47,19 +46,14 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     .map_err(|e| e.failure(what))?;
     remove_half_made(job).await.map_err(|e| e.failure(what))?;
     let containers = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
-    let definitions = config.resolved.services(&compose.name, &production);
+    let definitions = config.resolved.services(&compose.name, production);
     // What is gone back to may not know a service whose container was merely left running.
     let services: Vec<ServiceName> = services.iter().filter(|s| undoing.is_none() || definitions.contains_key(*s)).cloned().collect();
     let services = services.as_slice();
     let needed = needed(&definitions, services);
     let environment = Some(production.join(".env")).filter(|p| p.is_file());
-    let files = Files {
-        name: &compose.name,
-        root: &production,
-        files: &compose.files,
-        directory: &production,
-        environment: environment.as_deref(),
-    };
+    let files =
+        Files { name: &compose.name, root: production, files: &compose.files, directory: production, environment: environment.as_deref() };
     // Only what is looked after because of others is asked for its hashes.
     let hashes = if needed.is_empty() { Hashes::new() } else { job.tools.hashes(what, &files, &config.resolved).await? };
     let staying = staying(&hashes, &containers, &needed);
