@@ -22,6 +22,11 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::prelude::*;
 
+/// The system's allocator keeps what many threads have freed: resident memory grew by a sixth in 20 minutes of mixed work, and all of
+/// that could be given back (docs/BENCHMARKS.md, `memory-soak`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // There is one of these to a process, and for as long as that runs: it has one thread, and as little memory as can be.

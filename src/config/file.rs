@@ -18,7 +18,7 @@ use super::shared;
 use super::span::Node;
 use super::values::{self, Bounds};
 use super::volumes;
-use super::{ComposeProjects, OnDisk};
+use super::{Machine, OnDisk};
 
 /// The most projects: comparing them takes the square.
 pub(super) const PROJECTS_MAX: usize = 1_000;
@@ -37,11 +37,11 @@ const FORCE: &str = "force";
 /// answers is worth something only if the report holds no problem.
 pub(super) fn configuration(
     report: &mut Report,
-    disk: &dyn Fn(&Path) -> OnDisk,
-    running: &ComposeProjects,
+    machine: &Machine<'_>,
     root: &Node,
     included: &[(&str, Option<&Node>)],
 ) -> Option<Configuration> {
+    let disk = machine.disk;
     let mut top = At::root(root).object(report, "an object with “access” and “projects”")?;
     if let Some(schema) = top.get("$schema") {
         schema.text(report, "the address of the schema, such as “docs/projects.schema.json”");
@@ -62,12 +62,12 @@ pub(super) fn configuration(
     let warn_below = top.get("volumes").map(|at| volumes::read(report, &at)).unwrap_or_default();
     let docker = top.get("docker").and_then(|at| at.flag(report)).unwrap_or(true);
     let registry_credentials = top.get("registry_credentials").and_then(|at| credentials(report, disk, &at));
-    let drafts = projects(report, &Around { disk, users: &users, docker }, &mut top, included);
+    let drafts = projects(report, &Around { machine, users: &users, docker }, &mut top, included);
     // A file that is no JSON may well hold the one that is missing.
     let complete = included.iter().all(|(_, root)| root.is_some());
     let default_project = default.filter(|_| complete).and_then(|at| default_project(report, &at, &drafts));
     top.finish(report, &[]);
-    shared::check(report, &drafts, running);
+    shared::check(report, &drafts, machine.running);
     let mut projects: BTreeMap<ProjectName, Project> = drafts.into_iter().filter_map(|d| d.project).map(|p| (p.name.clone(), p)).collect();
     for project in projects.values_mut() {
         if let Source::Services(managed) = &mut project.source {
@@ -164,7 +164,7 @@ fn credentials(report: &mut Report, disk: &dyn Fn(&Path) -> OnDisk, at: &At<'_>)
         report.problem(&at.place(), "a string that is no such path", EXPECTED);
         return None;
     };
-    let disk = paths::Disk { ask: disk, strict: true };
+    let disk = paths::Disk { ask: disk, read: &|_| None, strict: true };
     let rights = disk.readable(report, &at.place(), &quote(text), std::slice::from_ref(&path));
     if rights.is_some_and(|rights| rights.open) {
         report.warning(&at.place(), format!("{}, which everybody may read", quote(text)), "a file of mode 600: what is in it is secret");

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use crate::domain::project::Configuration;
+use crate::untrusted;
 
 mod containers;
 mod file;
@@ -107,24 +108,51 @@ pub fn check(text: &str, disk: &dyn Fn(&Path) -> OnDisk) -> Checked {
     check_sources(&Sources::alone(text), disk)
 }
 
+/// The machine that a configuration is checked on.
+#[derive(Clone, Copy)]
+pub struct Machine<'a> {
+    /// Tells what a path is.
+    pub disk: &'a dyn Fn(&Path) -> OnDisk,
+    /// Reads a file that names a compose project; none where it cannot be read.
+    pub read: &'a dyn Fn(&Path) -> Option<String>,
+    /// What runs already.
+    pub running: &'a ComposeProjects,
+}
+
 /// Reads and checks a file and those that it includes. Blocks on the disk: call it where that is allowed.
 ///
 /// # Errors
 /// A file that cannot be read.
 pub fn read(path: &Path) -> Result<Checked, Unreadable> {
-    Sources::read(path).map(|sources| check_sources(&sources, &on_disk))
+    Sources::read(path).map(|sources| check_here(&sources, &on_disk))
 }
 
 /// The names of the compose projects that have containers, by the directory that they were made in.
 pub type ComposeProjects = BTreeMap<PathBuf, BTreeSet<String>>;
 
-/// Checks a configuration, asking `disk` what its paths are.
+/// Checks a configuration, asking `disk` what its paths are. No file is read: each compose project has the name that the configuration
+/// gives it, or that of the project.
 pub fn check_sources(sources: &Sources, disk: &dyn Fn(&Path) -> OnDisk) -> Checked {
+    check_on(sources, &Machine { disk, read: &|_| None, running: &ComposeProjects::new() })
+}
+
+/// As [`check_sources`], with the names that compose files and `.env` of this machine give projects. Blocks on the disk.
+pub fn check_here(sources: &Sources, disk: &dyn Fn(&Path) -> OnDisk) -> Checked {
     check_beside(sources, disk, &ComposeProjects::new())
 }
 
-/// As [`check_sources`], beside what runs already.
+/// As [`check_here`], beside what runs already.
 pub fn check_beside(sources: &Sources, disk: &dyn Fn(&Path) -> OnDisk, running: &ComposeProjects) -> Checked {
+    check_on(sources, &Machine { disk, read: &text_of, running })
+}
+
+/// A file of this machine as text; none where it is missing, no regular file, or too large.
+fn text_of(path: &Path) -> Option<String> {
+    untrusted::read_text(path, untrusted::CONFIGURATION_MAX).ok()
+}
+
+/// Checks a configuration on a machine.
+pub fn check_on(sources: &Sources, machine: &Machine<'_>) -> Checked {
     let mut report = Report::default();
     let files = std::iter::once((None, Ok(&sources.main)));
     let files = files.chain(sources.included.iter().map(|(name, content)| (Some(name.as_str()), content.as_ref())));
@@ -149,7 +177,7 @@ pub fn check_beside(sources: &Sources, disk: &dyn Fn(&Path) -> OnDisk, running: 
     unfinished |= plain.into_iter().any(|pattern| !sources.included.keys().any(|name| pattern.takes(name)));
     let names = sources.included.keys().map(String::as_str);
     let included: Vec<_> = names.zip(included.iter().map(Option::as_ref)).collect();
-    let configuration = main.and_then(|root| file::configuration(&mut report, disk, running, root, &included));
+    let configuration = main.and_then(|root| file::configuration(&mut report, machine, root, &included));
     let (problems, warnings) = report.finish(&texts);
     Checked { configuration: configuration.filter(|_| problems.is_empty()), problems, warnings, unfinished }
 }

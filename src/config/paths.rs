@@ -7,6 +7,7 @@ use super::report::{Place, Report, quote};
 use super::services::container::DATABASE;
 use super::values;
 use super::{OnDisk, Rights};
+use crate::domain::compose_name::name_in_files;
 
 /// A directory that a project names.
 pub(super) struct Directory {
@@ -31,6 +32,8 @@ impl Directory {
 pub(super) struct Disk<'d> {
     /// Tells what a path is.
     pub(super) ask: &'d dyn Fn(&Path) -> OnDisk,
+    /// Reads a file; none where it cannot be read.
+    pub(super) read: &'d dyn Fn(&Path) -> Option<String>,
     /// Whether what is missing is a problem, or just doubtful.
     pub(super) strict: bool,
 }
@@ -113,6 +116,21 @@ impl Disk<'_> {
         };
         let found = format!("{}, which {relation} the production directory", workspace.shown());
         report.problem(&workspace.place, found, "a directory outside production, and production outside it");
+    }
+
+    /// The name that a compose project's own files give it: those of production, or while it has none, of the workspace.
+    pub(super) fn compose_name(
+        &self,
+        files: &[(String, Place)],
+        workspace: Option<&Directory>,
+        production: Option<&Directory>,
+    ) -> Option<String> {
+        let read = |directory: &Directory, file: &str| (self.read)(&directory.written.join(file));
+        let environment = production.and_then(|directory| read(directory, ".env"));
+        let all = |directory: &Directory| files.iter().map(|(file, _)| read(directory, file)).collect::<Option<Vec<String>>>();
+        let texts = production.and_then(all).or_else(|| workspace.and_then(all)).unwrap_or_default();
+        let (name, _) = name_in_files(environment.as_deref(), &texts)?;
+        values::compose_name(&name).ok()
     }
 
     /// A compose file must be in the workspace or in production.

@@ -1,7 +1,6 @@
 //! One project.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use crate::domain::access::{Role, UserId};
@@ -10,7 +9,7 @@ use crate::domain::project::{
     ComposeSource, ContainerSelector, DeployPolicy, Project, ProjectName, RestartPolicy, ServiceName, Source, Strategy,
 };
 
-use super::OnDisk;
+use super::Machine;
 use super::containers;
 use super::file::roles;
 use super::paths::{self, Directory};
@@ -34,8 +33,8 @@ const STOP: Bounds = Bounds { least: Duration::ZERO, most: Duration::from_secs(6
 
 /// What is around all projects.
 pub(super) struct Around<'a> {
-    /// Tells what a path is.
-    pub(super) disk: &'a dyn Fn(&Path) -> OnDisk,
+    /// The machine.
+    pub(super) machine: &'a Machine<'a>,
     /// Who may act in general.
     pub(super) users: &'a BTreeMap<UserId, Role>,
     /// Whether there is an engine.
@@ -75,7 +74,7 @@ pub(super) fn read(report: &mut Report, around: &Around<'_>, entry: &Named<'_>, 
     let description = object.get("description").and_then(|at| at.text(report, "a line of text").map(str::to_owned));
     draft.enabled = object.get("enabled").and_then(|at| at.flag(report)).unwrap_or(true);
     // A disabled project is left alone: its directories may well be gone.
-    let disk = paths::Disk { ask: around.disk, strict: draft.enabled };
+    let disk = paths::Disk { ask: around.machine.disk, read: around.machine.read, strict: draft.enabled };
     draft.workspace = object.get("workspace").and_then(|at| disk.directory(report, &at));
     draft.production = object.get("production").and_then(|at| disk.directory(report, &at));
     disk.apart(report, draft.workspace.as_ref(), draft.production.as_ref());
@@ -167,7 +166,10 @@ fn compose_source(report: &mut Report, disk: &paths::Disk<'_>, at: &At<'_>, draf
     let name = match named {
         Some(given) => given.parse(report, values::compose_name),
         // Compose allows no capitals; what else a project's name may hold, a compose project's may, too.
-        None => values::compose_name(&draft.written.to_ascii_lowercase()).ok(),
+        None => {
+            let own = disk.compose_name(&files, draft.workspace.as_ref(), draft.production.as_ref());
+            own.or_else(|| values::compose_name(&draft.written.to_ascii_lowercase()).ok())
+        }
     };
     object.finish(report, &[]);
     draft.compose = name.clone().map(|name| (name, place));

@@ -48,7 +48,7 @@ pub fn check(path: &Path, against: Option<&Path>, running: &ComposeProjects, jso
         Err(why) => return unreadable(why, out),
     };
     // What the old one names may be gone by now.
-    let old = old.and_then(|sources| config::check_sources(&sources, &config::unseen).configuration);
+    let old = old.and_then(|sources| config::check_here(&sources, &config::unseen).configuration);
     let impact = old.as_ref().zip(checked.configuration.as_ref()).map(|(old, new)| Impact::between(old, new));
     if json {
         writeln!(out, "{}", as_json(&checked.problems, &checked.warnings, impact.as_ref(), None)?)?;

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod compose_labels;
+pub mod compose_name;
 pub mod confirm;
 pub mod container;
 pub mod environment;

@@ -218,6 +218,20 @@ impl Resolved {
         services.filter_map(read).collect()
     }
 
+    /// The secrets and configs that services use and whose value comes from a variable, with that variable.
+    pub fn from_variables(&self) -> BTreeSet<(String, String)> {
+        let services = self.0.get("services").and_then(Value::as_object).into_iter().flatten();
+        let kinds =
+            services.flat_map(|(_, service)| ["configs", "secrets"].map(|kind| (kind, service.get(kind).and_then(Value::as_array))));
+        let used = kinds.flat_map(|(kind, used)| used.into_iter().flatten().map(move |used| (kind, used)));
+        let variable = |(kind, used): (&str, &Value)| {
+            let name = used.as_str().or_else(|| used.get("source")?.as_str())?;
+            let variable = self.0.get(kind)?.get(name)?.get("environment")?.as_str()?;
+            Some((name.to_owned(), variable.to_owned()))
+        };
+        used.filter_map(variable).collect()
+    }
+
     /// Whether it names files of `configs` or `secrets`, whose content it does not hold.
     pub fn names_files(&self) -> bool {
         !mounted_files(&self.0).is_empty()

@@ -156,6 +156,8 @@ pub(super) const STEPS: &[&str] = &[
         PRIMARY KEY (project, container, at),
         FOREIGN KEY (project, container) REFERENCES measures (project, container) ON DELETE CASCADE
      ) STRICT, WITHOUT ROWID;",
+    // Null where it was not recorded: nothing was deployed then that used a variable which nothing set.
+    "ALTER TABLE releases ADD COLUMN unset TEXT;",
 ];
 
 /// Brings a database up to the format that is known here.

@@ -1,6 +1,6 @@
 //! Releases, what production holds of them, and what images were built from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Row, Transaction};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,8 @@ pub struct ReleaseRecord {
     pub environment: Option<String>,
     /// How many files it changed.
     pub changed: usize,
+    /// The variables that its compose files use and that nothing set at the time; none where that was not recorded.
+    pub unset: Option<BTreeSet<String>>,
 }
 
 /// A release in a list.
@@ -80,7 +82,7 @@ pub struct Current {
     pub owned: Manifest,
 }
 
-const COLUMNS: &str = "number, kind, operation, at, manifest, owned, compose, images, environment, changed";
+const COLUMNS: &str = "number, kind, operation, at, manifest, owned, compose, images, environment, changed, unset";
 
 fn record(row: &Row<'_>) -> Result<ReleaseRecord, HistoryError> {
     let text = |at: usize| row.get::<_, String>(at);
@@ -97,6 +99,7 @@ fn record(row: &Row<'_>) -> Result<ReleaseRecord, HistoryError> {
         images: from_json(&text(7)?)?,
         environment: row.get(8)?,
         changed: usize::try_from(row.get::<_, i64>(9)?).unwrap_or(0),
+        unset: row.get::<_, Option<String>>(10)?.map(|unset| from_json(&unset)).transpose()?,
     })
 }
 
@@ -115,8 +118,8 @@ fn current(db: &Transaction<'_>, project: &str) -> Result<Option<i64>, HistoryEr
 fn add(db: &Transaction<'_>, project: &str, release: &ReleaseRecord) -> Result<(), HistoryError> {
     let owned = if release.owned == release.manifest { None } else { Some(to_json(&release.owned)?) };
     db.prepare_cached(
-        "INSERT INTO releases (project, number, kind, operation, at, manifest, owned, compose, images, environment, changed)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO releases (project, number, kind, operation, at, manifest, owned, compose, images, environment, changed, unset)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute((
         project,
@@ -130,6 +133,7 @@ fn add(db: &Transaction<'_>, project: &str, release: &ReleaseRecord) -> Result<(
         to_json(&release.images)?,
         &release.environment,
         i64::try_from(release.changed).unwrap_or(i64::MAX),
+        release.unset.as_ref().map(to_json).transpose()?,
     ))?;
     Ok(())
 }

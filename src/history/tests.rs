@@ -40,6 +40,7 @@ fn plan(project: &str) -> Plan {
         files: None,
         release: None,
         not_copied: Vec::new(),
+        unset: Vec::new(),
         warnings,
         digest: "d".into(),
     }
@@ -71,6 +72,7 @@ fn release(number: i64, content: &str) -> ReleaseRecord {
         images: [(ServiceName::new("web").unwrap(), "shop-web".to_owned())].into(),
         environment: Some("e".into()),
         changed: 3,
+        unset: Some(["OPTIONAL".to_owned()].into()),
     }
 }
 

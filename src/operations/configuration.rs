@@ -153,7 +153,7 @@ fn asker(actor: &Actor) -> Option<ChatId> {
 
 /// What a version says; none where it is no longer understood.
 fn understood(version: &Snapshot) -> Option<Configuration> {
-    config::check_sources(&Sources::from(&version.files), &config::unseen).configuration
+    config::check_here(&Sources::from(&version.files), &config::unseen).configuration
 }
 
 fn lines(old: &Files, new: &Files, values: bool) -> Vec<String> {

@@ -19,7 +19,7 @@ use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
 use super::registry::{Closed, Hold};
 use super::relay;
 use super::runner::{self, Job};
-use super::tools::{Tools, random_name};
+use super::tools::{Config, Tools, random_name};
 use super::vitals::Vitals;
 use crate::domain::access::{Actor, Denied, Role, allow};
 use crate::domain::confirm::Question;
@@ -29,7 +29,7 @@ use crate::domain::names::{Match, find};
 use crate::domain::notice::Origin;
 use crate::domain::orphans::gone;
 use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::plan::{LifecycleFacts, Plan, plan_lifecycle};
+use crate::domain::plan::{LifecycleFacts, Plan, Variables, plan_lifecycle};
 use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
 use crate::domain::request::{Kind, Request};
 use crate::domain::status::Busy;
@@ -247,6 +247,7 @@ impl Desk {
         }
         if let Some((coming, with, force)) = release {
             let facts = deploy::gather(&self.tools, project, coming).await?;
+            facts.check_names(&self.tools, project).await?;
             let mut plan = facts.plan(project, with, force)?;
             facts.check(&plan).await?;
             managed::check_names(&self.tools, project, &plan, facts.containers()).await?;
@@ -257,6 +258,8 @@ impl Desk {
         let what = format!("{} could not be planned.", request.kind().verb());
         let meant = request.service().map(|named| BTreeSet::from([named.clone()])).unwrap_or_default();
         let containers = self.tools.containers_for(project, &meant).await.map_err(|e| e.failure(&*what))?;
+        let known = containers.iter().map(|c| c.service.clone()).collect();
+        deploy::check_names(&self.tools, project, &what, None, &known).await?;
         let gone = deploy::missing_production(project).await;
         // A start makes what is not there, and of a whole project Compose does it all.
         let config = match request.kind() {
@@ -267,10 +270,10 @@ impl Desk {
         let (config, unread) = config.map_or_else(|failure| (None, Some(failure)), |config| (config, None));
         let declared = config.as_ref().map(|c| c.resolved.declared()).unwrap_or_default();
         let configuration = config.as_ref().map(|c| c.resolved.hash()).unwrap_or_default();
-        let unset: &[String] = config.as_ref().map_or(&[], |c| &c.unset);
+        let variables = &self.variables(project, config.as_ref(), &what).await?;
         let request = with_known_case(request, containers.iter().map(|c| &c.service).chain(declared.keys()));
         let now = (self.tools.clock)();
-        let facts = LifecycleFacts { project, containers: &containers, declared: &declared, configuration: &configuration, unset, now };
+        let facts = LifecycleFacts { project, containers: &containers, declared: &declared, configuration: &configuration, variables, now };
         // Nobody knows whether the files declare what is not there.
         let unknown = containers.is_empty() || request.service().is_some_and(|s| containers.iter().all(|c| c.service != *s));
         let unread = unread.filter(|_| request.kind() == Kind::Start);
@@ -289,6 +292,20 @@ impl Desk {
         plan.warnings.extend(gone);
         relay::consider(&self.tools, &mut plan, &containers).await?;
         Ok((plan, None))
+    }
+
+    /// What is known of the variables of a configuration that containers may be made from.
+    async fn variables(&self, project: &Project, config: Option<&Config>, what: &str) -> Result<Variables, Failure> {
+        let current = match config {
+            // Only what is unset is compared with the release.
+            Some(config) if !config.unset.is_empty() => {
+                let current = self.tools.history.release_current(project.name.clone()).await;
+                current.map_err(|e| history_failure(what, &e))?
+            }
+            _ => None,
+        };
+        let production = project.production.clone().unwrap_or_default();
+        Ok(deploy::variables(config, &production, current.iter().map(|current| &current.release), None).await)
     }
 
     /// Runs what was confirmed: takes the project's lock, plans again, compares the digests, and starts.

@@ -74,5 +74,13 @@ async fn why_unreadable(tools: &Tools, project: &Project) -> Option<String> {
     }
     let environment = project.production.as_deref().and_then(deploy::environment);
     let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment: environment.as_deref() };
-    tools.broken(&files).await.map(|why| format!("{} cannot be read: {why}", project.name))
+    if let Some(why) = tools.broken(&files).await {
+        return Some(format!("{} cannot be read: {why}", project.name));
+    }
+    // Containers count as services that are there; without an engine only the files do.
+    let containers = tools.containers(project).await.unwrap_or_default();
+    let known = containers.into_iter().map(|container| container.service).collect();
+    let what = format!("{} cannot be operated on.", project.name);
+    let coming = project.workspace.as_deref().filter(|root| missing(root).is_none());
+    deploy::check_names(tools, project, &what, coming, &known).await.err().map(|failure| format!("{} {}", failure.what, failure.why))
 }

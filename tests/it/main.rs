@@ -3,6 +3,7 @@
 
 mod answered;
 mod boxed;
+mod configured_names;
 mod conversation;
 mod crash;
 mod deploy;
@@ -48,6 +49,7 @@ mod surroundings;
 mod terminal;
 mod tidy;
 mod trial;
+mod variables;
 mod versions;
 mod volumes;
 mod whole;

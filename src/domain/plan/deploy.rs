@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Plan, ServicePlan, Step, digest, layers};
+use super::{Action, Plan, ServicePlan, Step, Variables, digest, layers};
 use crate::domain::container::{ConfigHash, Container};
 use crate::domain::failure::Failure;
 use crate::domain::managed::{instance_of, label};
@@ -52,8 +52,8 @@ pub struct DeployFacts<'a> {
     pub containers: &'a [Container],
     /// A hash of the whole resolved configuration.
     pub configuration: &'a str,
-    /// Variables that the compose files use and nothing sets.
-    pub unset: &'a [String],
+    /// What is known of the variables that the compose files use.
+    pub variables: &'a Variables,
     /// Paths below writable bind mounts, and who mounts them: neither copied nor deleted.
     pub written: &'a [(TreePath, ServiceName)],
     /// The number of the release that comes.
@@ -157,7 +157,7 @@ pub struct BuildFacts {
 /// Plans a deploy.
 ///
 /// # Errors
-/// What must not be deployed: an empty workspace, an unset variable, too many deletions, too little room, a writable
+/// What must not be deployed: an empty workspace, a variable that is not set any more, too many deletions, too little room, a writable
 /// bind mount over all of production, an unknown name after `with=`.
 pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<ServiceName>) -> Result<Plan, Failure> {
     let mut files = Changes::between(facts.production, facts.workspace, facts.owned);
@@ -191,6 +191,7 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
         files: Some(files),
         release,
         not_copied,
+        unset: facts.variables.news(),
         warnings,
         digest,
     })
@@ -210,12 +211,7 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
     if facts.workspace.files() == 0 {
         return fail("The workspace is empty.".into(), "Put the code there, or correct \"workspace\" in projects.json.".into());
     }
-    if !facts.unset.is_empty() {
-        return fail(
-            format!("The compose file uses {}, which nothing sets.", listing(facts.unset.iter().map(UntrustedText::from), 5)),
-            "Set it in production's .env, or give it a default in the compose file: ${NAME:-default}.".into(),
-        );
-    }
+    facts.variables.check(&what)?;
     let most = facts.project.deploy.max_delete;
     if files.deleted.len() > most {
         return fail(

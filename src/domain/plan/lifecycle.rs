@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::needs::{Declared, Needs, lacks};
 use super::order::{layered, restart_steps, start_steps, stop_steps};
-use super::{Action, Plan, ServicePlan, Step, digest};
+use super::{Action, Plan, ServicePlan, Step, Variables, digest};
 use crate::domain::Millis;
 use crate::domain::container::{Condition, Container, State};
 use crate::domain::failure::Failure;
@@ -12,7 +12,6 @@ use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::{Kind, Request};
 use crate::domain::text::listing;
-use crate::domain::untrusted::UntrustedText;
 
 /// How many services that are down are named where that is the reason for a refusal.
 const DOWN_SHOWN: usize = 4;
@@ -27,7 +26,7 @@ pub struct LifecycleFacts<'a> {
     /// A hash of the whole resolved configuration, where it was asked for.
     pub configuration: &'a str,
     /// Variables that the compose files use and nothing sets.
-    pub unset: &'a [String],
+    pub variables: &'a Variables,
     /// What its files declare, as far as they were asked; of a start, what has no container can be made. Empty where nothing
     /// declares it.
     pub declared: &'a BTreeMap<ServiceName, Declared>,
@@ -96,13 +95,10 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
     let mut warnings = warnings(request, &services, &needs, &by_service);
     warnings.extend(down.iter().map(Down::words));
     let makes = !created.is_empty();
-    if makes && !facts.unset.is_empty() {
-        return Err(Failure::new(
-            format!("{} cannot be started.", facts.project.name),
-            format!("The compose file uses {}, which nothing sets.", listing(facts.unset.iter().map(UntrustedText::from), 5)),
-            "Set it in production's .env, or give it a default in the compose file: ${NAME:-default}.",
-        ));
+    if makes {
+        facts.variables.check(&format!("{} cannot be started.", facts.project.name))?;
     }
+    let unset = if makes { facts.variables.news() } else { Vec::new() };
     let digest = digest(request, &steps, &services, |feed| {
         // What is made is made from the configuration; what is only started or stopped has its own.
         if makes {
@@ -110,7 +106,7 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
         }
     });
     let (request, not_copied) = (request.clone(), Vec::new());
-    Ok(Plan { request, strategy, by_compose, steps, services, files: None, release: None, not_copied, warnings, digest })
+    Ok(Plan { request, strategy, by_compose, steps, services, files: None, release: None, not_copied, unset, warnings, digest })
 }
 
 /// Whether one call of Compose starts or stops all of it and touches nothing else.
@@ -309,7 +305,8 @@ pub(crate) mod tests {
 
     fn plan(containers: &[Container], declared: &BTreeMap<ServiceName, Declared>, request: &Request) -> Result<Plan, Failure> {
         let project = project();
-        let facts = LifecycleFacts { project: &project, containers, declared, configuration: "", unset: &[], now: 1_000_000 };
+        let facts =
+            LifecycleFacts { project: &project, containers, declared, configuration: "", variables: &Variables::default(), now: 1_000_000 };
         plan_lifecycle(&facts, request)
     }
 

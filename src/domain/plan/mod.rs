@@ -6,6 +6,7 @@ mod managed;
 mod needs;
 mod order;
 mod tidy;
+mod variables;
 
 use std::collections::BTreeSet;
 
@@ -16,12 +17,14 @@ pub use lifecycle::{LifecycleFacts, plan_lifecycle};
 pub use managed::{ManagedFacts, ManagedService, plan_managed};
 pub use needs::{Declared, Need, Needs};
 pub use tidy::{TidyFacts, plan_tidy};
+pub use variables::Variables;
 
 use super::manifest::{Changes, TreePath};
 use super::orphans::Orphan;
 use super::project::{ServiceName, Strategy};
 use super::request::{Kind, Request};
 use super::text::listing;
+use super::untrusted::UntrustedText;
 
 /// How many names a step's label spells out.
 const NAMES_SHOWN: usize = 4;
@@ -50,6 +53,9 @@ pub struct Plan {
     /// Paths of the workspace that are not copied though nothing excludes them, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_copied: Vec<(TreePath, String)>,
+    /// Variables that nothing sets and that the person should know of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unset: Vec<UntrustedText>,
     /// What the person should know before they confirm, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

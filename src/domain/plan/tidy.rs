@@ -33,6 +33,7 @@ pub fn plan_tidy(facts: TidyFacts, request: &Request) -> Plan {
         files: None,
         release: None,
         not_copied: Vec::new(),
+        unset: Vec::new(),
         warnings: Vec::new(),
         digest,
     }

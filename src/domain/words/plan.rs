@@ -5,6 +5,7 @@ use crate::domain::manifest::{Changes, TreePath};
 use crate::domain::plan::{Action, Plan, ServicePlan, Step};
 use crate::domain::request::Kind;
 use crate::domain::text::{Text, capital, count, listing};
+use crate::domain::untrusted::{SHOWN, UntrustedText};
 
 /// How many paths of a kind are named.
 pub(super) const PATHS_SHOWN: usize = 5;
@@ -30,10 +31,19 @@ pub fn plan(plan: &Plan) -> Text {
     if plan.affected().any(|s| s.stateful && s.action == Action::Recreate) {
         warnings.push("What is in volumes stays, and what a new version writes there is not undone.".to_owned());
     }
-    if !warnings.is_empty() {
+    if !warnings.is_empty() || !plan.unset.is_empty() {
         text = text.line();
     }
-    trimmed(warnings.into_iter().fold(text, warning))
+    trimmed(unset_lines(warnings.into_iter().fold(text, warning), &plan.unset))
+}
+
+/// Variables that nothing sets, as the lines that would set them.
+fn unset_lines(text: Text, names: &[UntrustedText]) -> Text {
+    if names.is_empty() {
+        return text;
+    }
+    let text = warning(text, "Nothing sets these variables of the compose file, so they are empty. To set them, add to production's .env:");
+    names.iter().fold(text, |text, name| text.code(format!("{}=", name.line(SHOWN))).line())
 }
 
 /// What is left over, all of which is removed.
@@ -202,6 +212,7 @@ pub(crate) mod tests {
             files: None,
             release: None,
             not_copied: Vec::new(),
+            unset: Vec::new(),
             warnings: Vec::new(),
             digest: "d1".into(),
         }
@@ -250,6 +261,7 @@ pub(crate) mod tests {
             }),
             release: Some(2),
             not_copied: vec![("data".into(), "postgres writes there".into())],
+            unset: vec!["OPTIONAL_FLAG".into()],
             warnings: vec!["Edited by hand in production and overwritten: nginx.conf.".into()],
             digest: "d2".into(),
         }

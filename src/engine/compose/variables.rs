@@ -114,6 +114,31 @@ pub fn set(text: &[u8]) -> BTreeSet<String> {
     names
 }
 
+/// The names of the variables that a file defines, also where they are empty.
+pub fn defined(text: &[u8]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut note = |name: &str, _: &str| {
+        names.insert(name.to_owned());
+    };
+    scan(text, &mut note, &mut |_| {}, &|_| true);
+    names
+}
+
+/// The names of the variables that texts use: `$NAME`, `${NAME}`, `${NAME:-default}`, and those within defaults.
+pub fn used(texts: &[String]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for text in texts {
+        for after in text.replace("$$", "").split('$').skip(1) {
+            let after = after.strip_prefix('{').unwrap_or(after);
+            let name = after.split(|c: char| !is_name(c)).next().unwrap_or_default();
+            if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
 /// Reads a file of variables as far as that goes: `each` gets what is set, `wrong` what cannot be.
 fn scan(text: &[u8], each: &mut dyn FnMut(&str, &str), wrong: &mut dyn FnMut(Mistake), is_set: &dyn Fn(&str) -> bool) {
     let text = String::from_utf8_lossy(text);
@@ -300,6 +325,13 @@ mod tests {
             "A=1\nexport B = \"x # y\" \nC='${' # z\nD=$\nE=pa$$word\nF=${SET:?x} ${A:-${B}}\nG: yaml\nH\n- I\nJ=\"a\\\"b\nc\"\nK=1\n";
         assert_eq!(told(text), "-");
         assert_eq!(set(text.as_bytes()).into_iter().collect::<Vec<_>>().join(" "), "A B C D E F G J K");
+    }
+
+    #[test]
+    fn used_variables_are_found_in_texts() {
+        let text = "a: $A b: ${B} c: ${C:-${D:?x}} d: $$E ${F+${G}} ${1} $ pa$$word";
+        assert_eq!(used(&[text.to_owned()]).into_iter().collect::<Vec<_>>().join(" "), "A B C D F G");
+        assert_eq!(defined(b"A=\nB=1\n# C=1\n").into_iter().collect::<Vec<_>>().join(" "), "A B");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(super) struct Declared {
     pub(super) definitions: BTreeMap<ServiceName, Definition>,
     /// What they were to be before, as far as that makes a difference.
     pub(super) before: BTreeMap<ServiceName, Definition>,
+    /// The variables of production's own compose files that nothing sets; none where those cannot be resolved.
+    pub(super) unset_before: Option<BTreeSet<String>>,
     /// A hash of all that they are made from.
     pub(super) configuration: String,
     /// What their containers are to be made from, where not Compose knows that.
@@ -75,12 +77,7 @@ pub(super) async fn declared(
 impl Declared {
     fn nothing() -> Self {
         let (definitions, before, made) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { composed: None, definitions, before, configuration: String::new(), made }
-    }
-
-    /// Variables that nothing sets.
-    pub(super) fn unset(&self) -> &[String] {
-        self.composed.as_ref().map_or(&[], |composed| &composed.config.unset)
+        Self { composed: None, definitions, before, unset_before: None, configuration: String::new(), made }
     }
 }
 
@@ -108,6 +105,7 @@ async fn composed(
     Ok(Declared {
         definitions: config.resolved.services(&compose.name, production),
         before: current.as_ref().map(|c| c.resolved.services(&compose.name, production)).unwrap_or_default(),
+        unset_before: current.as_ref().map(|c| c.unset.iter().cloned().collect()),
         configuration: config.resolved.hash(),
         composed: Some(Composed { source: compose.clone(), config }),
         made: BTreeMap::new(),

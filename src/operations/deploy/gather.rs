@@ -11,14 +11,16 @@ use super::super::relay;
 use super::super::tools::{Config, Tools};
 use super::declared::{Declared, declared};
 use super::mounts::same_on_host;
+use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::production::{environment, environment_hash};
 use super::trees::{rules, scans, touchable, tree_path, written};
+use super::variables::variables;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Manifest, TreePath};
 use crate::domain::names::{Match, find};
-use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, ServiceFacts, plan_deploy};
+use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, ServiceFacts, Variables, plan_deploy};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
 use crate::domain::untrusted::UntrustedText;
@@ -66,6 +68,7 @@ pub(in super::super) struct Facts {
     /// The services that run an image which is gone from the engine.
     lost: BTreeSet<ServiceName>,
     written: Vec<(TreePath, ServiceName)>,
+    pub(super) variables: Variables,
     free: Option<u64>,
     /// What to tell beyond what the plan finds.
     remarks: Vec<String>,
@@ -139,6 +142,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         }
     }
     writable(&production_root, &what)?;
+    let releases = current.iter().map(|current| &current.release);
+    let variables = variables(declared.composed.as_ref().map(|c| &c.config), &directory, releases, old.as_ref()).await;
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
     let mut remarks = remarks(&workspace_scan);
     for (name, tags) in
@@ -167,6 +172,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         containers,
         lost,
         written,
+        variables,
         free,
         remarks,
     })
@@ -209,7 +215,7 @@ impl Facts {
             services: &self.services,
             containers: &self.containers,
             configuration: &self.declared.configuration,
-            unset: self.declared.unset(),
+            variables: &self.variables,
             written: &self.written,
             free: self.free,
             lost: &self.lost,
@@ -220,6 +226,13 @@ impl Facts {
             plan.warnings.push(".env is not the one that this release ran with: it is never kept, and the current one is used.".to_owned());
         }
         Ok(plan)
+    }
+
+    /// Refuses what projects.json says and the files do not.
+    pub(in super::super) async fn check_names(&self, tools: &Tools, project: &Project) -> Result<(), Failure> {
+        let declared = self.declared.definitions.keys().chain(self.declared.before.keys());
+        let known = declared.chain(self.containers.iter().map(|c| &c.service)).cloned().collect();
+        check_names(tools, project, &self.what, Some(&self.source_root), &known).await
     }
 
     /// What runs of it.

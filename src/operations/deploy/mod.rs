@@ -3,6 +3,7 @@
 mod declared;
 mod gather;
 mod mounts;
+mod named;
 mod overlay;
 mod places;
 mod production;
@@ -12,8 +13,10 @@ mod steps;
 mod trees;
 mod undo;
 mod up;
+mod variables;
 
 pub(super) use gather::{Facts, gather};
+pub(super) use named::check_names;
 pub(super) use places::Coming;
 pub(super) use production::{environment, missing_production, production_config, production_only};
 pub(super) use project_name::check_project_name;
@@ -21,3 +24,4 @@ pub(super) use releases::{arrive, keep, set_out, sweep};
 pub(super) use steps::{build, promote, pull, stage};
 pub(super) use undo::{Undoing, put_back, remove, stay, undo_steps};
 pub(super) use up::{is_as_confirmed, remove_half_made, up};
+pub(super) use variables::variables;

@@ -55,6 +55,7 @@ async fn kept(job: &Job, step: &Step, number: i64) -> StepResult {
         images: tag_running(tools, &job.project, number).await.map_err(|e| e.failure(what))?,
         environment: facts.environment.clone(),
         changed: 0,
+        unset: facts.declared.unset_before.clone(),
     };
     tools.history.release_add(project.clone(), record).await.map_err(|e| history_failure(what, &e))?;
     Ok(Some(count(facts.kept.files(), "file")))
@@ -106,6 +107,7 @@ pub(in super::super) async fn set_out(job: &Job) -> Result<(), Failure> {
             images: facts.images(&job.plan),
             environment: facts.environment.clone(),
             changed: job.plan.files.as_ref().map_or(0, |f| f.touched().count()),
+            unset: Some(facts.variables.unset.iter().cloned().collect()),
         }),
     };
     let going = Move { target: facts.release, base };

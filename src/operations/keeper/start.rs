@@ -160,7 +160,7 @@ fn find(path: &Path, last: Option<&(Snapshot, InForce)>) -> Result<Found, String
         }
     }
     let problems: Vec<String> = match read {
-        Ok(sources) => match config::check_sources(&sources, &config::on_disk) {
+        Ok(sources) => match config::check_here(&sources, &config::on_disk) {
             Checked { configuration: Some(configuration), warnings, .. } => {
                 let warnings = warnings.iter().map(ToString::to_string).collect();
                 return Ok(Found { sources, configuration, warnings, rejected: None, pinned_over: None });
@@ -186,8 +186,8 @@ fn find(path: &Path, last: Option<&(Snapshot, InForce)>) -> Result<Found, String
 pub(super) fn kept(snapshot: &Snapshot) -> Option<Found> {
     let sources = Sources::from(&snapshot.files);
     // Its directories may have gone since; then it is in force all the same, as it would be had dockmaster run on.
-    let seen = config::check_sources(&sources, &config::on_disk);
-    let unseen = if seen.configuration.is_some() { None } else { Some(config::check_sources(&sources, &config::unseen)) };
+    let seen = config::check_here(&sources, &config::on_disk);
+    let unseen = if seen.configuration.is_some() { None } else { Some(config::check_here(&sources, &config::unseen)) };
     let warnings = seen.problems.iter().chain(&seen.warnings).map(ToString::to_string).collect();
     let checked = unseen.unwrap_or(seen);
     Some(Found { sources, configuration: checked.configuration?, warnings, rejected: None, pinned_over: None })

@@ -139,7 +139,7 @@ impl Keeping {
         let path = self.path.clone();
         let read = move || match Sources::read(&path) {
             Ok(sources) => {
-                let checked = config::check_sources(&sources, &config::on_disk);
+                let checked = config::check_here(&sources, &config::on_disk);
                 (Ok(sources), Some(checked))
             }
             Err(error) => (Err(format!("{error}.")), None),
