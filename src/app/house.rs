@@ -135,6 +135,7 @@ impl Workshop {
             own: own(),
             registry: Registry::default(),
             asked: Asked::default(),
+            purposes: Arc::default(),
             checks: Checks::default(),
             gauge,
             configuration: None,

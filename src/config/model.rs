@@ -178,6 +178,12 @@ pub struct Project {
     #[serde(default)]
     #[schemars(extend("maxItems" = 200, "uniqueItems" = true, "examples" = [["postgres"]]))]
     pub stateful: Vec<ServiceText>,
+    /// Services that are jobs: with exit code 0 they are done, and a deploy runs them once where it makes or remakes them. Besides
+    /// these, a job is what another service waits for with `service_completed_successfully`, and what has `restart: "no"` or
+    /// `on-failure` in its compose file.
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 200, "uniqueItems" = true, "examples" = [["migrate"]]))]
+    pub jobs: Vec<ServiceText>,
     /// Files that a deploy neither copies nor deletes, in gitignore syntax, `!` included. They come on top of the usual ones
     /// (`.git`, `.env`, `node_modules/`, `__pycache__/` and the like) and before the workspace's `.dockmasterignore`.
     #[serde(default)]

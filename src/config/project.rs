@@ -81,6 +81,7 @@ pub(super) fn read(report: &mut Report, around: &Around<'_>, entry: &Named<'_>, 
     let source = source(report, &disk, around.docker, &mut object, &mut draft);
     let primary = object.get("primary").and_then(|at| service(report, &at, &draft));
     let stateful = stateful(report, &mut object, &draft);
+    let jobs = object.get("jobs").map(|at| services_of(report, &at, &draft)).unwrap_or_default();
     let exclude = object.get("exclude").map(|at| exclude(report, &at)).unwrap_or_default();
     let access = object.get("access").map(|at| access(report, &at, around.users)).unwrap_or_default();
     let deploy = object.get("deploy").map(|at| deploy(report, &at)).unwrap_or_default();
@@ -96,6 +97,7 @@ pub(super) fn read(report: &mut Report, around: &Around<'_>, entry: &Named<'_>, 
         production: draft.production.as_ref().map(|d| d.written.clone()),
         primary,
         stateful,
+        jobs,
         exclude,
         access,
         deploy,
@@ -198,6 +200,10 @@ fn stateful(report: &mut Report, object: &mut Object<'_>, draft: &Draft) -> BTre
         }
         return BTreeSet::new();
     };
+    services_of(report, &at, draft)
+}
+
+fn services_of(report: &mut Report, at: &At<'_>, draft: &Draft) -> BTreeSet<ServiceName> {
     let services = at.distinct(report, "a list of services", |item, report| service(report, item, draft));
     services.into_iter().map(|(name, _)| name).collect()
 }

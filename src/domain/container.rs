@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Millis;
 use super::compose_labels;
+use super::job::Purpose;
 use super::project::ServiceName;
 use super::volumes::Attached;
 
@@ -148,6 +149,10 @@ pub struct Container {
     pub restarts: i64,
     /// Whether the engine starts it again when it ends as it did last (its restart policy).
     pub restarts_itself: bool,
+    /// Whether its restart policy is `on-failure`.
+    pub on_failure: bool,
+    /// What its service is there for, as far as that is known.
+    pub purpose: Purpose,
     /// Its image as named in its configuration.
     pub image: String,
     /// The id of the image it was made from.
@@ -235,10 +240,19 @@ impl Container {
         self.runs() || self.state == State::Unknown
     }
 
-    /// Whether it ended with success, nobody restarts it and it has no health check: a job that is done. A service that
-    /// was stopped and has neither cannot be told from one.
+    /// Whether it ended with code 0, as a job does or any other service.
+    pub fn exited_zero(&self) -> bool {
+        self.state == State::Exited && self.exit_code == 0
+    }
+
+    /// Whether it is a job that is done, whatever the health check of its image said last.
     pub fn is_done(&self) -> bool {
-        self.state == State::Exited && self.exit_code == 0 && !self.restarts_itself && self.health == Health::None
+        self.exited_zero() && self.purpose.job.is_some()
+    }
+
+    /// Whether its end is nothing to put right: a job is done, and what serves nobody may end with code 0.
+    pub fn ended_well(&self) -> bool {
+        self.exited_zero() && (self.purpose.job.is_some() || !self.purpose.serves)
     }
 }
 
@@ -271,6 +285,8 @@ pub(crate) mod tests {
             oom_killed: false,
             restarts: 0,
             restarts_itself: true,
+            on_failure: false,
+            purpose: Purpose::default(),
             image: format!("shop-{service}"),
             image_id: format!("sha256:{service}"),
             ports: Vec::new(),

@@ -238,6 +238,7 @@ fn settings(old: &Project, new: &Project) -> Vec<SettingChange> {
     }
     all.compare("primary", Effect::AtOnce, &old.primary, &new.primary, or_nothing);
     all.compare("stateful", Effect::AtOnce, &old.stateful, &new.stateful, |all| list(all));
+    all.compare("jobs", Effect::AtOnce, &old.jobs, &new.jobs, |all| list(all));
     all.compare("exclude", Effect::NextDeploy, &old.exclude, &new.exclude, texts);
     let (was, is) = (&old.deploy, &new.deploy);
     all.compare("deploy.health_timeout", Effect::AtOnce, &was.health_timeout, &is.health_timeout, |t| time(*t));
@@ -301,6 +302,7 @@ fn named(source: &Source) -> BTreeSet<ServiceName> {
 
 fn services(old: &Project, new: &Project) -> BTreeSet<ServiceName> {
     let mut services: BTreeSet<ServiceName> = old.stateful.symmetric_difference(&new.stateful).cloned().collect();
+    services.extend(old.jobs.symmetric_difference(&new.jobs).cloned());
     services.extend(named(&old.source).symmetric_difference(&named(&new.source)).cloned());
     if let (Source::Services(was), Source::Services(is)) = (&old.source, &new.source) {
         services.extend(is.services.iter().filter(|(name, d)| was.services.get(*name) != Some(*d)).map(|(name, _)| name.clone()));
@@ -377,6 +379,7 @@ mod tests {
         let mut changed = project("shop");
         changed.production = Some("/srv/new".into());
         changed.stateful = [ServiceName::new("db").unwrap()].into();
+        changed.jobs = [ServiceName::new("migrate").unwrap()].into();
         changed.deploy.stability = Duration::from_secs(20);
         let new = configuration(&[project("new"), Project { enabled: false, ..project("off") }, changed, project("still")]);
         let impact = Impact::between(&old, &new);
@@ -389,10 +392,11 @@ mod tests {
             [
                 ("production", "/srv", "/srv/new", Effect::NeedsDeploy),
                 ("stateful", "nothing", "db", Effect::AtOnce),
+                ("jobs", "nothing", "migrate", Effect::AtOnce),
                 ("deploy.stability", "10 s", "20 s", Effect::AtOnce)
             ]
         );
-        assert_eq!(shop.services.iter().map(ServiceName::as_str).collect::<Vec<_>>(), ["db"]);
+        assert_eq!(shop.services.iter().map(ServiceName::as_str).collect::<Vec<_>>(), ["db", "migrate"]);
         assert_eq!(impact.needs_deploy().map(ProjectName::as_str).collect::<Vec<_>>(), ["shop"]);
     }
 

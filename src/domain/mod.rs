@@ -13,6 +13,7 @@ pub mod event;
 pub mod failure;
 pub mod health;
 pub mod impact;
+pub mod job;
 pub mod managed;
 pub mod manifest;
 pub mod measures;

@@ -123,6 +123,8 @@ pub struct Project {
     pub primary: Option<ServiceName>,
     /// Services that keep data: no operation touches them unless they are named.
     pub stateful: BTreeSet<ServiceName>,
+    /// Services that are jobs, beside those that the compose files show to be: they end with code 0 and are done then.
+    pub jobs: BTreeSet<ServiceName>,
     /// Files that are neither copied nor deleted, in gitignore syntax, in order.
     pub exclude: Vec<String>,
     /// Roles in this project that replace the general ones, for listed users only.
@@ -145,6 +147,7 @@ impl Project {
             production: None,
             primary: None,
             stateful: BTreeSet::new(),
+            jobs: BTreeSet::new(),
             exclude: Vec::new(),
             access: BTreeMap::new(),
             deploy: DeployPolicy::default(),

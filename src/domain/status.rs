@@ -83,8 +83,17 @@ pub struct ServiceStatus {
     pub stateful: bool,
     /// Whether its configuration in the files differs from what runs.
     pub pending: bool,
-    /// Whether it is a job that ended with success.
+    /// Whether it is a job that is done.
     pub done: bool,
+    /// Whether it ended with code 0 and is no job: neither good nor bad.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exited: bool,
+    /// Whether it is there for others as long as it runs: it publishes ports, or its definition has a health check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub serves: bool,
+    /// Who stopped it, where a person did: `stopped by Ann`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<UntrustedText>,
     /// What was measured of it.
     #[serde(default)]
     pub measures: ServiceMeasures,
@@ -109,8 +118,16 @@ impl ServiceStatus {
             stateful: false,
             pending: false,
             done: false,
+            exited: false,
+            serves: false,
+            stopped: None,
             measures: ServiceMeasures::default(),
         }
+    }
+
+    /// Whether it should be up: not what is a job that is done, nor what ended with code 0 and serves nobody.
+    pub fn is_to_be_up(&self) -> bool {
+        !self.done && (!self.exited || self.serves)
     }
 
     /// Whether it serves as it should.

@@ -1,6 +1,7 @@
 //! The Compose program: arguments out, output in. Pure but for [`Compose::find`]; nothing else is started here.
 
 mod hidden;
+mod jobs;
 mod said;
 pub mod variables;
 mod whole;

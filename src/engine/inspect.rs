@@ -17,6 +17,7 @@ use super::volumes::{Volume, memory_options};
 use crate::domain::Millis;
 use crate::domain::compose_labels;
 use crate::domain::container::{Check, Container, Health, Port, State};
+use crate::domain::job::Purpose;
 use crate::domain::managed::label;
 use crate::domain::project::ServiceName;
 use crate::domain::redact::clean_line;
@@ -216,6 +217,8 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
         error: clean_line(state.error.unwrap_or_default().as_bytes()),
         oom_killed: state.oom_killed.unwrap_or_default(),
         restarts: seen.restart_count.unwrap_or_default(),
+        on_failure: policy == Some(RestartPolicyNameEnum::ON_FAILURE),
+        purpose: Purpose::default(),
         restarts_itself: match policy {
             Some(RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED) => true,
             Some(RestartPolicyNameEnum::ON_FAILURE) => state.exit_code.unwrap_or_default() != 0,

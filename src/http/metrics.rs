@@ -43,7 +43,7 @@ const METRICS: [Metric; 7] = [
         name: "dockmaster_service_up",
         kind: "gauge",
         help: "1 where it runs, and is healthy where it has a health check, else 0. A job that is done has none.",
-        value: |service| (!service.done).then(|| i64::from(service.is_up()).to_string()),
+        value: |service| service.is_to_be_up().then(|| i64::from(service.is_up()).to_string()),
     },
     Metric {
         name: "dockmaster_service_uptime_seconds",

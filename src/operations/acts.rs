@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -9,6 +10,7 @@ use futures_util::{Stream, StreamExt};
 use super::managed::is_contained;
 use super::tools::Tools;
 use crate::domain::container::{Container, Health, State};
+use crate::domain::job::{self, Purpose, Purposes};
 use crate::domain::managed::{Definition, Managed, Runs, container_name, instance_of, is_in_place};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::engine::docker::{EngineError, RawLine};
@@ -68,7 +70,7 @@ impl Tools {
         project: &Project,
         seen: Result<Vec<Container>, EngineError>,
     ) -> Result<Vec<Container>, EngineError> {
-        let all = without_retired(self.with_processes(project, Asked::Glance, async { seen }).await?);
+        let all = without_retired(self.with_purposes(project, self.with_processes(project, Asked::Glance, async { seen }).await?));
         self.gauge.see(&project.name, &all, (self.clock)());
         Ok(all)
     }
@@ -87,7 +89,18 @@ impl Tools {
                 _ => self.docker.containers(&look).await,
             }
         };
-        self.with_processes(project, asked, answer).await
+        Ok(self.with_purposes(project, self.with_processes(project, asked, answer).await?))
+    }
+
+    /// Learns what the services of a project are there for from production's compose files.
+    pub(super) fn learn_purposes(&self, project: &Project, purposes: Purposes) {
+        self.purposes.insert(project.name.clone(), Arc::new(purposes));
+    }
+
+    fn with_purposes(&self, project: &Project, mut all: Vec<Container>) -> Vec<Container> {
+        let declared = self.purposes.get(&project.name).map(|known| Arc::clone(&known)).unwrap_or_default();
+        job::assign(project, &declared, &mut all);
+        all
     }
 
     /// What runs of a project by `answer`, the engine's, and the processes of the host.
@@ -241,6 +254,8 @@ fn unknown(project: &Project, managed: &Managed, error: &EngineError) -> Vec<Con
         oom_killed: false,
         restarts: 0,
         restarts_itself: false,
+        on_failure: false,
+        purpose: Purpose::default(),
         image: definition.container().map(|c| c.image.clone()).unwrap_or_default(),
         image_id: String::new(),
         ports: Vec::new(),

@@ -71,7 +71,7 @@ pub(super) async fn watch(tools: Tools, project: Project, target: String, origin
 /// Those of some services, as they were shown, that are down.
 async fn down(tools: &Tools, project: &Project, good: &[String]) -> Vec<ServiceOutcome> {
     let Ok(all) = tools.containers(project).await else { return Vec::new() };
-    let is_down = |c: &&Container| !c.is_done() && (!c.runs() || c.health == Health::Unhealthy);
+    let is_down = |c: &&Container| !c.ended_well() && (!c.runs() || c.health == Health::Unhealthy);
     let line = |c: &Container| {
         let seen = c.condition((tools.clock)()).word().to_owned();
         ServiceOutcome { service: shown(c, &all), good: false, seen }

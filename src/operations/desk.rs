@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::{Notify, watch};
@@ -39,6 +40,8 @@ use crate::domain::view::OperationView;
 use crate::domain::{Millis, words};
 use crate::history::operations::NewOperation;
 
+/// How long a restart waits for production's compose files to be resolved.
+const LEARN_LIMIT: Duration = Duration::from_secs(5);
 /// How often it is tried to keep an outcome once the project is free again: about an hour.
 const KEPT_LATER: u32 = 120;
 
@@ -257,16 +260,20 @@ impl Desk {
         }
         let what = format!("{} could not be planned.", request.kind().verb());
         let meant = request.service().map(|named| BTreeSet::from([named.clone()])).unwrap_or_default();
-        let containers = self.tools.containers_for(project, &meant).await.map_err(|e| e.failure(&*what))?;
-        let known = containers.iter().map(|c| c.service.clone()).collect();
-        deploy::check_names(&self.tools, project, &what, None, &known).await?;
         let gone = deploy::missing_production(project).await;
         // A start makes what is not there, and of a whole project Compose does it all.
         let config = match request.kind() {
-            Kind::Restart => Ok(None),
+            // Only what the services are there for is learned from it, and a restart goes without that, too.
+            Kind::Restart => {
+                let _ = tokio::time::timeout(LEARN_LIMIT, deploy::production_only(&self.tools, project)).await;
+                Ok(None)
+            }
             Kind::Stop if request.service().is_some() => Ok(None),
             _ => deploy::production_only(&self.tools, project).await,
         };
+        let containers = self.tools.containers_for(project, &meant).await.map_err(|e| e.failure(&*what))?;
+        let known = containers.iter().map(|c| c.service.clone()).collect();
+        deploy::check_names(&self.tools, project, &what, None, &known).await?;
         let (config, unread) = config.map_or_else(|failure| (None, Some(failure)), |config| (config, None));
         let declared = config.as_ref().map(|c| c.resolved.declared()).unwrap_or_default();
         let configuration = config.as_ref().map(|c| c.resolved.hash()).unwrap_or_default();

@@ -50,7 +50,7 @@ pub(super) async fn as_it_is_now(job: &Job, outcome: Outcome) -> Outcome {
     let now = |line: &ServiceOutcome| {
         let Ok(all) = &is else { return Some("nobody knows how it is now".to_owned()) };
         let mut those = all.iter().filter(|c| shown(c, all) == line.service);
-        let other = those.find(|c| if stops { c.runs() } else { !c.is_up() && !c.is_done() })?;
+        let other = those.find(|c| if stops { c.runs() } else { !c.is_up() && !c.ended_well() })?;
         Some(format!("{} now", other.condition((job.tools.clock)()).word()))
     };
     let told = |line: ServiceOutcome| match Some(&line).filter(|line| line.good).and_then(now) {

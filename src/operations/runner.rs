@@ -23,7 +23,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, ServiceOutcome, Verdict};
 use crate::domain::plan::{Plan, Step};
-use crate::domain::project::{Project, ServiceName, Strategy};
+use crate::domain::project::{Project, ServiceName, Source, Strategy};
 use crate::domain::request::Kind;
 use crate::engine::docker::EngineError;
 
@@ -365,6 +365,10 @@ pub(super) async fn execute(job: &Job, step: &Step) -> StepResult {
         Step::Tidy { orphans, network } => managed::tidy(job, orphans, network.as_deref()).await,
         Step::Stop { services } if job.plan.by_compose => whole::stop(job, services).await,
         Step::Stop { services } => act(job, Act::Stop, services).await,
+        // Compose starts what it made: inline files and hooks are its own.
+        Step::Start { services } if job.plan.kind().is_release() && matches!(job.project.source, Source::Compose(_)) => {
+            deploy::up(job, services).await
+        }
         Step::Start { services } => act(job, Act::Start, services).await,
         Step::Restart { services } if job.plan.strategy == Some(Strategy::Rolling) => rolling::roll(job, services).await,
         Step::Restart { services } => act(job, Act::Restart, services).await,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dashmap::DashMap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use super::vitals::Vitals;
 use crate::domain::Millis;
 use crate::domain::container::ConfigHash;
 use crate::domain::failure::Failure;
+use crate::domain::job::Purposes;
 use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{self, Compose, Files, Resolved};
@@ -81,6 +83,8 @@ pub struct Tools {
     pub registry: Registry,
     /// What Compose was asked a moment ago.
     pub asked: Asked,
+    /// What the services of compose projects are there for, as far as production's compose files were read.
+    pub purposes: Arc<DashMap<ProjectName, Arc<Purposes>>>,
     /// What health checks from outside say of containers.
     pub checks: Checks,
     /// What was measured of services: every look at their containers tells some of it.

@@ -13,6 +13,7 @@ use super::tools::Tools;
 use crate::domain::container::{Container, Health, State};
 use crate::domain::event::Progress;
 use crate::domain::failure::{Failure, LINES_MAX};
+use crate::domain::job::Job as JobKind;
 use crate::domain::outcome::ServiceOutcome;
 use crate::domain::plan::Need;
 use crate::domain::project::{Project, ProjectName, ServiceName, Source};
@@ -35,6 +36,8 @@ const SOONEST: Duration = Duration::from_millis(10);
 const GOOD_LOOKS: u32 = 2;
 /// How often a service with a health check may be restarted by the engine while it comes up.
 const RESTARTS_ALLOWED: i64 = 2;
+/// What is said of a job that is done.
+const DONE: &str = "done (ended with code 0)";
 /// How long the engine may be away while we look.
 const AWAY_LIMIT: Duration = Duration::from_secs(20);
 
@@ -74,14 +77,15 @@ struct Watched {
     settled: Option<(bool, String)>,
 }
 
-/// Watches the containers of services until each is up or has failed. The first failure ends it: it will not get better,
-/// and people want to know.
+/// Watches the containers of services until each is up or has failed. A failure does not end the watch of the others: all have
+/// their word, or the time limit is reached. The first one is what is told as the reason.
 pub(super) async fn verify(tools: &Tools, project: &Project, whom: Whom<'_>, recorder: &Recorder, ending: &CancellationToken) -> Verified {
     let services = whom.services;
     let began = Instant::now();
     let deadline = began + project.deploy.health_timeout.max(project.deploy.stability + Duration::from_secs(5));
     let mut watched: BTreeMap<String, Watched> = BTreeMap::new();
     let mut away: Option<Instant> = None;
+    let mut first: Option<Failure> = None;
     let mut told = tools.docker.told();
     let mut changes = matches!(project.source, Source::Services(_)).then(|| tools.host.changes(&project.name));
     loop {
@@ -92,50 +96,36 @@ pub(super) async fn verify(tools: &Tools, project: &Project, whom: Whom<'_>, rec
                 all.into_iter().filter(|c| services.contains(&c.service)).collect::<Vec<_>>()
             }
             Err(error) if away.get_or_insert_with(Instant::now).elapsed() > AWAY_LIMIT => {
-                return done(watched, Some(error.failure("It is not known whether the services came up.")));
+                return done(watched, first.or_else(|| Some(error.failure("It is not known whether the services came up."))));
             }
             Err(_) => {
                 tokio::time::sleep(OFTEN).await;
                 continue;
             }
         };
-        let mut failed: Option<&Container> = None;
         let is_meant = |c: &Container| whom.container.is_none_or(|name| c.name == name);
         let names: Vec<String> = containers.iter().filter(|c| is_meant(c)).map(|c| shown(c, &containers)).collect();
         let containers: Vec<Container> = containers.into_iter().filter(is_meant).collect();
         for (container, name) in containers.iter().zip(&names) {
-            look(project, container, name, whom.enough.get(&container.service), &mut watched, began, recorder);
-            if watched.get(&container.name).and_then(|w| w.settled.as_ref()).is_some_and(|(good, _)| !good) {
-                failed = failed.or(Some(container));
-            }
-        }
-        if let Some(container) = failed {
-            let seen = watched.get(&container.name).and_then(|w| w.settled.clone()).map_or_else(String::new, |(_, seen)| seen);
+            let Some(seen) = look(project, container, name, whom.enough.get(&container.service), &mut watched, began, recorder) else {
+                continue;
+            };
+            // Read at once: whatever restarts it next takes the reason out of sight.
             let failure = failure_of(tools.log(container, LINES_MAX, None, false), &project.name, container, &seen).await;
-            return done(watched, Some(failure));
+            first.get_or_insert(failure);
         }
         let missing = services.iter().find(|s| !containers.iter().any(|c| c.service == **s));
         let all_settled = containers.iter().all(|c| watched.get(&c.name).is_some_and(|w| w.settled.is_some()));
-        if missing.is_none() && all_settled {
-            tools.gauge.started_by(&project.name, &containers, recorder.operation());
-            return done(watched, None);
+        if all_settled && (missing.is_none() || first.is_some()) {
+            if first.is_none() {
+                tools.gauge.started_by(&project.name, &containers, recorder.operation());
+            }
+            return done(watched, first);
         }
         if Instant::now() >= deadline {
-            let late = containers.iter().find(|c| watched.get(&c.name).is_some_and(|w| w.settled.is_none()));
-            let waited = duration(millis(began.elapsed()));
-            let failure = match (late, missing) {
-                (Some(container), _) => {
-                    failure_of(tools.log(container, LINES_MAX, None, false), &project.name, container, &format!("not up after {waited}"))
-                        .await
-                }
-                (None, service) => {
-                    let name = service.map_or("A service", ServiceName::as_str);
-                    Failure::new(
-                        format!("{name} did not come up."),
-                        format!("It has no container after {waited}."),
-                        "Look at /docker_status.",
-                    )
-                }
+            let failure = match first {
+                Some(failure) => failure,
+                None => late(tools, project, &containers, &watched, missing, began).await,
             };
             return done(watched, Some(failure));
         }
@@ -149,6 +139,30 @@ pub(super) async fn verify(tools: &Tools, project: &Project, whom: Whom<'_>, rec
         }
         next_look(&mut told, changes.as_mut(), &watched, project.deploy.stability, ending).await;
     }
+}
+
+/// What the time limit means that one of them did not keep.
+async fn late(
+    tools: &Tools,
+    project: &Project,
+    containers: &[Container],
+    watched: &BTreeMap<String, Watched>,
+    missing: Option<&ServiceName>,
+    began: Instant,
+) -> Failure {
+    let waited = duration(millis(began.elapsed()));
+    let open = |c: &&Container| watched.get(&c.name).is_some_and(|w| w.settled.is_none());
+    let Some(container) = containers.iter().find(open) else {
+        let name = missing.map_or("A service", ServiceName::as_str);
+        return Failure::new(format!("{name} did not come up."), format!("It has no container after {waited}."), "Look at /docker_status.");
+    };
+    let restarted = watched.get(&container.name).map_or(0, |w| container.restarts - w.restarts);
+    let seen = match (container.purpose.is_to_end(), container.runs()) {
+        (true, true) if restarted > 0 => crash_loop(container, restarted),
+        (true, true) => format!("not done after {waited}"),
+        _ => format!("not up after {waited}"),
+    };
+    failure_of(tools.log(container, LINES_MAX, None, false), &project.name, container, &seen).await
 }
 
 /// Waits until something was told, or it is time to look all the same.
@@ -204,13 +218,14 @@ fn enough(container: &Container, need: Need) -> Option<Option<(bool, String)>> {
         (Need::Started, State::Running, _) => Some(Some((true, "running".to_owned()))),
         // Compose itself refuses to wait for the health of what has no check.
         (Need::Healthy, State::Running, Health::None) => Some(Some((true, "running (it has no health check)".to_owned()))),
-        (Need::Completed, State::Running, _) => Some(None),
-        (Need::Completed, State::Exited, _) if container.exit_code == 0 => Some(Some((true, "done (ended with code 0)".to_owned()))),
+        // The engine's retries belong to one run.
+        (Need::Completed, State::Created | State::Running | State::Restarting, _) => Some(None),
+        (Need::Completed, State::Exited, _) if container.exit_code == 0 => Some(Some((true, DONE.to_owned()))),
         _ => None,
     }
 }
 
-/// Takes one look at one container, of which `need` is enough.
+/// Takes one look at one container, of which `need` is enough. Returns what was seen where it has failed just now.
 fn look(
     project: &Project,
     container: &Container,
@@ -219,7 +234,7 @@ fn look(
     watched: &mut BTreeMap<String, Watched>,
     began: Instant,
     recorder: &Recorder,
-) {
+) -> Option<String> {
     let fresh = || Watched {
         id: container.id.clone(),
         shown: name.to_owned(),
@@ -234,7 +249,7 @@ fn look(
         *seen = fresh();
     }
     if seen.settled.as_ref().is_some_and(|(good, _)| !good) {
-        return;
+        return None;
     }
     let took = duration(millis(began.elapsed()));
     let verdict = match need.and_then(|need| enough(container, *need)) {
@@ -244,7 +259,8 @@ fn look(
     match verdict {
         // A service that was good before must be good at every later look, too: others may still be coming up.
         Some((good, words)) => {
-            let words = seen.settled.as_ref().filter(|(was, _)| *was && good).map_or(words, |(_, first)| first.clone());
+            let before = seen.settled.as_ref().filter(|(was, _)| *was && good && container.runs());
+            let words = before.map_or(words, |(_, first)| first.clone());
             let progress = match (good, need) {
                 // Whether it is up is still to be seen.
                 (true, Some(_)) => Progress::Working,
@@ -252,16 +268,19 @@ fn look(
                 (false, _) => Progress::Failed,
             };
             recorder.service(name, progress, words.clone());
+            let failed = (!good).then(|| words.clone());
             seen.settled = Some((good, words));
+            failed
         }
         None => {
-            if let Some((_, was)) = &seen.settled {
-                let words = format!("{was}, then not");
-                recorder.service(name, Progress::Failed, words.clone());
-                seen.settled = Some((false, words));
-            } else {
+            let Some((_, was)) = &seen.settled else {
                 recorder.service(name, Progress::Working, waiting(container));
-            }
+                return None;
+            };
+            let words = format!("{was}, then not");
+            recorder.service(name, Progress::Failed, words.clone());
+            seen.settled = Some((false, words.clone()));
+            Some(words)
         }
     }
 }
@@ -269,23 +288,45 @@ fn look(
 /// What a look at a container tells of it; none where that is not decided yet.
 fn verdict_of(project: &Project, container: &Container, seen: &mut Watched, took: &str) -> Option<(bool, String)> {
     let restarted = container.restarts - seen.restarts;
+    if let State::Exited | State::Dead = container.state {
+        // One that the engine starts again is never seen as ended: it is restarting until it runs, or was given up.
+        return Some(match (container.is_done(), container.ended_well()) {
+            (true, _) => (true, DONE.to_owned()),
+            (false, true) => (true, "exited (0)".to_owned()),
+            (false, false) => (false, ended(container)),
+        });
+    }
+    if container.purpose.is_to_end() {
+        return to_end(project, container, seen, took);
+    }
     match (container.state, container.health) {
-        (_, Health::Unhealthy) if container.state == State::Running => Some((false, "unhealthy".to_owned())),
+        (State::Running, Health::Unhealthy) => Some((false, "unhealthy".to_owned())),
         (State::Running, Health::None) if restarted > 0 => Some((false, crash_loop(container, restarted))),
         (State::Running, Health::None) => steady(project, container, seen),
         (State::Running, Health::Healthy) if restarted <= RESTARTS_ALLOWED => {
             seen.good += 1;
             (seen.good >= GOOD_LOOKS).then(|| (true, format!("healthy after {took}")))
         }
-        (State::Exited, _) if container.is_done() => Some((true, "done (ended with code 0)".to_owned())),
-        // One that the engine starts again is never seen as ended: it is restarting until it runs, or was given up.
-        (State::Exited | State::Dead, _) => Some((false, ended(container))),
         (State::Restarting, Health::None) => Some((false, crash_loop(container, restarted.max(1)))),
         _ if restarted > RESTARTS_ALLOWED => Some((false, crash_loop(container, restarted))),
         _ => {
             seen.good = 0;
             None
         }
+    }
+}
+
+/// A job that has not ended. What others wait for, or the project names, must end; what only may end may also run on. Its retries
+/// are one run, and the health check of its image is about something else.
+fn to_end(project: &Project, container: &Container, seen: &mut Watched, took: &str) -> Option<(bool, String)> {
+    let may_run_on = container.purpose.job == Some(JobKind::MayEnd) && container.state == State::Running;
+    match container.health {
+        Health::None if may_run_on => steady(project, container, seen),
+        Health::Healthy if may_run_on => {
+            seen.good += 1;
+            (seen.good >= GOOD_LOOKS).then(|| (true, format!("healthy after {took}")))
+        }
+        _ => None,
     }
 }
 
@@ -303,6 +344,7 @@ fn steady(project: &Project, container: &Container, seen: &mut Watched) -> Optio
 
 fn waiting(container: &Container) -> String {
     match (container.state, container.health) {
+        (State::Running, _) if container.purpose.is_to_end() => "running, until it is done".to_owned(),
         (State::Running, Health::Starting) => "running, health not decided yet".to_owned(),
         (State::Running, _) => "running, watched for a while".to_owned(),
         (State::Created, _) => "made, not started yet".to_owned(),
@@ -350,5 +392,9 @@ pub(super) async fn failure_of(
         _ => format!("{}.", capital(seen)),
     };
     let next = format!("Read its log with /docker_logs {project}/{}, mend it, and ask again.", container.service);
-    Failure::new(format!("{} did not come up.", container.service), why, next).with_lines(lines)
+    let what = match container.purpose.is_to_end() && !container.runs() {
+        true => format!("{} failed.", container.service),
+        false => format!("{} did not come up.", container.service),
+    };
+    Failure::new(what, why, next).with_lines(lines)
 }

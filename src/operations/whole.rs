@@ -132,7 +132,7 @@ fn invocation(
 }
 
 /// What Compose said, as a part of a sentence.
-pub(super) fn said(message: &str) -> String {
+fn said(message: &str) -> String {
     UntrustedText::from(message).to_string()
 }
 
@@ -185,16 +185,20 @@ async fn explained(job: &Job, what: &str, services: &[ServiceName], refused: Ref
     let Ok(containers) = job.tools.containers(&job.project).await else { return plain.into() };
     let mut lines = BTreeMap::new();
     for container in containers.iter().filter(|c| services.contains(&c.service)) {
-        let (good, seen) = if container.is_up() || container.is_done() { (true, "started") } else { (false, "did not come up") };
+        let (good, seen) = if container.is_up() || container.ended_well() { (true, "started") } else { (false, "did not come up") };
         lines.insert(shown(container, &containers), (good, seen.to_owned()));
     }
     job.note(lines.into_iter().map(|(service, (good, seen))| ServiceOutcome { service, good, seen }).collect());
-    // It may name one that others depend on.
-    let named = containers.iter().find(|c| !c.is_up() && !c.is_done() && refused.message.contains(c.name.as_str()));
+    explain(job, &refused.message, plain).await.into()
+}
+
+/// Compose says only which container failed; its log says why.
+pub(super) async fn explain(job: &Job, message: &str, plain: Failure) -> Failure {
+    let Ok(containers) = job.tools.containers(&job.project).await else { return plain };
+    // It may name one that others depend on, which was not meant itself.
+    let named = containers.iter().find(|c| !c.is_up() && !c.ended_well() && message.contains(c.name.as_str()));
     match named {
-        Some(container) => {
-            failure_of(job.tools.log(container, LINES_MAX, None, false), &job.project.name, container, &said(&refused.message)).await.into()
-        }
-        None => plain.into(),
+        Some(container) => failure_of(job.tools.log(container, LINES_MAX, None, false), &job.project.name, container, &said(message)).await,
+        None => plain,
     }
 }

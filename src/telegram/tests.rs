@@ -118,6 +118,7 @@ impl Chat {
             own: None,
             registry: Registry::default(),
             asked: Asked::default(),
+            purposes: Arc::default(),
             checks: crate::operations::Checks::default(),
             gauge: Gauge::default(),
             configuration: None,

@@ -17,6 +17,7 @@ mod found;
 mod hosted;
 mod interrupted;
 mod itself;
+mod jobs;
 mod lifecycle;
 mod logs;
 mod looks;

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::lifecycle::ails;
 use super::{Action, Plan, ServicePlan, Step, Variables, digest, layers};
-use crate::domain::container::{ConfigHash, Container};
+use crate::domain::Millis;
+use crate::domain::container::{ConfigHash, Container, State};
 use crate::domain::failure::Failure;
 use crate::domain::managed::{instance_of, label};
 use crate::domain::manifest::{Changes, Manifest, TreePath};
 use crate::domain::names::offer;
-use crate::domain::project::{Project, ServiceName};
+use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
 use crate::domain::text::{count, listing};
 use crate::domain::untrusted::UntrustedText;
@@ -70,6 +72,10 @@ pub struct DeployFacts<'a> {
     pub free: Option<u64>,
     /// The services that run an image which is gone from the engine: once they are recreated, nothing goes back to it.
     pub lost: &'a BTreeSet<ServiceName>,
+    /// The services that a person stopped, and who it was: `stopped by Ann`.
+    pub stopped: &'a BTreeMap<ServiceName, String>,
+    /// The time.
+    pub now: Millis,
 }
 
 /// A service as the workspace's compose files declare it.
@@ -181,7 +187,8 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
         feed(facts.configuration.as_bytes());
     });
     let not_copied = facts.written.iter().map(|(path, by)| (path.clone(), format!("{by} writes there"))).collect();
-    let release = Some(facts.release);
+    // What only starts what is down brings nothing into production.
+    let release = (steps.is_empty() || steps.contains(&Step::Record)).then_some(facts.release);
     Ok(Plan {
         request: request.clone(),
         strategy: None,
@@ -261,11 +268,50 @@ fn lost_images(facts: &DeployFacts<'_>, services: &[ServicePlan], forced: bool) 
 fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, with: &BTreeSet<ServiceName>) -> ServicePlan {
     let containers: Vec<&Container> = facts.containers.iter().filter(|c| c.service == service.name && service.made.counts(c)).collect();
     let stateful = facts.project.stateful.contains(&service.name);
+    let (mut action, build, mut reasons) = wanted(facts, service, files, &containers);
+    let (made_from, name) = (service.made.hash().map(str::to_owned), service.name.clone());
+    let plan = |action, build, reasons, ails| ServicePlan { service: name.clone(), action, build, reasons, stateful, ails, made_from };
+    let is_named = with.contains(&service.name);
+    let stopped = facts.stopped.get(&service.name).filter(|_| !containers.is_empty() && !is_named);
+    let pending = |reasons: &[String]| if reasons.is_empty() { String::new() } else { format!("; pending: {}", reasons.join(", ")) };
+    if let Some(stopped) = stopped {
+        return plan(Action::Stay, false, vec![format!("{stopped}{}", pending(&reasons))], None);
+    }
+    let stays = stateful && !containers.is_empty() && !is_named;
+    let down = containers.iter().find_map(|c| down(c));
+    if stays && (action != Action::Stay || down.is_some()) {
+        let down = down.map_or_else(String::new, |down| format!(", and is {down}"));
+        return plan(Action::Stay, false, vec![format!("it keeps data{down}{}", pending(&reasons))], None);
+    }
+    let failed = containers.iter().find(|c| c.purpose.job.is_some() && down_for_good(c) && c.state != State::Created);
+    let ran = containers.iter().any(|c| c.purpose.is_to_end() && c.started.is_some());
+    match (failed, action) {
+        (Some(job), _) => reasons.push(format!("failed last time (code {}): runs again", job.exit_code)),
+        (None, Action::Recreate | Action::Restart) if ran => reasons.push("a job: runs again".to_owned()),
+        (None, Action::Stay) => reasons.extend(down),
+        (None, _) => {}
+    }
+    if action == Action::Stay && containers.iter().any(|c| down_for_good(c)) {
+        action = Action::Start;
+    } else if action == Action::Stay && containers.iter().any(|c| loops(c)) {
+        // It runs now and then; a start would find it running.
+        action = Action::Restart;
+    } else if action == Action::Stay && containers.iter().any(|c| c.exited_zero() && !c.is_done()) {
+        reasons.push("exited (0)".to_owned());
+    }
+    let before = if action == Action::Stay { None } else { ails(&containers, facts.now) };
+    plan(action, build, reasons, before)
+}
+
+/// What the files and images want of a service, whatever its containers do: the action, whether its image is built, and why.
+fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, containers: &[&Container]) -> (Action, bool, Vec<String>) {
+    let renamed = renamed(service, containers);
     let moved = service.image_id.as_ref().is_some_and(|id| containers.iter().any(|c| c.image_id != *id));
     let moved = moved.then(|| match facts.back {
         true => format!("runs another image than release {}", facts.release),
         false => format!("{} means another image now", UntrustedText::from(&service.image)),
     });
+    let moved = moved.filter(|_| renamed.is_none());
     // What is built here is built again where its name was given to something else: that may be anything.
     let why_build = service.build.as_ref().and_then(|b| why_build(b, files, containers.is_empty()).or_else(|| moved.clone()));
     let build = why_build.is_some();
@@ -277,30 +323,54 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
             action = Action::Create;
         }
         reasons.push(if action == Action::Create { "new" } else { "it has no container" }.to_owned());
-    } else {
-        if let Some(differs) = service.made.differs(&containers) {
-            let few = matches!(service.made, Made::Managed(..)) && !service.made.is_other(&containers) && moved.is_none();
-            action = if few { Action::Create } else { Action::Recreate };
-            reasons.push(differs);
-        }
-        if let Some(moved) = moved.filter(|_| !build) {
-            action = Action::Recreate;
-            reasons.push(moved);
-        }
-        let read: Vec<&TreePath> = files.touched().filter(|p| service.reads.iter().any(|r| p.is_within(r))).collect();
-        if !read.is_empty() {
-            if action == Action::Stay {
-                action = Action::Restart;
-            }
-            reasons.push(format!("mounted files changed: {}", listing(read, 3)));
-        }
+        return (action, build, reasons);
     }
-    let (made_from, name) = (service.made.hash().map(str::to_owned), service.name.clone());
-    if stateful && !containers.is_empty() && !with.contains(&service.name) && action != Action::Stay {
-        let reasons = vec![format!("it keeps data; pending: {}", reasons.join(", "))];
-        return ServicePlan { service: name, action: Action::Stay, build: false, reasons, stateful, ails: None, made_from };
+    if let Some(differs) = service.made.differs(containers) {
+        let few = matches!(service.made, Made::Managed(..)) && !service.made.is_other(containers) && moved.is_none();
+        action = if few { Action::Create } else { Action::Recreate };
+        // Another image is another configuration, and says more.
+        reasons.push(renamed.unwrap_or(differs));
     }
-    ServicePlan { service: name, action, build, reasons, stateful, ails: None, made_from }
+    if let Some(moved) = moved.filter(|_| !build) {
+        action = Action::Recreate;
+        reasons.push(moved);
+    }
+    let read: Vec<&TreePath> = files.touched().filter(|p| service.reads.iter().any(|r| p.is_within(r))).collect();
+    if !read.is_empty() {
+        if action == Action::Stay {
+            action = Action::Restart;
+        }
+        reasons.push(format!("mounted files changed: {}", listing(read, 3)));
+    }
+    (action, build, reasons)
+}
+
+/// That the image has another name than the one that the containers were made from.
+fn renamed(service: &ServiceFacts, containers: &[&Container]) -> Option<String> {
+    // The engine names an image by its id once nothing else does.
+    let named = |c: &&&Container| !c.image.is_empty() && !c.image.starts_with("sha256:") && c.image != service.image;
+    let before = containers.iter().find(named).filter(|_| matches!(service.made, Made::Compose(_)) && !service.image.is_empty())?;
+    Some(format!("image {} -> {}", UntrustedText::from(&before.image), UntrustedText::from(&service.image)))
+}
+
+/// Whether a container is down, and nothing but a start changes that.
+fn down_for_good(container: &Container) -> bool {
+    matches!(container.state, State::Created | State::Exited | State::Dead) && !container.ended_well()
+}
+
+/// Whether the engine starts a container again and again.
+fn loops(container: &Container) -> bool {
+    container.state == State::Restarting && !container.purpose.is_to_end()
+}
+
+/// How a container is down, where it is.
+fn down(container: &Container) -> Option<String> {
+    match container.state {
+        State::Created => Some("down: never started".to_owned()),
+        State::Exited | State::Dead if !container.ended_well() => Some(format!("down: ended with code {}", container.exit_code)),
+        State::Restarting if loops(container) => Some("down: restarting in a loop".to_owned()),
+        _ => None,
+    }
 }
 
 fn why_build(build: &BuildFacts, files: &Changes, first: bool) -> Option<String> {
@@ -333,12 +403,19 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     let having =
         |wanted: &dyn Fn(&ServicePlan) -> bool| services.iter().filter(|s| wanted(s)).map(|s| s.service.clone()).collect::<Vec<_>>();
     let built = having(&|s| s.build);
-    let up = having(&|s| matches!(s.action, Action::Recreate | Action::Create));
+    let made = having(&|s| matches!(s.action, Action::Recreate | Action::Create));
+    let started = having(&|s| s.action == Action::Start);
     let restarted = having(&|s| s.action == Action::Restart);
+    // One order for both where something is made: either may need the other.
+    let together = !made.is_empty() || matches!(facts.project.source, Source::Services(_));
+    let (up, started) = match together {
+        true => (having(&|s| matches!(s.action, Action::Recreate | Action::Create | Action::Start)), Vec::new()),
+        false => (Vec::new(), started),
+    };
     let pulled: Vec<ServiceName> = facts
         .services
         .iter()
-        .filter(|s| s.build.is_none() && s.image_id.is_none() && up.contains(&s.name))
+        .filter(|s| s.build.is_none() && s.image_id.is_none() && made.contains(&s.name))
         .map(|s| s.name.clone())
         .collect();
     let touched = having(&|s| s.action != Action::Stay);
@@ -346,6 +423,15 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         return Vec::new();
     }
     let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
+    if files.is_empty() && made.is_empty() {
+        let up = [
+            some(up, |services| Step::Up { services }),
+            some(started, |services| Step::Start { services }),
+            some(restarted, |services| Step::Restart { services }),
+            some(touched, |services| Step::Verify { services }),
+        ];
+        return up.into_iter().flatten().collect();
+    }
     let steps = [
         (!facts.back).then_some(Step::Stage),
         some(pulled, |services| Step::Pull { services }),
@@ -354,23 +440,12 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         facts.keeps.map(|release| Step::Keep { release }),
         (!files.is_empty()).then_some(Step::Promote),
         some(up, |services| Step::Up { services }),
+        some(started, |services| Step::Start { services }),
         some(restarted, |services| Step::Restart { services }),
         some(touched, |services| Step::Verify { services }),
         Some(Step::Record),
     ];
     steps.into_iter().flatten().collect()
-}
-
-/// What the services that are made or remade need, and so on: Compose starts that.
-fn needed<'a>(facts: &'a DeployFacts<'_>, services: &'a [ServicePlan]) -> BTreeSet<&'a ServiceName> {
-    let made = |s: &&ServicePlan| matches!(s.action, Action::Recreate | Action::Create);
-    let mut queue: Vec<&ServiceName> = services.iter().filter(made).map(|s| &s.service).collect();
-    let mut needed = BTreeSet::new();
-    while let Some(service) = queue.pop() {
-        let depends_on = facts.services.iter().filter(|s| s.name == *service).flat_map(|s| &s.depends_on);
-        queue.extend(depends_on.filter(|other| needed.insert(*other)));
-    }
-    needed
 }
 
 fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) -> Vec<String> {
@@ -387,19 +462,28 @@ fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) 
     if !gone.is_empty() {
         warnings.push(format!("No longer in the compose file, and left running: {}.", listing(gone, 5)));
     }
-    let idle: BTreeSet<&ServiceName> = services
+    let of = |service: &ServiceName| facts.containers.iter().filter(|c| c.service == *service).collect::<Vec<_>>();
+    let ill = |c: &&Container| !c.is_up() && !c.ended_well() && down(c).is_none() && !c.purpose.is_to_end();
+    let ill: Vec<&ServiceName> = services
         .iter()
-        .filter(|s| s.action == Action::Stay)
-        .filter(|s| facts.containers.iter().any(|c| c.service == s.service && !c.is_up() && !c.is_done()))
+        .filter(|s| s.action == Action::Stay && !facts.stopped.contains_key(&s.service))
+        .filter(|s| of(&s.service).iter().any(ill))
         .map(|s| &s.service)
         .collect();
-    let needed = needed(facts, services);
-    let (started, left): (Vec<&ServiceName>, Vec<&ServiceName>) = idle.into_iter().partition(|s| needed.contains(s));
-    if !left.is_empty() {
-        warnings.push(format!("Not up already, and left as it is: {}.", listing(left, 5)));
+    if !ill.is_empty() {
+        warnings.push(format!("Not up already, and left as it is: {}.", listing(ill, 5)));
     }
-    if !started.is_empty() {
-        warnings.push(format!("Not up already, and started where it is stopped, since others need it: {}.", listing(started, 5)));
+    for stays in services.iter().filter(|s| s.action == Action::Stay) {
+        let containers = of(&stays.service);
+        let is_down =
+            !containers.is_empty() && containers.iter().all(|c| !c.runs() && !c.ended_well() || facts.stopped.contains_key(&c.service));
+        let needs_it = |s: &&ServicePlan| {
+            s.action != Action::Stay && facts.services.iter().any(|f| f.name == s.service && f.depends_on.contains(&stays.service))
+        };
+        let by: Vec<&ServiceName> = services.iter().filter(needs_it).map(|s| &s.service).filter(|_| is_down).collect();
+        if !by.is_empty() {
+            warnings.push(format!("{} depends on {}, which is down and stays so.", listing(by, 4), stays.service));
+        }
     }
     let stopping: Vec<&ServiceName> =
         services.iter().filter(|s| s.stateful && !matches!(s.action, Action::Stay | Action::Create)).map(|s| &s.service).collect();
@@ -410,3 +494,6 @@ fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) 
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ pub(super) fn ails(containers: &[&Container], now: Millis) -> Option<String> {
     let one = |c: &&Container| match c.condition(now) {
         Condition::Unhealthy => Some("unhealthy already".to_owned()),
         Condition::Restarting => Some(format!("restarting in a loop already ({} times)", c.restarts)),
-        Condition::Stopped | Condition::Failed if !c.is_done() => Some(format!("ended already, with code {}", c.exit_code)),
+        Condition::Stopped | Condition::Failed if !c.ended_well() => Some(format!("ended already, with code {}", c.exit_code)),
         _ => None,
     };
     containers.iter().find_map(one)
@@ -62,10 +62,11 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
     }
     check_presence(facts.project, !facts.containers.is_empty() || kind == Kind::Start, request, &by_service)?;
     let needs = Needs::of(&facts.project.source, facts.containers, facts.declared);
-    let jobs = needs.jobs();
+    // What has ended is nothing to a stop.
+    let counts = |containers: &[&Container]| kind != Kind::Stop || containers.iter().any(|c| c.may_run());
     let planned = |(service, containers): (&&ServiceName, &Vec<&Container>)| ServicePlan {
-        ails: ails(containers, facts.now),
-        ..service_plan(facts.project, request, service, containers, &jobs)
+        ails: ails(containers, facts.now).filter(|_| counts(containers)),
+        ..service_plan(facts.project, request, service, containers)
     };
     let services: Vec<ServicePlan> = by_service.iter().map(planned).collect();
     let down = down(&services, &needs, &by_service);
@@ -200,13 +201,7 @@ pub(super) fn check_presence(project: &Project, there: bool, request: &Request, 
     }
 }
 
-fn service_plan(
-    project: &Project,
-    request: &Request,
-    service: &ServiceName,
-    containers: &[&Container],
-    jobs: &BTreeSet<ServiceName>,
-) -> ServicePlan {
+fn service_plan(project: &Project, request: &Request, service: &ServiceName, containers: &[&Container]) -> ServicePlan {
     let kind = request.kind();
     let stateful = project.stateful.contains(service);
     let named = request.service() == Some(service);
@@ -223,7 +218,7 @@ fn service_plan(
         _ if !meant => Action::Stay,
         Kind::Stop if running => Action::Stop,
         Kind::Start if containers.is_empty() => Action::Create,
-        Kind::Start if !all_running && (named || !(done && jobs.contains(service))) => Action::Start,
+        Kind::Start if !all_running && (named || !done) => Action::Start,
         Kind::Restart if !containers.is_empty() && (named || !done) => Action::Restart,
         _ => Action::Stay,
     };
@@ -236,18 +231,26 @@ fn service_plan(
     ServicePlan { service: service.clone(), action, build: false, reasons, stateful, ails: None, made_from: None }
 }
 
+/// That a job runs again where it is started, and why; none of what is no job, or never ran.
+fn runs_again(containers: &[&Container]) -> Option<String> {
+    let job = containers.iter().find(|c| c.purpose.is_to_end() && c.state == State::Exited)?;
+    Some(match job.exit_code {
+        0 => "is a job that was done, and runs again".to_owned(),
+        code => format!("failed last time (code {code}) and runs again"),
+    })
+}
+
 pub(super) fn warnings(request: &Request, services: &[ServicePlan], needs: &Needs, known: &ByService<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
     if request.kind() == Kind::Start {
-        let done = |s: &&ServicePlan| known.get(&s.service).is_some_and(|c| !c.is_empty() && c.iter().all(|c| c.is_done()));
-        let again: Vec<&ServiceName> = services.iter().filter(|s| s.action == Action::Start).filter(done).map(|s| &s.service).collect();
-        if request.service().is_none() && !again.is_empty() {
-            warnings.push(format!("{} ended with code 0: what is a job runs again.", listing(again, 4)));
-        }
-        return warnings;
+        let of = |service: &ServiceName| known.get(service).map_or(&[][..], Vec::as_slice);
+        let starts = services.iter().filter(|s| s.action == Action::Start).map(|s| &s.service);
+        return starts.filter_map(|service| Some(format!("{service} {}.", runs_again(of(service))?))).collect();
     }
     for stopping in services.iter().filter(|s| s.action != Action::Stay) {
-        let needs_it = |s: &&ServicePlan| s.action == Action::Stay && needs.of_service(&s.service).any(|(n, _)| *n == stopping.service);
+        let runs = |s: &ServicePlan| known.get(&s.service).is_some_and(|containers| containers.iter().any(|c| c.may_run()));
+        let needs_it =
+            |s: &&ServicePlan| s.action == Action::Stay && runs(s) && needs.of_service(&s.service).any(|(n, _)| *n == stopping.service);
         let needed_by: Vec<&ServiceName> = services.iter().filter(needs_it).map(|s| &s.service).collect();
         if !needed_by.is_empty() {
             warnings.push(format!("{} depends on {} and stays as it is meanwhile.", listing(needed_by, 4), stopping.service));
@@ -451,12 +454,12 @@ pub(crate) mod tests {
             &declared,
             &start,
             expect![[r#"
-            api start [] Some("ended already, with code 0")
-            postgres stays ["keeps data; name it to include it"] None
-            web start [] Some("ended already, with code 0")
-            Bring up api, web
-            Verify api, web
-            by one call of Compose"#]],
+                api start [] None
+                postgres stays ["keeps data; name it to include it"] None
+                web start [] None
+                Bring up api, web
+                Verify api, web
+                by one call of Compose"#]],
         );
         let by_hand = plan(&containers, &BTreeMap::new(), &start).unwrap();
         assert_eq!(by_hand.steps.iter().map(Step::label).collect::<Vec<_>>(), ["Start api", "Start web", "Verify api, web"]);

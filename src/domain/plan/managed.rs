@@ -59,14 +59,13 @@ pub fn plan_managed(facts: &ManagedFacts<'_>, request: &Request) -> Result<Plan,
         return Err(Failure::new(what, format!("It has no service “{stranger}”."), near));
     }
     let needs = Needs::of(&facts.project.source, facts.containers, &BTreeMap::new());
-    let jobs = needs.jobs();
     let planned = |(service, containers): (&&ServiceName, &Vec<&Container>)| {
         let is_to_be = facts.services.get(*service)?;
         let meant = match request.service() {
             Some(named) => named == *service,
             None => !facts.project.stateful.contains(*service) || with.contains(*service),
         };
-        Some(service_plan(facts, request, service, is_to_be, containers, meant, &jobs))
+        Some(service_plan(facts, request, service, is_to_be, containers, meant))
     };
     let services: Vec<ServicePlan> = known.iter().filter_map(planned).collect();
     let down = lifecycle::down(&services, &needs, &known);
@@ -89,7 +88,6 @@ fn service_plan(
     is_to_be: &ManagedService,
     containers: &[&Container],
     meant: bool,
-    jobs: &BTreeSet<ServiceName>,
 ) -> ServicePlan {
     let stateful = facts.project.stateful.contains(service);
     let named = request.service() == Some(service);
@@ -114,7 +112,7 @@ fn service_plan(
         _ if !meant => (Action::Stay, Vec::new()),
         (_, false) => (if few { Action::Create } else { Action::Recreate }, why),
         (_, true) if up => (Action::Stay, Vec::new()),
-        _ if done && jobs.contains(service) && !named => (Action::Stay, vec!["ended with code 0; name it to run it again".to_owned()]),
+        _ if done && !named => (Action::Stay, vec!["ended with code 0; name it to run it again".to_owned()]),
         _ => (Action::Start, Vec::new()),
     };
     let made_from = is_to_be.made.hash().map(str::to_owned);

@@ -127,7 +127,7 @@ fn add(needs: &mut BTreeMap<ServiceName, Need>, service: ServiceName, need: Need
 /// What is wrong with a service that another one needs, in a few words; none where nothing is.
 pub(super) fn lacks(containers: &[&Container], need: Need) -> Option<String> {
     let Some(first) = containers.first() else { return Some("has no container".to_owned()) };
-    let done = containers.iter().all(|c| c.is_done() || (need == Need::Completed && c.state == State::Exited && c.exit_code == 0));
+    let done = containers.iter().all(|c| c.is_done() || (need == Need::Completed && c.exited_zero()));
     let mut running = containers.iter().filter(|c| c.state == State::Running).peekable();
     if done {
         None
@@ -207,7 +207,7 @@ mod tests {
             lacks(&[&container], need).unwrap_or_default()
         };
         let same = |_: &mut Container| {};
-        let job = |c: &mut Container| c.restarts_itself = false;
+        let job = |c: &mut Container| c.purpose.job = Some(crate::domain::job::Job::MayEnd);
         let failed = |c: &mut Container| c.exit_code = 3;
         for (state, health, change, need, lacking) in [
             (State::Running, Health::None, same as fn(&mut Container), Need::Started, ""),
@@ -219,7 +219,7 @@ mod tests {
             (State::Exited, Health::None, same, Need::Started, "is down (ended with code 0)"),
             (State::Exited, Health::None, same, Need::Completed, ""),
             (State::Exited, Health::None, job, Need::Started, ""),
-            (State::Exited, Health::Unhealthy, job, Need::Healthy, "is down (ended with code 0)"),
+            (State::Exited, Health::Unhealthy, job, Need::Healthy, ""),
             (State::Restarting, Health::None, same, Need::Started, "is down (restarting in a loop)"),
             (State::Paused, Health::Healthy, same, Need::Started, "is down (paused)"),
             (State::Created, Health::None, same, Need::Completed, "is down (never started)"),

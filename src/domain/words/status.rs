@@ -59,15 +59,17 @@ pub fn overview(projects: &[(String, Result<ProjectStatus, String>)]) -> Text {
 /// How many are up, of how many that should be: a job that is done should not.
 fn up_of(status: &ProjectStatus) -> (usize, usize) {
     let up = status.services.iter().filter(|s| s.is_up()).count();
-    (up, status.services.iter().filter(|s| !s.done).count())
+    (up, status.services.iter().filter(|s| s.is_to_be_up()).count())
 }
 
 fn summary(status: &ProjectStatus) -> String {
     let (up, all) = up_of(status);
-    let done = status.services.len() - all;
+    let done = status.services.iter().filter(|s| s.done).count();
+    let exited = status.services.iter().filter(|s| s.exited && !s.is_to_be_up()).count();
     let pending = status.services.iter().filter(|s| s.pending).count();
     let pending = if pending > 0 { format!(", configuration pending for {pending}") } else { String::new() };
     let done = if done > 0 { format!(", {done} done") } else { String::new() };
+    let done = if exited > 0 { format!("{done}, {exited} exited (0)") } else { done };
     match all {
         0 if done.is_empty() => "no containers here yet".to_owned(),
         0 => format!("nothing runs{done}{pending}"),
@@ -89,7 +91,7 @@ fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) 
     let light = match service.condition {
         Condition::Running => "🟢",
         Condition::Creating | Condition::Starting | Condition::Restarting | Condition::Paused | Condition::Stopping => "🟡",
-        Condition::Stopped if service.done => "▫️",
+        Condition::Stopped if service.done || service.exited => "▫️",
         Condition::Unhealthy | Condition::Stopped | Condition::Failed | Condition::Missing | Condition::Unknown => "🔴",
     };
     let name = match &service.container {
@@ -133,6 +135,7 @@ fn state(service: &ServiceStatus, now: Millis) -> String {
         (None, None) => word.to_owned(),
     };
     let up = |how: &str| since.as_ref().map_or_else(|| format!("up{how}"), |since| format!("up {since}{how}"));
+    let ago = since.as_ref().map_or_else(String::new, |since| format!(" {since} ago"));
     match service.condition {
         Condition::Running if service.health == Health::Healthy => up(", healthy"),
         Condition::Running => up(""),
@@ -142,6 +145,7 @@ fn state(service: &ServiceStatus, now: Millis) -> String {
         Condition::Restarting if service.exit_code.is_none() => up(", restarted by the engine just now"),
         Condition::Restarting => ended("restarting in a loop; ended last"),
         Condition::Stopped if service.done => ended("done: ended"),
+        Condition::Stopped if service.exited => format!("exited (0){ago}"),
         Condition::Stopped => ended("stopped"),
         Condition::Failed if service.out_of_memory => ended("out of memory: failed"),
         Condition::Failed => ended("failed"),

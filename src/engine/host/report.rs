@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::spec::{ProcessKey, ProcessSpec};
 use crate::domain::Millis;
 use crate::domain::container::{Check, Container, Health, State};
+use crate::domain::job::Purpose;
 use crate::domain::managed::{RestartRule, container_name, label};
 use crate::domain::measures::CHECKS_KEPT;
 use crate::process::Identity;
@@ -116,6 +117,8 @@ impl Report {
             error: self.error,
             oom_killed: false,
             restarts: self.restarts,
+            on_failure: matches!(self.restart, RestartRule::OnFailure(_)),
+            purpose: Purpose::default(),
             restarts_itself: self.restart.starts_again(self.exit_code, 0),
             image: self.program,
             image_id: String::new(),

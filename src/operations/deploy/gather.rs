@@ -16,8 +16,10 @@ use super::places::{Coming, files_there, free_bytes, places, release_tree, remar
 use super::production::{environment, environment_hash};
 use super::trees::{rules, scans, touchable, tree_path, written};
 use super::variables::variables;
+use crate::domain::Millis;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
+use crate::domain::job;
 use crate::domain::manifest::{Manifest, TreePath};
 use crate::domain::names::{Match, find};
 use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, ServiceFacts, Variables, plan_deploy};
@@ -67,6 +69,9 @@ pub(in super::super) struct Facts {
     containers: Vec<Container>,
     /// The services that run an image which is gone from the engine.
     lost: BTreeSet<ServiceName>,
+    /// The services that a person stopped, and who it was.
+    stopped: BTreeMap<ServiceName, String>,
+    now: Millis,
     written: Vec<(TreePath, ServiceName)>,
     pub(super) variables: Variables,
     free: Option<u64>,
@@ -114,13 +119,17 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let written = written(&production_root, ours.as_ref(), definitions.iter().chain(before));
     let rules = rules(project, &source_root, &written, &what).await?;
     let unread = |e| history_failure(&*what, &e);
-    let (made, (mut workspace_scan, production_scan), containers, current, next) = tokio::try_join!(
+    let (made, (mut workspace_scan, production_scan), mut containers, current, next) = tokio::try_join!(
         made(tools, &declared, &source_root, &directory, &what),
         scans(tools, project, workspace.as_deref(), &production_root, &rules, &what),
         async { tools.containers(project).await.map_err(|e| e.failure(&*what)) },
         async { tools.history.release_current(project.name.clone()).await.map_err(unread) },
         async { tools.history.release_next(project.name.clone()).await.map_err(unread) },
     )?;
+    if let Some(composed) = &declared.composed {
+        // As the services are to be, not as production declares them yet.
+        job::assign(project, &composed.config.resolved.purposes(), &mut containers);
+    }
     if let Some(old) = &old {
         // As it was kept, whatever is excluded by now.
         workspace_scan.manifest = old.manifest.clone();
@@ -171,6 +180,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         services,
         containers,
         lost,
+        stopped: BTreeMap::new(),
+        now: (tools.clock)(),
         written,
         variables,
         free,
@@ -219,6 +230,8 @@ impl Facts {
             written: &self.written,
             free: self.free,
             lost: &self.lost,
+            stopped: &self.stopped,
+            now: self.now,
         };
         let mut plan = plan_deploy(&facts, &request, &with)?;
         plan.warnings.extend(self.remarks.iter().cloned());

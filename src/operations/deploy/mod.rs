@@ -2,6 +2,7 @@
 
 mod declared;
 mod gather;
+mod layer;
 mod mounts;
 mod named;
 mod overlay;

@@ -72,7 +72,8 @@ pub(in super::super) async fn check_names(
 /// The services that projects.json names, with the field that does.
 fn configured(project: &Project) -> impl Iterator<Item = (&'static str, &ServiceName)> {
     let stateful = project.stateful.iter().map(|name| ("stateful", name));
-    stateful.chain(project.primary.iter().map(|name| ("primary", name)))
+    let jobs = project.jobs.iter().map(|name| ("jobs", name));
+    stateful.chain(jobs).chain(project.primary.iter().map(|name| ("primary", name)))
 }
 
 async fn read(project: &Project, files: &[String], coming: Option<&Path>) -> Texts {

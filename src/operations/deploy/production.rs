@@ -71,6 +71,7 @@ async fn production(tools: &Tools, project: &Project, hashed: bool) -> Result<Op
     let environment = environment(root);
     let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment: environment.as_deref() };
     let config = tools.resolve(&what, &files).await?;
+    tools.learn_purposes(project, config.resolved.purposes());
     let hashes = if hashed { tools.hashes(&what, &files, &config.resolved).await? } else { Hashes::new() };
     Ok(Some((config, hashes)))
 }

@@ -15,7 +15,7 @@ use super::trees::hashes;
 use super::up::configuration_changed;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Changes, Manifest, TreePath};
-use crate::domain::plan::{Plan, Step};
+use crate::domain::plan::{Action, Plan, ServicePlan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
 use crate::domain::untrusted::UntrustedText;
@@ -232,7 +232,8 @@ impl Facts {
     pub(super) fn images(&self, plan: &Plan) -> BTreeMap<ServiceName, String> {
         let built = plan.steps.iter().filter_map(|s| if let Step::Build { services } = s { Some(services) } else { None }).flatten();
         let kept = self.old.iter().flat_map(|old| old.images.keys());
-        let recreated = |service: &&ServiceName| plan.affected().any(|s| s.service == **service);
+        let is_made = |s: &ServicePlan| matches!(s.action, Action::Create | Action::Recreate);
+        let recreated = |service: &&ServiceName| plan.affected().any(|s| s.service == **service && is_made(s));
         built.chain(kept.filter(recreated)).filter_map(|s| Some((s.clone(), self.declared.definitions.get(s)?.image.clone()))).collect()
     }
 }

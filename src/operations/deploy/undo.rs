@@ -62,7 +62,9 @@ pub(in super::super) fn undo_steps(plan: &Plan, base: i64, services_touched: boo
         // Of what we make ourselves, that which was made is told from what was there.
         let ours = |service: &ServiceName| plan.services.iter().any(|s| s.service == *service && s.made_from.is_some());
         remade.extend(made.extract_if(.., |service| ours(service)));
-        let verified: Vec<ServiceName> = having(Action::Recreate).iter().chain(&restarted).cloned().collect();
+        // What was not up before is no worse for not being up again.
+        let was_up = |service: &ServiceName| !plan.services.iter().any(|s| s.service == *service && s.ails.is_some());
+        let verified: Vec<ServiceName> = having(Action::Recreate).iter().chain(&restarted).filter(|s| was_up(s)).cloned().collect();
         let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
         steps.extend(
             [

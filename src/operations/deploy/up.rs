@@ -7,13 +7,12 @@ use std::time::Duration;
 use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
-use super::super::whole::{Refused, call, said};
+use super::layer::Layers;
 use super::production::production_only;
 use crate::domain::container::Container;
-use crate::domain::failure::{Failure, LINES_MAX};
+use crate::domain::failure::Failure;
 use crate::domain::plan::layers;
 use crate::domain::project::{ServiceName, Source};
-use crate::domain::request::Kind;
 use crate::domain::text::count;
 use crate::engine::compose::{Definition, Files};
 use crate::engine::docker::EngineError;
@@ -59,24 +58,25 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     let staying = staying(&hashes, &containers, &needed);
     let moved = image_moved(job, &containers, &needed).await.map_err(|e| e.failure(what))?;
     let substituted = !moved && !staying.is_empty() && substitute(job, &files, &staying, &containers, &hashes, &mut config).await;
-    // A start leaves alone what was not named; Compose would start what the others need.
-    let stopped = |c: &Container| needed.contains_key(&c.service) && !c.is_up() && !c.is_done();
-    let asleep = job.plan.kind() == Kind::Start && containers.iter().any(stopped);
-    let without_dependencies = asleep || moved || (!staying.is_empty() && !substituted);
-    let limit = job.project.deploy.health_timeout + UP_GRACE;
-    let hidden = config.resolved.hidden();
+    let without_dependencies = moved || (!staying.is_empty() && !substituted);
+    let (hidden, limit) = (config.resolved.hidden(), job.project.deploy.health_timeout + UP_GRACE);
     let depends = |service: &ServiceName| definitions.get(service).map(|d| d.depends_on.clone()).unwrap_or_default();
+    let resolved = &config.resolved;
+    let all = Layers {
+        job,
+        what,
+        files: files.clone(),
+        resolved,
+        substituted,
+        without_dependencies,
+        definitions: &definitions,
+        services,
+        hidden: &hidden,
+        limit,
+    };
     // A layer at a time: once Compose has remade a service it remakes, in the same call, whatever needs that one, meant or not.
     for layer in layers(&services.iter().cloned().collect(), depends) {
-        let mut invocation = job.tools.compose(what, files.up(substituted, without_dependencies, &layer), limit, &job.mark)?;
-        if substituted {
-            invocation = invocation.stdin(config.resolved.to_bytes());
-        }
-        // Never cancelled: killed in the middle of remaking a container, Compose leaves the old one stopped and the new one half made.
-        let never = tokio_util::sync::CancellationToken::new();
-        if let Err(refused) = call(job, what, &invocation, &hidden, &never).await {
-            return Err(if refused.by_compose { explain(job, refused).await } else { refused.failure }.into());
-        }
+        all.up(&layer).await?;
     }
     Ok(Some(count(services.len(), "service")))
 }
@@ -228,24 +228,4 @@ fn write_files(root: &Path, files: &[(String, String)]) -> std::io::Result<()> {
         std::fs::write(path, text)?;
     }
     Ok(())
-}
-
-/// Compose says only which container failed; its log says why.
-async fn explain(job: &Job, refused: Refused) -> Failure {
-    let Refused { message, failure: plain, .. } = refused;
-    let Ok(containers) = job.tools.containers(&job.project).await else { return plain };
-    // It may name one that others depend on, which was not meant itself.
-    let named = containers.iter().find(|c| !c.is_up() && !c.is_done() && message.contains(c.name.as_str()));
-    match named {
-        Some(container) => {
-            super::super::verify::failure_of(
-                job.tools.log(container, LINES_MAX, None, false),
-                &job.project.name,
-                container,
-                &said(&message),
-            )
-            .await
-        }
-        None => plain,
-    }
 }

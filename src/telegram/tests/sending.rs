@@ -45,6 +45,7 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
         own: None,
         registry: Registry::default(),
         asked: Asked::default(),
+        purposes: Arc::default(),
         checks: crate::operations::Checks::default(),
         gauge: Gauge::default(),
         configuration: None,

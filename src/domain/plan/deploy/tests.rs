@@ -1,0 +1,219 @@
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::domain::container::Health;
+use crate::domain::container::tests::container;
+use crate::domain::job::{Job, Purpose};
+use crate::domain::manifest::{Entry, Node};
+use crate::domain::plan::Variables;
+use crate::domain::plan::lifecycle::tests::project;
+
+fn name(text: &str) -> ServiceName {
+    ServiceName::new(text).unwrap()
+}
+
+/// Services that need each other in this order, as their containers were made: `image` is what each runs.
+fn services(names: &[&str]) -> Vec<ServiceFacts> {
+    let fact = |(at, service): (usize, &&str)| ServiceFacts {
+        name: name(service),
+        made: Made::Compose(ConfigHash { whole: "now".into(), alone: "now".into() }),
+        build: None,
+        image_id: Some("sha256:1".into()),
+        image: format!("example/{service}:1"),
+        depends_on: names.get(at.wrapping_sub(1)).map(|needed| name(needed)).into_iter().collect(),
+        reads: Vec::new(),
+        asks: Vec::new(),
+    };
+    names.iter().enumerate().map(fact).collect()
+}
+
+fn running(service: &str) -> Container {
+    let mut made = container(service, State::Running, Health::None);
+    made.labels.insert("com.docker.compose.config-hash".into(), "now".into());
+    made.image = format!("example/{service}:1");
+    made.image_id = "sha256:1".into();
+    made
+}
+
+fn ended(service: &str, code: i64) -> Container {
+    Container { state: State::Exited, exit_code: code, ..running(service) }
+}
+
+fn job(container: Container) -> Container {
+    Container { purpose: Purpose { job: Some(Job::Named), serves: false }, ..container }
+}
+
+struct Given {
+    services: Vec<ServiceFacts>,
+    containers: Vec<Container>,
+    stopped: BTreeMap<ServiceName, String>,
+    new_file: bool,
+}
+
+impl Given {
+    fn of(containers: Vec<Container>) -> Self {
+        let names: Vec<String> = containers.iter().map(|c| c.service.to_string()).collect();
+        let services = services(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        Self { services, containers, stopped: BTreeMap::new(), new_file: false }
+    }
+
+    fn plan(&self, with: &[&str]) -> Plan {
+        let (project, none) = (project(), BTreeSet::new());
+        let file = |path: &str| (TreePath::from(path), Entry { node: Node::Link("x".into()), mode: 0 });
+        let production: Manifest = [file("compose.yaml")].into_iter().collect();
+        let workspace: Manifest = [file("compose.yaml")].into_iter().chain(self.new_file.then(|| file("note.txt"))).collect();
+        let facts = DeployFacts {
+            project: &project,
+            workspace: &workspace,
+            production: &production,
+            owned: Some(&production),
+            services: &self.services,
+            containers: &self.containers,
+            configuration: "",
+            variables: &Variables::default(),
+            written: &[],
+            release: 4,
+            back: false,
+            keeps: None,
+            kept: &production,
+            held: Some(&production),
+            free: None,
+            lost: &none,
+            stopped: &self.stopped,
+            now: 1_000_000,
+        };
+        let with: BTreeSet<ServiceName> = with.iter().map(|service| name(service)).collect();
+        let request = Request::Deploy { project: project.name.clone(), with: with.clone(), force: false };
+        plan_deploy(&facts, &request, &with).unwrap()
+    }
+
+    fn check(&self, with: &[&str], expect: &Expect) {
+        let plan = self.plan(with);
+        let services = plan.services.iter().map(|s| format!("{} {} {:?} {:?}", s.service, s.action.word(), s.reasons, s.ails));
+        let lines = services.chain(plan.steps.iter().map(Step::label)).chain(plan.warnings.iter().cloned());
+        let release = format!("release {:?}", plan.release);
+        expect.assert_eq(&lines.chain([release]).collect::<Vec<_>>().join("\n"));
+    }
+}
+
+#[test]
+fn down_service_is_started_without_a_release() {
+    Given::of(vec![running("db"), ended("web", 7)]).check(
+        &[],
+        &expect![[r#"
+            db stays [] None
+            web start ["down: ended with code 7"] Some("ended already, with code 7")
+            Start web
+            Verify web
+            release None"#]],
+    );
+    let given = Given { new_file: true, ..Given::of(vec![running("db"), ended("web", 7)]) };
+    given.check(
+        &[],
+        &expect![[r#"
+            db stays [] None
+            web start ["down: ended with code 7"] Some("ended already, with code 7")
+            Copy the workspace aside
+            Bring the files into production
+            Start web
+            Verify web
+            Record the release
+            release Some(4)"#]],
+    );
+    let looping = Container { state: State::Restarting, restarts: 4, exit_code: 1, ..running("web") };
+    let never = Container { state: State::Created, started: None, ..running("db") };
+    Given::of(vec![never, looping]).check(
+        &[],
+        &expect![[r#"
+            db start ["down: never started"] None
+            web restart ["down: restarting in a loop"] Some("restarting in a loop already (4 times)")
+            Start db
+            Restart web
+            Verify db, web
+            release None"#]],
+    );
+}
+
+#[test]
+fn stopped_and_unnamed_stateful_services_stay_down() {
+    // The project of these tests keeps data in postgres.
+    let mut given = Given::of(vec![ended("postgres", 1), ended("api", 143), running("web")]);
+    given.stopped = [(name("api"), "stopped by Ann".to_owned())].into();
+    given.services[2].image_id = Some("sha256:2".into());
+    given.check(
+        &[],
+        &expect![[r#"
+            postgres stays ["it keeps data, and is down: ended with code 1"] None
+            api stays ["stopped by Ann"] None
+            web recreate ["`example/web:1` means another image now"] None
+            Copy the workspace aside
+            Bring up web
+            Verify web
+            Record the release
+            web depends on api, which is down and stays so.
+            release Some(4)"#]],
+    );
+    given.check(
+        &["api", "postgres"],
+        &expect![[r#"
+            postgres start ["down: ended with code 1"] Some("ended already, with code 1")
+            api start ["down: ended with code 143"] Some("ended already, with code 143")
+            web recreate ["`example/web:1` means another image now"] None
+            Copy the workspace aside
+            Bring up postgres, api, web
+            Verify postgres, api, web
+            Record the release
+            postgres keeps data and is stopped for this; api depends on it.
+            release Some(4)"#]],
+    );
+}
+
+#[test]
+fn job_runs_again_only_where_the_plan_says_so() {
+    Given::of(vec![job(ended("migrate", 0)), running("web")]).check(
+        &[],
+        &expect![[r#"
+            migrate stays [] None
+            web stays [] None
+            release Some(4)"#]],
+    );
+    let mut given = Given::of(vec![job(ended("migrate", 3)), running("web")]);
+    given.check(
+        &[],
+        &expect![[r#"
+            migrate start ["failed last time (code 3): runs again"] Some("ended already, with code 3")
+            web stays [] None
+            Start migrate
+            Verify migrate
+            release None"#]],
+    );
+    given.containers[0].exit_code = 0;
+    given.services[0].image = "example/migrate:2".into();
+    given.services[0].made = Made::Compose(ConfigHash { whole: "new".into(), alone: "new".into() });
+    given.check(
+        &[],
+        &expect![[r#"
+            migrate recreate ["image `example/migrate:1` -> `example/migrate:2`", "a job: runs again"] None
+            web stays [] None
+            Copy the workspace aside
+            Bring up migrate
+            Verify migrate
+            Record the release
+            release Some(4)"#]],
+    );
+}
+
+#[test]
+fn exit_code_zero_is_down_only_for_what_serves() {
+    let mut serving = ended("web", 0);
+    serving.purpose.serves = true;
+    Given::of(vec![ended("other", 0), serving]).check(
+        &[],
+        &expect![[r#"
+            other stays ["exited (0)"] None
+            web start ["down: ended with code 0"] Some("ended already, with code 0")
+            Start web
+            Verify web
+            release None"#]],
+    );
+}
