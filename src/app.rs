@@ -13,7 +13,7 @@ use finish::wait_for_helper;
 pub use finish::{Finish, finish};
 use held::hold_patiently;
 pub use held::{hold, hold_for_command, settled};
-pub use house::{Given, House, Reader};
+pub use house::{Given, House, Reader, survey};
 use moving::wait_for_move;
 pub use moving::{Done, Move, move_data};
 use secrecy::ExposeSecret;

@@ -25,7 +25,7 @@ use tracing_subscriber::prelude::*;
 /// The system's allocator keeps what many threads have freed: resident memory grew by a sixth in 20 minutes of mixed work, and all of
 /// that could be given back (docs/BENCHMARKS.md, `memory-soak`).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -60,8 +60,12 @@ async fn begin(command: Command) -> ExitCode {
         Command::MoveData(arguments) => ended(move_data(arguments).await),
         Command::Check(arguments) => {
             let running = app::compose_projects(variable("DOCKER_HOST").as_deref()).await;
+            let found = match app::survey(&arguments.config, variable("DOCKER_HOST")).await {
+                Ok(found) => found,
+                Err(error) => return ended(Err(error)),
+            };
             let (against, out) = (arguments.against.as_deref(), &mut std::io::stdout());
-            match console::check::check(&arguments.config, against, &running, arguments.json, out) {
+            match console::check::check(&arguments.config, against, &running, &found, arguments.json, out) {
                 Ok(code) => ExitCode::from(code),
                 Err(error) => ended(Err(AppError::Failed(format!("Nothing can be printed: {error}.")))),
             }

@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::held::Held;
 use super::{AppError, engine_later, now};
+use crate::config;
 use crate::domain::environment::Environment;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
@@ -23,7 +24,9 @@ use crate::history::lock::DataLock;
 use crate::history::{DATABASE, History};
 use crate::http::socket;
 use crate::operations::keeper::{self, Beginning};
-use crate::operations::{Asked, Checks, Desk, Gauge, Registry, Scratch, Successor, Tools, Vitals, recover, remove_helpers, selftest};
+use crate::operations::{
+    Asked, Checks, Desk, Finding, Gauge, Registry, Scratch, Successor, Tools, Vitals, recover, remove_helpers, selftest,
+};
 
 /// How long operations may take to end when dockmaster is asked to stop: the desk ends them after the running step, which
 /// has a limit of its own. Whoever has no time for that asks twice.
@@ -341,6 +344,30 @@ pub struct Reader {
     control: socket::Served,
     stopping: CancellationToken,
     scratch: Scratch,
+}
+
+/// Whether the projects of a configuration could be deployed as they stand; nothing where the configuration itself has problems.
+/// Nothing is changed, and no data directory is looked at.
+///
+/// # Errors
+/// There is no place for temporary files, or the engine's address cannot be used.
+pub async fn survey(path: &Path, docker_host: Option<String>) -> Result<Vec<Finding>, AppError> {
+    let path = path.to_owned();
+    let read = crate::untrusted::off_runtime(move || config::read(&path)).await;
+    let Some(configuration) = read.ok().and_then(Result::ok).and_then(|checked| checked.configuration) else { return Ok(Vec::new()) };
+    let no_place = |e| AppError::Failed(format!("There is no place for temporary files: {e}."));
+    let scratch = Scratch::new().map_err(no_place)?;
+    let data = scratch.path().to_owned();
+    let history = History::copy(&data.join(DATABASE)).map_err(|e| unusable(&data, e))?;
+    let (elsewhere, stopping) = (Some(data.clone()), CancellationToken::new());
+    let docker_host = if configuration.docker { docker_host } else { Some(docker::ABSENT.to_owned()) };
+    let vitals = Vitals::default();
+    let told = data.clone();
+    let tools = Workshop { docker_host, program: None, data, told, elsewhere, history, stopping: stopping.clone(), vitals }.tools().await?;
+    let (_, receiver) = watch::channel(Arc::new(configuration));
+    let found = Desk::new(receiver, tools).survey().await;
+    stopping.cancel();
+    Ok(found)
 }
 
 impl Reader {

@@ -213,7 +213,8 @@ pub struct Compose {
         extend("minItems" = 1, "maxItems" = 200, "uniqueItems" = true, "examples" = [["docker-compose.yml", "docker-compose.prod.yml"]])
     )]
     pub files: Vec<String>,
-    /// The compose project name (`docker compose -p`); the project's own name in small letters unless given.
+    /// The compose project name (`docker compose -p`). Unless given: `COMPOSE_PROJECT_NAME` of production's `.env`, else the compose files'
+    /// own `name`, else the project's own name in small letters.
     #[serde(default)]
     #[schemars(with = "ComposeName", extend("examples" = ["shop"]))]
     pub name: Option<ComposeName>,

@@ -80,6 +80,7 @@ pub(super) fn read(report: &mut Report, around: &Around<'_>, entry: &Named<'_>, 
     disk.apart(report, draft.workspace.as_ref(), draft.production.as_ref());
     let source = source(report, &disk, around.docker, &mut object, &mut draft);
     let primary = object.get("primary").and_then(|at| service(report, &at, &draft));
+    let stateful_unsaid = !object.has("stateful");
     let stateful = stateful(report, &mut object, &draft);
     let jobs = object.get("jobs").map(|at| services_of(report, &at, &draft)).unwrap_or_default();
     let exclude = object.get("exclude").map(|at| exclude(report, &at)).unwrap_or_default();
@@ -97,6 +98,7 @@ pub(super) fn read(report: &mut Report, around: &Around<'_>, entry: &Named<'_>, 
         production: draft.production.as_ref().map(|d| d.written.clone()),
         primary,
         stateful,
+        stateful_unsaid,
         jobs,
         exclude,
         access,

@@ -9,6 +9,7 @@ use crate::config::{self, Checked, ComposeProjects, Problem, Sources};
 use crate::domain::impact::Impact;
 use crate::domain::untrusted::visible;
 use crate::domain::{text, words};
+use crate::operations::Finding;
 
 /// The configuration is valid.
 const VALID: u8 = 0;
@@ -22,27 +23,39 @@ struct Answer<'a> {
     valid: bool,
     problems: &'a [Problem],
     warnings: &'a [Problem],
+    /// What a deploy of each project would be refused or warned for.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    projects: &'a [Finding],
     #[serde(skip_serializing_if = "Option::is_none")]
     impact: Option<&'a Impact>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
-/// Checks a file beside the compose projects that run, and writes what is wrong with it, and with `against` what would change from that one, for people or as JSON. Answers with the exit code.
+/// Checks a file beside the compose projects that run and what was found out about its projects, and writes what is wrong with it, and
+/// with `against` what would change from that one, for people or as JSON. Answers with the exit code.
 ///
 /// # Errors
 /// What the writer answers.
-pub fn check(path: &Path, against: Option<&Path>, running: &ComposeProjects, json: bool, out: &mut impl Write) -> io::Result<u8> {
+pub fn check(
+    path: &Path,
+    against: Option<&Path>,
+    running: &ComposeProjects,
+    found: &[Finding],
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<u8> {
     let unreadable = |why: config::Unreadable, out: &mut dyn Write| {
         let sentence = format!("{why}; name the configuration with --config or DOCKMASTER_CONFIG.");
-        writeln!(out, "{}", if json { as_json(&[], &[], None, Some(sentence))? } else { sentence })?;
+        writeln!(out, "{}", if json { as_json(&[], &[], &[], None, Some(sentence))? } else { sentence })?;
         Ok(UNREADABLE)
     };
     let checked = match Sources::read(path) {
         Ok(sources) => config::check_beside(&sources, &config::on_disk, running),
         Err(why) => return unreadable(why, out),
     };
-    let code = if checked.problems.is_empty() { VALID } else { PROBLEMS };
+    let refused = found.iter().any(|finding| finding.problem.is_some());
+    let code = if checked.problems.is_empty() && !refused { VALID } else { PROBLEMS };
     let old = match against.map(Sources::read).transpose() {
         Ok(old) => old,
         Err(why) => return unreadable(why, out),
@@ -51,10 +64,10 @@ pub fn check(path: &Path, against: Option<&Path>, running: &ComposeProjects, jso
     let old = old.and_then(|sources| config::check_here(&sources, &config::unseen).configuration);
     let impact = old.as_ref().zip(checked.configuration.as_ref()).map(|(old, new)| Impact::between(old, new));
     if json {
-        writeln!(out, "{}", as_json(&checked.problems, &checked.warnings, impact.as_ref(), None)?)?;
+        writeln!(out, "{}", as_json(&checked.problems, &checked.warnings, found, impact.as_ref(), None)?)?;
         return Ok(code);
     }
-    people(path, &checked, out)?;
+    people(path, &checked, found, out)?;
     match (&impact, against) {
         (Some(impact), _) => write!(out, "\n{}", words::impact(impact).to_plain())?,
         (None, Some(old)) if code == VALID => writeln!(out, "{} has problems of its own: there is nothing to compare with", old.display())?,
@@ -63,14 +76,22 @@ pub fn check(path: &Path, against: Option<&Path>, running: &ComposeProjects, jso
     Ok(code)
 }
 
-fn as_json(problems: &[Problem], warnings: &[Problem], impact: Option<&Impact>, error: Option<String>) -> io::Result<String> {
-    let valid = problems.is_empty() && error.is_none();
-    Ok(serde_json::to_string_pretty(&Answer { valid, problems, warnings, impact, error })?)
+fn as_json(
+    problems: &[Problem],
+    warnings: &[Problem],
+    projects: &[Finding],
+    impact: Option<&Impact>,
+    error: Option<String>,
+) -> io::Result<String> {
+    let valid = problems.is_empty() && error.is_none() && projects.iter().all(|finding| finding.problem.is_none());
+    Ok(serde_json::to_string_pretty(&Answer { valid, problems, warnings, projects, impact, error })?)
 }
 
-fn people(path: &Path, checked: &Checked, out: &mut impl Write) -> io::Result<()> {
+fn people(path: &Path, checked: &Checked, found: &[Finding], out: &mut impl Write) -> io::Result<()> {
     let Checked { problems, warnings, .. } = checked;
-    let verdict = if problems.is_empty() { " is valid" } else { "" };
+    let refused = || found.iter().filter_map(|finding| Some((&finding.project, finding.problem.as_ref()?)));
+    let warned = || found.iter().flat_map(|finding| finding.warnings.iter().map(move |warning| (&finding.project, warning)));
+    let verdict = if problems.is_empty() && refused().next().is_none() { " is valid" } else { "" };
     writeln!(out, "{}{verdict}", path.display())?;
     for problem in problems {
         writeln!(out, "  problem {}", visible(&problem.to_string()))?;
@@ -78,9 +99,20 @@ fn people(path: &Path, checked: &Checked, out: &mut impl Write) -> io::Result<()
     for warning in warnings {
         writeln!(out, "  warning {}", visible(&warning.to_string()))?;
     }
-    let counts = [(problems.len(), "problem"), (warnings.len(), "warning")];
+    for (project, problem) in refused() {
+        writeln!(out, "  problem projects.{project}: {}", indented(problem))?;
+    }
+    for (project, warning) in warned() {
+        writeln!(out, "  warning projects.{project}: {}", indented(warning))?;
+    }
+    let counts = [(problems.len() + refused().count(), "problem"), (warnings.len() + warned().count(), "warning")];
     let told: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, noun)| text::count(*n, noun)).collect();
     if told.is_empty() { Ok(()) } else { writeln!(out, "{}", told.join(", ")) }
+}
+
+/// A text of several lines as a part of a list; nothing in it moves a terminal's cursor.
+fn indented(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n    ")
 }
 
 #[cfg(test)]
@@ -102,7 +134,7 @@ mod tests {
             std::fs::write(&path, text.replace("DIR", root)).unwrap();
         }
         let mut out = Vec::new();
-        assert_eq!(check(&path, None, &ComposeProjects::new(), json, &mut out).unwrap(), code);
+        assert_eq!(check(&path, None, &ComposeProjects::new(), &[], json, &mut out).unwrap(), code);
         expected.assert_eq(&String::from_utf8(out).unwrap().replace(root, "DIR"));
     }
 

@@ -123,6 +123,8 @@ pub struct Project {
     pub primary: Option<ServiceName>,
     /// Services that keep data: no operation touches them unless they are named.
     pub stateful: BTreeSet<ServiceName>,
+    /// Whether projects.json leaves open which services keep data.
+    pub stateful_unsaid: bool,
     /// Services that are jobs, beside those that the compose files show to be: they end with code 0 and are done then.
     pub jobs: BTreeSet<ServiceName>,
     /// Files that are neither copied nor deleted, in gitignore syntax, in order.
@@ -147,6 +149,7 @@ impl Project {
             production: None,
             primary: None,
             stateful: BTreeSet::new(),
+            stateful_unsaid: false,
             jobs: BTreeSet::new(),
             exclude: Vec::new(),
             access: BTreeMap::new(),

@@ -157,6 +157,8 @@ pub struct Definition {
     pub binds: Vec<Bind>,
     /// What it asks for that reaches beyond its container.
     pub asks: BTreeSet<String>,
+    /// Whether it mounts a volume of the engine's.
+    pub has_volume: bool,
 }
 
 /// How an image is built.
@@ -295,13 +297,14 @@ pub fn parse_env_files(output: &[u8]) -> BTreeSet<PathBuf> {
 fn definition(project: &str, production: &Path, name: &str, value: &Value) -> Definition {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let depends = value.get("depends_on").and_then(Value::as_object).into_iter().flatten();
-    let volumes = value.get("volumes").and_then(Value::as_array).into_iter().flatten();
+    let volumes = || value.get("volumes").and_then(Value::as_array).into_iter().flatten();
     Definition {
         image: text("image").map_or_else(|| format!("{project}-{name}"), str::to_owned),
         build: value.get("build").filter(|b| b.is_object()).map(build_section),
         depends_on: depends.filter_map(|(name, _)| ServiceName::new(name).ok()).collect(),
-        binds: volumes.filter_map(bind).collect(),
+        binds: volumes().filter_map(bind).collect(),
         asks: asks(value, production),
+        has_volume: volumes().any(|volume| volume.get("type").and_then(Value::as_str) == Some("volume")),
     }
 }
 

@@ -41,6 +41,7 @@ fn plan(project: &str) -> Plan {
         release: None,
         not_copied: Vec::new(),
         unset: Vec::new(),
+        unmarked: Vec::new(),
         warnings,
         digest: "d".into(),
     }

@@ -55,7 +55,7 @@ impl Desk {
 }
 
 /// Why a project cannot be read, in a sentence: only what Compose itself says of its files counts.
-async fn why_unreadable(tools: &Tools, project: &Project) -> Option<String> {
+pub(super) async fn why_unreadable(tools: &Tools, project: &Project) -> Option<String> {
     let Source::Compose(compose) = &project.source else { return None };
     // That there is no Compose is no fault of the project's.
     tools.compose.as_ref()?;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::fixture::{compose_file, plain_service};
+use crate::support::fixture::{command, compose_file, plain_service, tree};
 use crate::support::shop::deployed;
 use crate::support::{Fixture, World, eventually};
 
@@ -52,6 +52,40 @@ async fn misspelt_service_blocks_operations_until_right() {
     let said = world.next().await.text;
     assert!(said.contains("\"primary\" in projects.json names “wbe”"), "{said}");
     world.finish().await;
+}
+
+/// What `dockmaster check` says of a world's configuration, and how it ends.
+fn checked(world: &World) -> (Option<i32>, String) {
+    let config = world.fixtures[0].production.parent().unwrap().join("projects.json");
+    std::fs::write(&config, world.projects_json()).unwrap();
+    let ended = command(env!("CARGO_BIN_EXE_dockmaster")).args(["check", "--config", config.to_str().unwrap()]).output().unwrap();
+    (ended.status.code(), String::from_utf8(ended.stdout).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_what_a_plan_would_refuse() {
+    let mut world = World::prepare(vec![Fixture::up(&services())], json!({})).await;
+    let before = (world.fixtures[0].containers(), tree(&world.fixtures[0].production));
+    write(&world.fixtures[0], "", "environment: { A: \"${OPTIONAL}\" }, volumes: [\"kept:/kept\"]");
+    let text = std::fs::read_to_string(world.fixtures[0].workspace.join("docker-compose.yml")).unwrap() + "volumes: { kept: {} }\n";
+    world.fixtures[0].write("docker-compose.yml", &text);
+    let (code, said) = checked(&world);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("projects.shop: Nothing sets these variables of the compose file, so they are empty: OPTIONAL"), "{said}");
+    assert!(said.contains("web may keep data. To protect them, add to projects.json: `\"stateful\": [\"web\"]`"), "{said}");
+    for (file, entry, told) in [
+        (&*text, json!({ "stateful": ["wbe"] }), "\"stateful\" in projects.json names “wbe”"),
+        ("name: elsewhere\nservices: { web: { image: x } }\n", json!({}), "The compose project is `elsewhere` by"),
+        ("services: { web: { build: ../lib } }\n", json!({}), "outside the workspace"),
+        ("services: { web: { imgae: x } }\n", json!({}), "imgae"),
+    ] {
+        world.fixtures[0].write("docker-compose.yml", file);
+        world.fixtures[0].entry = entry;
+        let (code, said) = checked(&world);
+        assert!(code == Some(1) && said.contains("problem projects.shop: ") && said.contains(told), "{file}: {code:?} {said}");
+    }
+    assert_eq!((world.fixtures[0].containers(), tree(&world.fixtures[0].production)), before, "nothing was changed");
+    assert!(!world.data.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

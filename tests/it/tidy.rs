@@ -59,7 +59,7 @@ fn may_import(part: &str) -> Option<&'static [&'static str]> {
         "http" => &["domain", "operations"],
         "console" => &["domain", "config", "http", "operations"],
         "sandbox" | "settings.rs" => &[],
-        "app.rs" | "app" => &["domain", "config", "engine", "history", "http", "operations", "telegram"],
+        "app.rs" | "app" => &["domain", "config", "engine", "history", "http", "operations", "telegram", "untrusted"],
         "terminal.rs" | "terminal" => &["app", "console", "domain", "http", "settings"],
         "supervisor.rs" => &["telegram"],
         "trial.rs" => &["app", "config", "domain", "engine", "process", "sandbox", "telegram"],

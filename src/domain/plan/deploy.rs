@@ -97,6 +97,8 @@ pub struct ServiceFacts {
     pub reads: Vec<TreePath>,
     /// What it newly asks for that reaches beyond its container, a few words each.
     pub asks: Vec<String>,
+    /// Whether it looks like one that keeps data: by its image, or because it mounts a volume.
+    pub seems_stateful: bool,
 }
 
 /// What a service's containers are to be made from.
@@ -199,9 +201,57 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
         release,
         not_copied,
         unset: facts.variables.news(),
+        unmarked: unmarked(facts),
         warnings,
         digest,
     })
+}
+
+/// The services that look as if they kept data, in the first deploy of a project that leaves open which do.
+fn unmarked(facts: &DeployFacts<'_>) -> Vec<ServiceName> {
+    let is_open = facts.project.stateful_unsaid && facts.owned.is_none();
+    facts.services.iter().filter(|service| is_open && service.seems_stateful).map(|service| service.name.clone()).collect()
+}
+
+/// Images of databases, queues and other stores, by the last part of their names.
+const STORES: [&str; 30] = [
+    "cassandra",
+    "clickhouse",
+    "clickhouse-server",
+    "cockroach",
+    "couchdb",
+    "elasticsearch",
+    "etcd",
+    "influxdb",
+    "kafka",
+    "keydb",
+    "mariadb",
+    "meilisearch",
+    "minio",
+    "mongo",
+    "mongodb",
+    "mysql",
+    "nats",
+    "neo4j",
+    "opensearch",
+    "percona",
+    "pgvector",
+    "postgis",
+    "postgres",
+    "postgresql",
+    "qdrant",
+    "rabbitmq",
+    "redis",
+    "solr",
+    "timescaledb",
+    "valkey",
+];
+
+/// Whether an image is known as one of a database, a queue or another store: `postgres:16`, `registry.example/library/redis`.
+pub fn is_store(image: &str) -> bool {
+    let name = image.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    let name = name.split(':').next().unwrap_or_default();
+    STORES.contains(&name)
 }
 
 fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>) -> Result<(), Failure> {

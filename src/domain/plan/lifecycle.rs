@@ -99,7 +99,7 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
     if makes {
         facts.variables.check(&format!("{} cannot be started.", facts.project.name))?;
     }
-    let unset = if makes { facts.variables.news() } else { Vec::new() };
+    let (unset, unmarked) = (if makes { facts.variables.news() } else { Vec::new() }, Vec::new());
     let digest = digest(request, &steps, &services, |feed| {
         // What is made is made from the configuration; what is only started or stopped has its own.
         if makes {
@@ -107,7 +107,7 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
         }
     });
     let (request, not_copied) = (request.clone(), Vec::new());
-    Ok(Plan { request, strategy, by_compose, steps, services, files: None, release: None, not_copied, unset, warnings, digest })
+    Ok(Plan { request, strategy, by_compose, steps, services, files: None, release: None, not_copied, unset, unmarked, warnings, digest })
 }
 
 /// Whether one call of Compose starts or stops all of it and touches nothing else.

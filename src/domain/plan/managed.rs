@@ -77,8 +77,21 @@ pub fn plan_managed(facts: &ManagedFacts<'_>, request: &Request) -> Result<Plan,
     warnings.extend(down.iter().map(lifecycle::Down::words));
     let digest = digest(request, &steps, &services, |_| {});
     let (request, by_compose) = (request.clone(), false);
-    let (not_copied, unset) = (Vec::new(), Vec::new());
-    Ok(Plan { request, strategy: None, by_compose, steps, services, files: None, release: None, not_copied, unset, warnings, digest })
+    let (not_copied, unset, unmarked) = (Vec::new(), Vec::new(), Vec::new());
+    Ok(Plan {
+        request,
+        strategy: None,
+        by_compose,
+        steps,
+        services,
+        files: None,
+        release: None,
+        not_copied,
+        unset,
+        unmarked,
+        warnings,
+        digest,
+    })
 }
 
 fn service_plan(

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use deploy::{BuildFacts, DeployFacts, Made, ServiceFacts, plan_deploy};
+pub use deploy::{BuildFacts, DeployFacts, Made, ServiceFacts, is_store, plan_deploy};
 pub use lifecycle::{LifecycleFacts, plan_lifecycle};
 pub use managed::{ManagedFacts, ManagedService, plan_managed};
 pub use needs::{Declared, Need, Needs};
@@ -56,6 +56,9 @@ pub struct Plan {
     /// Variables that nothing sets and that the person should know of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unset: Vec<UntrustedText>,
+    /// Services that look as if they kept data, and of which projects.json says nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmarked: Vec<ServiceName>,
     /// What the person should know before they confirm, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

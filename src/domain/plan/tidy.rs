@@ -34,6 +34,7 @@ pub fn plan_tidy(facts: TidyFacts, request: &Request) -> Plan {
         release: None,
         not_copied: Vec::new(),
         unset: Vec::new(),
+        unmarked: Vec::new(),
         warnings: Vec::new(),
         digest,
     }

@@ -38,7 +38,7 @@ pub use notices::{
     unanswered,
 };
 pub use outcome::{correction, outcome, unrecorded_outcome};
-pub use plan::{nothing_to_do, plan, plan_heading};
+pub use plan::{nothing_to_do, plan, plan_heading, plan_warnings};
 pub use progress::progress;
 pub use refusal::{busy, denied, failure, gone, no_operation, stopping};
 pub use releases::{ReleaseRow, cancelling, releases};

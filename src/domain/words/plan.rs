@@ -31,10 +31,27 @@ pub fn plan(plan: &Plan) -> Text {
     if plan.affected().any(|s| s.stateful && s.action == Action::Recreate) {
         warnings.push("What is in volumes stays, and what a new version writes there is not undone.".to_owned());
     }
+    warnings.extend(unmarked(plan));
     if !warnings.is_empty() || !plan.unset.is_empty() {
         text = text.line();
     }
     trimmed(unset_lines(warnings.into_iter().fold(text, warning), &plan.unset))
+}
+
+/// What is said where projects.json leaves open which services keep data.
+fn unmarked(plan: &Plan) -> Option<String> {
+    let quoted: Vec<String> = plan.unmarked.iter().map(|service| format!("\"{service}\"")).collect();
+    let names = listing(&plan.unmarked, SERVICES_SHOWN);
+    let line = UntrustedText::new(format!("\"stateful\": [{}]", quoted.join(", ")));
+    (!quoted.is_empty())
+        .then(|| format!("No service is marked as stateful, and {names} may keep data. To protect them, add to projects.json: {line}"))
+}
+
+/// What a plan warns of that the configuration or the files should say, a sentence each.
+pub fn plan_warnings(plan: &Plan) -> Vec<String> {
+    let names = plan.unset.iter().map(|name| name.line(SHOWN)).collect::<Vec<_>>().join(", ");
+    let unset = (!names.is_empty()).then(|| format!("Nothing sets these variables of the compose file, so they are empty: {names}"));
+    unmarked(plan).into_iter().chain(unset).collect()
 }
 
 /// Variables that nothing sets, as the lines that would set them.
@@ -213,6 +230,7 @@ pub(crate) mod tests {
             release: None,
             not_copied: Vec::new(),
             unset: Vec::new(),
+            unmarked: Vec::new(),
             warnings: Vec::new(),
             digest: "d1".into(),
         }
@@ -262,6 +280,7 @@ pub(crate) mod tests {
             release: Some(2),
             not_copied: vec![("data".into(), "postgres writes there".into())],
             unset: vec!["OPTIONAL_FLAG".into()],
+            unmarked: vec![name("redis")],
             warnings: vec!["Edited by hand in production and overwritten: nginx.conf.".into()],
             digest: "d2".into(),
         }

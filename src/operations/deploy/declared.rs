@@ -134,7 +134,14 @@ fn mounted(containers: &[Container], production: &Path) -> BTreeMap<ServiceName,
 }
 
 fn definition(image: &str) -> Definition {
-    Definition { image: image.to_owned(), build: None, depends_on: BTreeSet::new(), binds: Vec::new(), asks: BTreeSet::new() }
+    Definition {
+        image: image.to_owned(),
+        build: None,
+        depends_on: BTreeSet::new(),
+        binds: Vec::new(),
+        asks: BTreeSet::new(),
+        has_volume: false,
+    }
 }
 
 /// What we make ourselves: a file that it mounts read-only, or a program below production that it runs, is one of its files.

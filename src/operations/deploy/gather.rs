@@ -22,7 +22,7 @@ use crate::domain::failure::Failure;
 use crate::domain::job;
 use crate::domain::manifest::{Manifest, TreePath};
 use crate::domain::names::{Match, find};
-use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, ServiceFacts, Variables, plan_deploy};
+use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, ServiceFacts, Variables, is_store, plan_deploy};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
 use crate::domain::untrusted::UntrustedText;
@@ -374,6 +374,7 @@ async fn service(
         depends_on: definition.depends_on.clone(),
         reads,
         asks,
+        seems_stateful: definition.has_volume || is_store(&definition.image),
     })
 }
 

@@ -56,7 +56,7 @@ fn messages(said: &str) -> Vec<(&'static str, Text)> {
         let changes = json!({ "added": ["RAW"], "changed": ["RAW"], "deleted": ["RAW"], "edited": ["RAW"], "kept": ["RAW"] });
         let mut value = json!({
             "request": request, "steps": steps, "services": [service("recreate"), service("stay"), service("start")],
-            "release": 3, "not_copied": [["RAW", "SAID"]], "unset": ["RAW"], "warnings": ["SAID", "SAID"], "digest": "x",
+            "release": 3, "not_copied": [["RAW", "SAID"]], "unset": ["RAW"], "unmarked": ["db"], "warnings": ["SAID", "SAID"], "digest": "x",
         });
         if files {
             value["files"] = changes;

@@ -23,6 +23,7 @@ fn services(names: &[&str]) -> Vec<ServiceFacts> {
         depends_on: names.get(at.wrapping_sub(1)).map(|needed| name(needed)).into_iter().collect(),
         reads: Vec::new(),
         asks: Vec::new(),
+        seems_stateful: is_store(service),
     };
     names.iter().enumerate().map(fact).collect()
 }
