@@ -4,6 +4,7 @@ mod declared;
 mod gather;
 mod layer;
 mod mounts;
+mod networks;
 mod overlay;
 mod places;
 mod production;
@@ -15,6 +16,7 @@ mod undo;
 mod up;
 
 pub(super) use gather::{Facts, gather};
+pub(super) use networks::verify_networks;
 pub(super) use places::Coming;
 pub(super) use production::{environment, missing_production, production_config, production_only};
 pub(super) use project_name::check_project_name;
