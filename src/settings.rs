@@ -357,6 +357,9 @@ pub struct LogsArguments {
     /// Only lines of the last so long: 90s, 10m, 2h30m, 1d
     #[arg(long)]
     pub since: Option<String>,
+    /// The lines that this operation has kept of a service that failed in it
+    #[arg(long, conflicts_with = "follow")]
+    pub op: Option<i64>,
     /// Go on with what is written, until Ctrl-C
     #[arg(long, short)]
     pub follow: bool,

@@ -244,7 +244,8 @@ async fn logs(console: &mut Console<'_>, arguments: LogsArguments, interrupted: 
             Some(span(&typed).ok_or_else(unclear)?.as_secs())
         }
     };
-    let ask = LogAsk { service: None, lines: Some(arguments.lines), grep: arguments.grep, since, follow: arguments.follow };
+    let ask =
+        LogAsk { service: None, lines: Some(arguments.lines), grep: arguments.grep, since, op: arguments.op, follow: arguments.follow };
     console.logs(arguments.target.target.as_deref(), ask, interrupted).await
 }
 

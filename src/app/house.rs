@@ -246,6 +246,8 @@ impl House {
         chores.push(tokio::spawn(async move { told.look_after_history(lost).await }));
         let measuring = desk.clone();
         chores.push(tokio::spawn(async move { measuring.watch_services().await }));
+        let watching = desk.clone();
+        chores.push(tokio::spawn(async move { watching.watch_stops().await }));
         desk.resume(cut_off, successor).await.map_err(unordered)?;
         if *successor == Successor::Dockmaster {
             let keeping = desk.clone();

@@ -224,6 +224,7 @@ fn form(ask: &LogAsk) -> String {
     pairs.extend(ask.service.as_ref().map(|s| ("service", s.to_string())));
     pairs.extend(ask.lines.map(|n| ("lines", n.to_string())));
     pairs.extend(ask.grep.as_ref().map(|text| ("grep", text.clone())));
+    pairs.extend(ask.op.map(|number| ("op", number.to_string())));
     pairs.extend(ask.since.map(|seconds| ("since", seconds.to_string())));
     let escaped = |text: &str| -> String {
         let safe = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);

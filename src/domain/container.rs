@@ -1,6 +1,6 @@
 //! Containers as the engine reports them, in our own types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -159,6 +159,8 @@ pub struct Container {
     pub image_id: String,
     /// Its ports.
     pub ports: Vec<Port>,
+    /// The networks that it is connected to, by their names.
+    pub networks: BTreeSet<String>,
     /// What it has mounted, memory included.
     pub attached: Vec<Attached>,
     /// Its labels.
@@ -290,6 +292,7 @@ pub(crate) mod tests {
             image: format!("shop-{service}"),
             image_id: format!("sha256:{service}"),
             ports: Vec::new(),
+            networks: BTreeSet::new(),
             attached: Vec::new(),
             labels: BTreeMap::new(),
             tty: false,

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 
+/// What is seen of a service that ended with code 0 and is no job: neither good nor bad.
+pub const EXITED_ZERO: &str = "exited (0)";
+
 /// How an operation ended, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -57,4 +60,11 @@ pub struct ServiceOutcome {
     pub good: bool,
     /// What was seen: `healthy after 3 s`.
     pub seen: String,
+}
+
+impl ServiceOutcome {
+    /// Whether it ended with code 0 and is no job: neither good nor bad.
+    pub fn is_neutral(&self) -> bool {
+        self.good && self.seen == EXITED_ZERO
+    }
 }

@@ -93,7 +93,7 @@ pub struct ServiceStatus {
     pub serves: bool,
     /// Who stopped it, where a person did: `stopped by Ann`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopped: Option<UntrustedText>,
+    pub stopped: Option<String>,
     /// What was measured of it.
     #[serde(default)]
     pub measures: ServiceMeasures,

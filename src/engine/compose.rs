@@ -2,6 +2,7 @@
 
 mod hidden;
 mod jobs;
+mod networks;
 mod said;
 pub mod variables;
 mod whole;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use hidden::Hidden;
 pub use said::{lines, reason, unset_variable, was_ended};
 
+use crate::domain::plan::MOUNT_OF;
 use crate::domain::project::{ProjectName, ServiceName};
 use crate::domain::untrusted::UntrustedText;
 use crate::process::{self, Invocation};
@@ -347,6 +349,11 @@ fn mounted(service: &Value, files: &BTreeMap<(&'static str, &str), PathBuf>) -> 
 }
 
 /// What reaches beyond the container, in words.
+/// Whether it is a file that tells the time zone, as many services read it.
+fn is_clock(path: &Path) -> bool {
+    ["/etc/localtime", "/etc/timezone"].iter().any(|clock| path == Path::new(clock))
+}
+
 fn asks(service: &Value, production: &Path) -> BTreeSet<String> {
     let mut asks = BTreeSet::new();
     if service.get("privileged").and_then(Value::as_bool).unwrap_or_default() {
@@ -366,8 +373,8 @@ fn asks(service: &Value, production: &Path) -> BTreeSet<String> {
     for bind in service.get("volumes").and_then(Value::as_array).into_iter().flatten().filter_map(bind) {
         if bind.source.file_name().is_some_and(|n| n == "docker.sock") {
             asks.insert("the engine's socket".to_owned());
-        } else if !bind.source.starts_with(production) {
-            asks.insert(format!("a mount of {}", UntrustedText::path(&bind.source)));
+        } else if !bind.source.starts_with(production) && (bind.writable || !is_clock(&bind.source)) {
+            asks.insert(format!("{MOUNT_OF}{}", UntrustedText::path(&bind.source)));
         }
     }
     asks

@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::docker::{Docker, EngineError};
+use crate::domain::Millis;
 
 /// How soon the stream is asked for again where it broke off.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -32,11 +33,21 @@ pub struct Told {
 pub struct Change {
     /// What happened: `start`, `die` ..
     pub action: String,
-    /// Its labels.
+    /// The container's id.
+    pub container: String,
+    /// When, by the engine's own clock.
+    pub at: Millis,
+    /// Its labels, and what else the engine tells of it.
     pub labels: HashMap<String, String>,
 }
 
 impl Change {
+    /// The container that somebody stopped by it, and when. A signal proves nothing, unless no program survives it.
+    pub fn stopped(&self) -> Option<(&str, Millis)> {
+        let killed = || matches!(self.labels.get("signal").map(String::as_str), Some("9" | "SIGKILL" | "KILL"));
+        (self.action == "stop" || self.action == "kill" && killed()).then_some((self.container.as_str(), self.at))
+    }
+
     /// Whether a container started or was removed by it.
     pub fn makes_or_ends(&self) -> bool {
         matches!(self.action.as_str(), "start" | "destroy")

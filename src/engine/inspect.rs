@@ -84,7 +84,13 @@ pub(super) fn of_any(seen: ContainerInspectResponse) -> Option<Container> {
 
 /// What an event is about.
 pub(super) fn change(event: EventMessage) -> Change {
-    Change { action: event.action.unwrap_or_default(), labels: event.actor.and_then(|actor| actor.attributes).unwrap_or_default() }
+    let (container, labels) = event.actor.map(|actor| (actor.id, actor.attributes)).unwrap_or_default();
+    Change {
+        action: event.action.unwrap_or_default(),
+        container: container.unwrap_or_default(),
+        at: event.time_nano.unwrap_or_default() / 1_000_000,
+        labels: labels.unwrap_or_default(),
+    }
 }
 
 /// An event that the engine keeps.
@@ -199,7 +205,8 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
     let state = seen.state.unwrap_or_default();
     let policy = seen.host_config.as_ref().and_then(|h| h.restart_policy.as_ref()).and_then(|p| p.name);
     let config = seen.config.unwrap_or_default();
-    let ports = seen.network_settings.and_then(|n| n.ports).unwrap_or_default();
+    let (ports, networks) =
+        seen.network_settings.map(|n| (n.ports.unwrap_or_default(), n.networks.unwrap_or_default())).unwrap_or_default();
     let health = state.health.as_ref();
     let checks = health.and_then(|h| h.log.as_deref()).unwrap_or_default();
     let health_output = checks.last().and_then(|last| last.output.as_ref());
@@ -227,6 +234,7 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
         image: config.image.unwrap_or_default(),
         image_id: seen.image.unwrap_or_default(),
         ports: read_ports(ports),
+        networks: networks.into_keys().collect(),
         attached: attached(seen.mounts.unwrap_or_default(), seen.host_config.unwrap_or_default()),
         labels,
         tty: config.tty.unwrap_or_default(),

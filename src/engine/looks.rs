@@ -246,6 +246,8 @@ mod tests {
     fn a_change_is_seen_where_its_container_is_looked_for() {
         let change = |labels: &[(&str, &str)]| Change {
             action: "start".to_owned(),
+            container: String::new(),
+            at: 0,
             labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         };
         let compose = change(&[(compose_labels::PROJECT, "shop")]);

@@ -156,6 +156,27 @@ pub(super) const STEPS: &[&str] = &[
         PRIMARY KEY (project, container, at),
         FOREIGN KEY (project, container) REFERENCES measures (project, container) ON DELETE CASCADE
      ) STRICT, WITHOUT ROWID;",
+    // 7: who stopped what, the logs of what failed, since when a release is the current one, and whether it ever was.
+    "-- By the ids of containers; without an actor it was by hand.
+     CREATE TABLE stops (
+        container TEXT PRIMARY KEY,
+        at INTEGER NOT NULL,
+        actor TEXT
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX stops_by_time ON stops (at);
+     CREATE TABLE operation_logs (
+        operation INTEGER NOT NULL REFERENCES operations (id) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        lines TEXT NOT NULL,
+        PRIMARY KEY (operation, service)
+     ) STRICT, WITHOUT ROWID;
+     -- None for what became current before this was kept.
+     ALTER TABLE current ADD COLUMN since INTEGER;
+     -- When production first held it as a whole; none for a release that never ran.
+     ALTER TABLE releases ADD COLUMN arrived INTEGER;
+     UPDATE releases SET arrived = at WHERE NOT EXISTS (
+        SELECT 1 FROM moves WHERE moves.project = releases.project AND target = number AND settled IS NULL
+     );",
     // Null where it was not recorded: nothing was deployed then that used a variable which nothing set.
     "ALTER TABLE releases ADD COLUMN unset TEXT;",
 ];

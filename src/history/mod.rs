@@ -7,6 +7,7 @@
 mod guard;
 pub mod inbox;
 pub mod lock;
+pub mod logs;
 pub mod measures;
 mod migrations;
 pub mod notices;
@@ -17,6 +18,7 @@ pub mod relay;
 pub mod releases;
 pub mod snapshots;
 mod space;
+pub mod stops;
 pub mod whereabouts;
 
 use std::os::unix::fs::OpenOptionsExt;

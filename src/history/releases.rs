@@ -62,6 +62,8 @@ pub struct ReleaseLine {
     pub changed: usize,
     /// Whether production holds it.
     pub current: bool,
+    /// Whether production ever held it as a whole, and it came up.
+    pub ran: bool,
 }
 
 /// A release on its way into production.
@@ -116,10 +118,12 @@ fn current(db: &Transaction<'_>, project: &str) -> Result<Option<i64>, HistoryEr
 }
 
 fn add(db: &Transaction<'_>, project: &str, release: &ReleaseRecord) -> Result<(), HistoryError> {
+    // What is found after a move that never arrived is what that one has left.
+    let unsettled = db.prepare_cached("SELECT 1 FROM moves WHERE project = ?1 AND settled IS NULL")?.exists([project])?;
     let owned = if release.owned == release.manifest { None } else { Some(to_json(&release.owned)?) };
     db.prepare_cached(
-        "INSERT INTO releases (project, number, kind, operation, at, manifest, owned, compose, images, environment, changed, unset)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT INTO releases (project, number, kind, operation, at, manifest, owned, compose, images, environment, changed, unset, arrived)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute((
         project,
@@ -134,13 +138,21 @@ fn add(db: &Transaction<'_>, project: &str, release: &ReleaseRecord) -> Result<(
         &release.environment,
         i64::try_from(release.changed).unwrap_or(i64::MAX),
         release.unset.as_ref().map(to_json).transpose()?,
+        // Production held it when it was kept.
+        (release.kind == ReleaseKind::Kept && !unsettled).then_some(release.at),
     ))?;
     Ok(())
 }
 
 fn settle(db: &Transaction<'_>, project: &str, holds: i64, now: Millis) -> Result<(), HistoryError> {
-    db.prepare_cached("INSERT INTO current (project, release) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET release = excluded.release")?
-        .execute((project, holds))?;
+    // What comes back after an attempt never went.
+    db.prepare_cached(
+        "INSERT INTO current (project, release, since) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET
+            since = CASE WHEN release = excluded.release THEN since ELSE excluded.since END, release = excluded.release",
+    )?
+    .execute((project, holds, now))?;
+    db.prepare_cached("UPDATE releases SET arrived = COALESCE(arrived, ?3) WHERE project = ?1 AND number = ?2")?
+        .execute((project, holds, now))?;
     db.prepare_cached("UPDATE moves SET settled = ?2 WHERE project = ?1 AND settled IS NULL")?.execute((project, now))?;
     Ok(())
 }
@@ -292,14 +304,14 @@ impl History {
         .await
     }
 
-    /// The number of the release that production holds, and when that was made.
+    /// The number of the release that production holds, and since when: it may have been gone back to.
     ///
     /// # Errors
     /// It could not be read.
     pub async fn release_number(&self, project: ProjectName) -> Result<Option<(i64, Millis)>, HistoryError> {
         self.with(move |db| {
             let mut query = db.prepare_cached(
-                "SELECT number, at FROM releases JOIN current ON current.project = releases.project AND release = number WHERE current.project = ?1",
+                "SELECT number, COALESCE(since, at) FROM releases JOIN current ON current.project = releases.project AND release = number WHERE current.project = ?1",
             )?;
             Ok(query.query_row([project.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
         })
@@ -313,7 +325,7 @@ impl History {
     pub async fn release_numbers(&self) -> Result<BTreeMap<ProjectName, (i64, Millis)>, HistoryError> {
         self.with(|db| {
             let mut query = db.prepare_cached(
-                "SELECT current.project, number, at FROM releases JOIN current ON current.project = releases.project AND release = number",
+                "SELECT current.project, number, COALESCE(since, at) FROM releases JOIN current ON current.project = releases.project AND release = number",
             )?;
             let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, (row.get(1)?, row.get(2)?))))?;
             // A name that is none any more belongs to no project.
@@ -330,7 +342,7 @@ impl History {
         self.with(move |db| {
             let current = current(db, project.as_str())?;
             let mut query = db.prepare_cached(
-                "SELECT number, kind, operation, at, changed FROM releases WHERE project = ?1 AND manifest NOT NULL ORDER BY number DESC",
+                "SELECT number, kind, operation, at, changed, arrived NOT NULL FROM releases WHERE project = ?1 AND manifest NOT NULL ORDER BY number DESC",
             )?;
             let mut rows = query.query([project.as_str()])?;
             let mut lines = Vec::new();
@@ -343,6 +355,7 @@ impl History {
                     at: row.get(3)?,
                     changed: usize::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
                     current: current == Some(number),
+                    ran: row.get(5)?,
                 });
             }
             Ok(lines)

@@ -200,7 +200,9 @@ async fn releases_move_and_what_production_holds_is_known() {
     let current = history.release_current(name("shop")).await.unwrap().unwrap();
     assert_eq!((current.release.number, current.owned), (0, release(1, "new").owned), "what may have come meanwhile is ours");
     history.move_settle(name("shop"), 1, 9).await.unwrap();
-    assert_eq!(history.release_number(name("shop")).await.unwrap(), Some((1, 5)));
+    assert_eq!(history.release_number(name("shop")).await.unwrap(), Some((1, 9)), "since it was brought in");
+    history.move_settle(name("shop"), 1, 20).await.unwrap();
+    assert_eq!(history.release_number(name("shop")).await.unwrap(), Some((1, 9)), "it never went");
     let listed: Vec<(i64, bool)> = history.releases(name("shop")).await.unwrap().iter().map(|r| (r.number, r.current)).collect();
     assert_eq!(listed, [(1, true), (0, false)]);
     history.release_forget(name("shop"), 0).await.unwrap();
@@ -542,4 +544,40 @@ async fn what_is_left_over_is_noted_with_its_notices() {
     assert!(history.orphans_said().await.unwrap().is_empty());
     let waiting = history.notices_waiting().await.unwrap();
     assert_eq!(waiting.iter().map(|w| (w.origin.chat, w.since)).collect::<Vec<_>>(), [(1, 5), (2, 5)]);
+}
+
+#[tokio::test]
+async fn release_that_never_arrived_never_ran() {
+    let (_dir, history) = fresh();
+    let ran = async || history.releases(name("shop")).await.unwrap().iter().map(|r| (r.number, r.ran)).collect::<Vec<_>>();
+    let kept = |number| ReleaseRecord { kind: ReleaseKind::Kept, ..release(number, "found") };
+    history.release_add(name("shop"), kept(0)).await.unwrap();
+    history.move_begin(name("shop"), 1, Move { target: 1, base: 0 }, Some(release(1, "new"))).await.unwrap();
+    assert_eq!(ran().await, [(1, false), (0, true)]);
+    history.release_add(name("shop"), kept(2)).await.unwrap();
+    assert_eq!(ran().await, [(2, false), (1, false), (0, true)], "what is found then is what that one has left");
+    history.move_begin(name("shop"), 2, Move { target: 3, base: 2 }, Some(release(3, "newer"))).await.unwrap();
+    history.move_settle(name("shop"), 3, 9).await.unwrap();
+    assert_eq!(ran().await, [(3, true), (2, false), (1, false), (0, true)]);
+}
+
+#[tokio::test]
+async fn stops_and_logs_are_kept_with_who_and_what() {
+    let (_dir, history) = fresh();
+    let id = history.operation_begin(operation("a", None), 1).await.unwrap();
+    let ids = |all: &[&str]| all.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    history.stops_keep(ids(&["web", "api"]), Some(id), 1_000).await.unwrap();
+    history.stops_keep(ids(&["web", "db"]), None, 1_500).await.unwrap();
+    history.stops_keep(ids(&["api"]), None, 60_000).await.unwrap();
+    let known = history.stops_of(ids(&["web", "api", "db", "none"])).await.unwrap();
+    let shown: Vec<_> = known.iter().map(|(id, stop)| (id.as_str(), stop.at, stop.by.is_some())).collect();
+    assert_eq!(shown, [("api", 60_000, false), ("db", 1_500, false), ("web", 1_000, true)], "ours is told again by the engine");
+
+    let service = ServiceName::new("web").unwrap();
+    let line = |text: &str| super::logs::KeptLine { at: Some(5), text: text.to_owned() };
+    history.log_keep(id, service.clone(), vec![line("first")]).await.unwrap();
+    history.log_keep(id, service.clone(), vec![line("second")]).await.unwrap();
+    assert_eq!(history.log_of(id, service.clone()).await.unwrap(), Some(vec![line("first")]), "what was kept first stays");
+    assert_eq!(history.log_services(id).await.unwrap(), ["web"]);
+    assert_eq!(history.log_of(id + 1, service).await.unwrap(), None);
 }

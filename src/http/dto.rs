@@ -51,6 +51,9 @@ pub struct LogAsk {
     /// Only those of so many last seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
+    /// The lines that this operation has kept of a service that failed in it, instead of the log as it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub op: Option<i64>,
     /// Whether to go on with what is written from now on, as server-sent events.
     #[serde(default)]
     pub follow: bool,
@@ -60,7 +63,8 @@ impl LogAsk {
     /// The same for the desk; none where that many lines cannot be had.
     pub(super) fn query(self, project: ProjectName) -> Option<LogQuery> {
         let lines = self.lines.unwrap_or(LINES_DEFAULT);
-        let query = LogQuery { project, service: self.service, lines, grep: self.grep, since: self.since.map(Duration::from_secs) };
+        let since = self.since.map(Duration::from_secs);
+        let query = LogQuery { project, service: self.service, lines, grep: self.grep, since, operation: self.op };
         (1..=LINES_MAX).contains(&lines).then_some(query)
     }
 }

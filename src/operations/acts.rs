@@ -259,6 +259,7 @@ fn unknown(project: &Project, managed: &Managed, error: &EngineError) -> Vec<Con
         image: definition.container().map(|c| c.image.clone()).unwrap_or_default(),
         image_id: String::new(),
         ports: Vec::new(),
+        networks: BTreeSet::new(),
         attached: Vec::new(),
         labels: BTreeMap::new(),
         tty: false,

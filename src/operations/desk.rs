@@ -20,6 +20,7 @@ use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
 use super::registry::{Closed, Hold};
 use super::relay;
 use super::runner::{self, Job};
+use super::stops::stopped;
 use super::tools::{Config, Tools, random_name};
 use super::vitals::Vitals;
 use crate::domain::access::{Actor, Denied, Role, allow};
@@ -280,7 +281,16 @@ impl Desk {
         let variables = &self.variables(project, config.as_ref(), &what).await?;
         let request = with_known_case(request, containers.iter().map(|c| &c.service).chain(declared.keys()));
         let now = (self.tools.clock)();
-        let facts = LifecycleFacts { project, containers: &containers, declared: &declared, configuration: &configuration, variables, now };
+        let stopped = stopped(&self.tools, &containers).await;
+        let facts = LifecycleFacts {
+            project,
+            containers: &containers,
+            declared: &declared,
+            configuration: &configuration,
+            variables,
+            stopped: &stopped,
+            now,
+        };
         // Nobody knows whether the files declare what is not there.
         let unknown = containers.is_empty() || request.service().is_some_and(|s| containers.iter().all(|c| c.service != *s));
         let unread = unread.filter(|_| request.kind() == Kind::Start);

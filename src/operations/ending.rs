@@ -1,20 +1,74 @@
 //! How an operation ended, in words: the truth about what is there now, also where it is not pleasant.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use super::deploy;
 use super::runner::Job;
+use super::stops::stopped;
 use super::verify::shown;
+use crate::domain::Millis;
+use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, ServiceOutcome, Verdict};
 use crate::domain::plan::{Action, Plan, Step};
+use crate::domain::project::ServiceName;
 use crate::domain::request::Kind;
 use crate::domain::text::{count, listing};
+use crate::domain::words;
+
+/// How many services are named in a sentence.
+const NAMES_SHOWN: usize = 6;
 
 /// What it came to.
-pub(super) fn succeeded(plan: &Plan) -> String {
+pub(super) async fn succeeded(job: &Job) -> String {
+    let plan = &job.plan;
+    if !plan.kind().is_release() {
+        return done(plan, &BTreeSet::new());
+    }
+    let Ok(containers) = job.tools.containers(&job.project).await else { return done(plan, &BTreeSet::new()) };
+    let unchanged = job.deploy.as_ref().map(|facts| unchanged(plan, facts.containers(), &containers)).unwrap_or_default();
+    let came_to = match job.brought_nothing.load(Ordering::Relaxed) {
+        true => format!("Nothing changed: {} runs as before.", job.project.name),
+        false => done(plan, &unchanged),
+    };
+    let stopped = stopped(&job.tools, &containers).await;
+    let down: Vec<String> = plan
+        .services
+        .iter()
+        .filter(|s| s.action == Action::Stay)
+        .filter_map(|s| {
+            let of_service: Vec<&Container> = containers.iter().filter(|c| c.service == s.service).collect();
+            still_down(&s.service, &of_service, stopped.get(&s.service), (job.tools.clock)())
+        })
+        .collect();
+    if down.is_empty() { came_to } else { format!("{}, but {}.", came_to.trim_end_matches('.'), listing(down, NAMES_SHOWN)) }
+}
+
+/// The services that were to be remade and were not: Compose found that nothing about them had changed.
+pub(super) fn unchanged(plan: &Plan, before: &[Container], now: &[Container]) -> BTreeSet<ServiceName> {
+    let ids = |all: &[Container], service: &ServiceName| -> BTreeSet<String> {
+        all.iter().filter(|c| c.service == *service).map(|c| c.id.clone()).collect()
+    };
+    let remade = plan.services.iter().filter(|s| s.action == Action::Recreate).map(|s| &s.service);
+    remade.filter(|s| ids(before, s) == ids(now, s)).cloned().collect()
+}
+
+/// That a service which took no part is not up, since when and why.
+fn still_down(service: &ServiceName, containers: &[&Container], stopped: Option<&String>, now: Millis) -> Option<String> {
+    let ill = containers.iter().find(|c| stopped.is_some() || !(c.is_up() || c.ended_well() || c.runs() && c.purpose.is_to_end()))?;
+    let since = ill.finished.map_or_else(String::new, |at| format!(" since {}", words::date_time(at)));
+    Some(match (stopped, ill.runs()) {
+        (Some(stopped), _) => format!("{service} is down{since} ({stopped})"),
+        (None, false) => format!("{service} is down{since}"),
+        (None, true) => format!("{service} is {}", ill.condition(now).word()),
+    })
+}
+
+/// What a plan comes to that was carried out, but for what stayed as it was although it was to be remade.
+pub(super) fn done(plan: &Plan, unchanged: &BTreeSet<ServiceName>) -> String {
     let project = plan.request.project();
-    let names = listing(plan.affected().map(|s| &s.service), 6);
+    let names = listing(plan.affected().map(|s| &s.service), NAMES_SHOWN);
     match plan.kind() {
         Kind::Start => format!("{project}: {names} started."),
         Kind::Stop => format!("{project}: {names} stopped."),
@@ -24,9 +78,16 @@ pub(super) fn succeeded(plan: &Plan) -> String {
         Kind::Deploy | Kind::Rollback => {
             let release = plan.release.unwrap_or(0);
             let files = plan.files.as_ref().map_or(0, |f| f.touched().count());
-            let services = plan.affected().count();
-            let changed = format!("{} changed, {} renewed", count(files, "file"), count(services, "service"));
-            format!("{project} runs release {release} ({changed}).")
+            let started = plan.affected().filter(|s| s.action == Action::Start).count();
+            let renewed = plan.affected().count() - started - unchanged.len().min(plan.affected().count() - started);
+            let mut parts = vec![format!("{} changed", count(files, "file")), format!("{} renewed", count(renewed, "service"))];
+            if started > 0 {
+                parts.push(format!("{started} started"));
+            }
+            if !unchanged.is_empty() {
+                parts.push(format!("{} unchanged", listing(unchanged, NAMES_SHOWN)));
+            }
+            format!("{project} runs release {release} ({}).", parts.join(", "))
         }
     }
 }

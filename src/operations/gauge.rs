@@ -184,7 +184,7 @@ impl Desk {
         }
     }
 
-    fn projects_that(&self, wanted: impl Fn(&Look) -> bool) -> Vec<ProjectName> {
+    pub(super) fn projects_that(&self, wanted: impl Fn(&Look) -> bool) -> Vec<ProjectName> {
         let configuration = self.configuration();
         let projects = configuration.enabled().filter(|project| wanted(&self.tools.look_at(project)));
         projects.map(|project| project.name.clone()).collect()

@@ -17,6 +17,7 @@ use crate::domain::failure::Failure;
 use crate::domain::outcome::ServiceOutcome;
 use crate::domain::plan::{Needs, Step};
 use crate::domain::project::{ServiceName, Strategy};
+use crate::domain::request::Kind;
 use crate::domain::text::duration;
 use crate::engine::docker::EngineError;
 
@@ -176,6 +177,9 @@ async fn began_since(job: &Job, before: &Container) -> Result<bool, EngineError>
 
 /// What was stopped, as the engine sees it afterwards.
 pub(super) async fn stopped(job: &Job, meant: &[Container]) -> StepResult {
+    if job.plan.kind() == Kind::Stop {
+        job.tools.keep_stops(meant, job.operation).await;
+    }
     let mut lines = Vec::new();
     for container in meant {
         let now = job.tools.seen(container).await.map_err(|e| e.failure("It is not known whether everything stopped."))?;

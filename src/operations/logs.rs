@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
+use super::recorder::history_failure;
 use super::tools::Tools;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
@@ -14,6 +15,7 @@ use crate::domain::project::{Project, ProjectName, ServiceName};
 use crate::domain::text::listing;
 use crate::engine::docker::EngineError;
 pub use crate::engine::docker::RawLine as LogLine;
+use crate::history::logs::KeptLine;
 
 /// How many lines are shown unless told otherwise.
 pub const LINES_DEFAULT: usize = 50;
@@ -41,6 +43,8 @@ pub struct LogQuery {
     pub grep: Option<String>,
     /// Only lines since this long ago.
     pub since: Option<Duration>,
+    /// The operation whose kept lines are meant, of a service that failed in it; none means the log as it is now.
+    pub operation: Option<i64>,
 }
 
 /// The last lines of a service's log.
@@ -90,8 +94,52 @@ fn nothing(what: &str, project: &Project) -> Failure {
     Failure::new(what, format!("{} has no containers.", project.name), format!("Bring it up with /docker_start {} first.", project.name))
 }
 
+/// Reads the lines that an operation has kept of a service that failed in it.
+async fn kept(tools: &Tools, project: &Project, query: &LogQuery, operation: i64) -> Result<Logs, Failure> {
+    let what = "The log cannot be read.";
+    let unread = |e| history_failure(what, &e);
+    let record = tools.history.operation(operation).await.map_err(unread)?;
+    if record.is_none_or(|record| *record.plan.request.project() != project.name) {
+        let why = format!("{} has no operation {operation}, or it is no longer known.", project.name);
+        return Err(Failure::new(what, why, format!("See /docker_history {}.", project.name)));
+    }
+    let services = tools.history.log_services(operation).await.map_err(unread)?;
+    let known = || services.iter().map(String::as_str);
+    let nothing = |why: String, next: String| Failure::new(what, why, next);
+    let name = match query.service.as_ref().or(project.primary.as_ref()).map(|name| find(name.as_str(), known())) {
+        _ if services.is_empty() => {
+            let next = format!("The log as it is now: /docker_logs {}.", project.name);
+            return Err(nothing(format!("Nothing failed in operation {operation} whose log was kept."), next));
+        }
+        Some(Match::Found(name)) => name.to_owned(),
+        // Whichever it has, where none was named.
+        _ if query.service.is_none() && services.len() == 1 => services[0].clone(),
+        _ => {
+            return Err(nothing(
+                format!("Operation {operation} has kept no log of that."),
+                format!("It has those of {}.", listing(known(), 10)),
+            ));
+        }
+    };
+    let service =
+        ServiceName::new(&name).map_err(|e| nothing(format!("It was kept under a bad name: {e}."), "Report this as a bug.".to_owned()))?;
+    let lines = tools.history.log_of(operation, service.clone()).await.map_err(unread)?.unwrap_or_default();
+    let grep = query.grep.as_ref().map(|text| text.to_lowercase());
+    let since = query.since.map(|ago| (tools.clock)().saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)));
+    let is_meant = |line: &KeptLine| {
+        grep.as_ref().is_none_or(|g| line.text.to_lowercase().contains(g)) && since.is_none_or(|since| line.at.is_none_or(|at| at >= since))
+    };
+    let mut lines: Vec<LogLine> =
+        lines.into_iter().filter(is_meant).map(|line| LogLine { at: line.at, text: line.text, frames: 1 }).collect();
+    lines.drain(..lines.len().saturating_sub(query.lines.clamp(1, LINES_MAX)));
+    Ok(Logs { service, lines, cut: false })
+}
+
 /// Reads the last lines.
 pub(super) async fn read(tools: &Tools, project: &Project, query: &LogQuery) -> Result<Logs, Failure> {
+    if let Some(operation) = query.operation {
+        return kept(tools, project, query, operation).await;
+    }
     let container = container(tools, project, query.service.as_ref()).await?;
     let what = "The log cannot be read.";
     match tokio::time::timeout(READ_LIMIT, enough(tools, &container, query)).await {
@@ -155,6 +203,10 @@ pub type Followed = mpsc::Receiver<Result<LogLine, Failure>>;
 
 /// Follows a log until its reader goes away or the container ends.
 pub(super) async fn follow(tools: &Tools, project: &Project, query: &LogQuery) -> Result<Followed, Failure> {
+    if let Some(operation) = query.operation {
+        let why = format!("What operation {operation} has kept is over.");
+        return Err(Failure::new("The log is not followed.", why, "Ask for it without following it."));
+    }
     let container = container(tools, project, query.service.as_ref()).await?;
     let stream = tools.log(&container, query.lines.clamp(1, LINES_MAX), since(tools, query), true);
     let grep = query.grep.as_ref().map(|g| g.to_lowercase());

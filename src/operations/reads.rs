@@ -1,6 +1,6 @@
 //! What the desk answers at once, whatever runs: how things stand, logs, history, releases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -13,6 +13,7 @@ use super::logs::{self, Followed, LogQuery, Logs};
 use super::managed;
 use super::recorder::history_failure;
 use super::status::{self, Seen};
+use super::stops::stopped;
 use crate::domain::Millis;
 use crate::domain::access::{Actor, Role};
 use crate::domain::container::Container;
@@ -69,7 +70,8 @@ impl Desk {
         let (pending, unknown) = managed::pending(project, &containers).await;
         let mut insight = insight.unwrap_or_default();
         insight.trouble = insight.trouble.or(unknown);
-        let seen = Seen { containers, measured: self.tools.gauge.of(&project.name) };
+        let stopped = stopped(&self.tools, &containers).await;
+        let seen = Seen { containers, measured: self.tools.gauge.of(&project.name), stopped };
         Ok(status::status(project, seen, insight, &pending, release, self.tools.registry.holder(&project.name), self.now()))
     }
 
@@ -118,7 +120,7 @@ impl Desk {
     async fn services_of(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<ServiceStatus>, Refusal> {
         let project = self.project(actor, name, Role::Viewer)?;
         let containers = self.tools.glance(&project).await.map_err(|e| e.failure(format!("The services of {name} are not known.")))?;
-        let seen = Seen { containers, measured: self.tools.gauge.of(name) };
+        let seen = Seen { containers, measured: self.tools.gauge.of(name), stopped: BTreeMap::new() };
         Ok(status::status(&project, seen, Insight::default(), &BTreeSet::new(), None, None, self.now()).services)
     }
 
@@ -207,6 +209,7 @@ fn release_row(line: &ReleaseLine, made_by: Option<&OperationRecord>) -> Release
         at: line.at,
         who: made_by.map(|o| o.actor.label()),
         changed: line.changed,
+        ran: line.ran,
         verdict: made_by.and_then(|o| o.ended.as_ref()).map(|(_, outcome)| outcome.verdict),
     }
 }

@@ -1,6 +1,7 @@
 //! What a crash left, at start: processes still at work are ended first; then what is whole is told, and what is not is
 //! put right.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::acts::needs_engine;
 use super::correction;
 use super::deploy;
 use super::desk::Desk;
-use super::ending::{stands, succeeded};
+use super::ending::{done, stands};
 use super::lifecycle_recovery;
 use super::managed;
 use super::recorder::Recorder;
@@ -281,7 +282,8 @@ fn sweep(projects: &std::path::Path) {
 
 fn finished(record: &OperationRecord) -> Outcome {
     let project = record.plan.request.project();
-    let runs = record.plan.release.map_or_else(|| succeeded(&record.plan), |release| format!("{project} runs release {release}."));
+    let runs =
+        record.plan.release.map_or_else(|| done(&record.plan, &BTreeSet::new()), |release| format!("{project} runs release {release}."));
     let now = format!("{runs} dockmaster itself was ended right after that.");
     Outcome { verdict: Verdict::Succeeded, now, failure: None, services: Vec::new() }
 }

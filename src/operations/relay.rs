@@ -12,10 +12,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::deploy;
+use super::evidence::failure_of;
 use super::recorder::history_failure;
 use super::runner::Job;
 use super::tools::Tools;
-use super::verify::failure_of;
 use crate::domain::container::{Container, State};
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, LINES_MAX};

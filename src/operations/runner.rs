@@ -89,6 +89,8 @@ pub(super) struct Job {
     services: Mutex<Vec<ServiceOutcome>>,
     /// Whether services that have no files go back to what they were.
     pub(super) services_go_back: AtomicBool,
+    /// Whether a deploy changed nothing at all, so that it made no release.
+    pub(super) brought_nothing: AtomicBool,
     /// How far a rolling restart has come.
     pub(super) rolled: rolling::Rolled,
 }
@@ -131,6 +133,7 @@ impl Job {
             way_is_clear,
             services,
             services_go_back: AtomicBool::new(false),
+            brought_nothing: AtomicBool::new(false),
             rolled: rolling::Rolled::default(),
         }
     }
@@ -300,7 +303,7 @@ async fn run_steps(job: &Job, from: usize, until: usize, begun: &mut usize) -> W
     if let Some(failure) = unstopped {
         return Went::Ended(not_all_stopped(job, failure), false);
     }
-    Went::Ended(Outcome { verdict: Verdict::Succeeded, now: succeeded(&job.plan), failure: None, services: job.noted() }, false)
+    Went::Ended(Outcome { verdict: Verdict::Succeeded, now: succeeded(job).await, failure: None, services: job.noted() }, false)
 }
 
 /// Whether a restart starts what there is although not everything has stopped: better than to leave it down.
@@ -378,6 +381,9 @@ pub(super) async fn execute(job: &Job, step: &Step) -> StepResult {
                 false => services.iter().cloned().collect(),
             };
             watch(job, &watched).await?;
+            if job.goes_back() || job.plan.kind() == Kind::Rollback {
+                deploy::verify_networks(job, services).await?;
+            }
             // Only what was made from the files is asked for what the files promise.
             if !job.plan.steps.iter().any(|step| matches!(step, Step::Up { .. } | Step::Record)) {
                 return Ok(None);

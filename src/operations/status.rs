@@ -14,6 +14,8 @@ use crate::domain::untrusted::UntrustedText;
 pub(super) struct Seen {
     pub(super) containers: Vec<Container>,
     pub(super) measured: BTreeMap<String, Measures>,
+    /// The services that a person stopped, and who it was.
+    pub(super) stopped: BTreeMap<ServiceName, String>,
 }
 
 /// Puts the status of a project together.
@@ -27,7 +29,7 @@ pub(super) fn status(
     now: Millis,
 ) -> ProjectStatus {
     let primary = |service: &ServiceName| project.primary.as_ref() == Some(service);
-    let Seen { containers, measured } = seen;
+    let Seen { containers, measured, stopped } = seen;
     let mut services: Vec<ServiceStatus> = containers
         .into_iter()
         .map(|c| ServiceStatus {
@@ -37,10 +39,10 @@ pub(super) fn status(
             since: if c.state == State::Running { c.started } else { c.finished },
             exit_code: matches!(c.state, State::Exited | State::Dead | State::Restarting).then_some(c.exit_code),
             out_of_memory: c.oom_killed,
-            done: c.is_done(),
-            exited: c.exited_zero() && !c.is_done(),
+            done: c.is_done() && !stopped.contains_key(&c.service),
+            exited: c.exited_zero() && !c.is_done() && !stopped.contains_key(&c.service),
             serves: c.purpose.serves,
-            stopped: None,
+            stopped: stopped.get(&c.service).cloned(),
             condition: c.condition(now),
             process: c.is_process(),
             measures: ServiceMeasures::of(&c, measured.get(&c.name), now),

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::evidence::failure_of;
 use super::relay::{ENGINE_PATIENCE, LOOK_EVERY};
-use super::verify::{failure_of, millis};
+use super::verify::millis;
 use crate::domain::Millis;
 use crate::domain::container::{Container, Health, State};
 use crate::domain::failure::{Failure, LINES_MAX};

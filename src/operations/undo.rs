@@ -34,13 +34,22 @@ pub(super) async fn undo(job: &Job, going: Move, services_touched: bool, outcome
     };
     let (now, failure) = match undone {
         Ok(false) => return None,
-        Ok(true) => (put_back(job, going).await, outcome.failure),
+        Ok(true) => (put_back(job, going).await, outcome.failure.map(|first| from_failed(job, first, Vec::new()))),
         Err(_) if job.tools.stopping.is_cancelled() => return None,
-        Err(undo) => {
-            (not_undone(job, going, &undo), outcome.failure.map(|first| Failure { lines: [first.lines, undo.lines].concat(), ..first }))
-        }
+        Err(undo) => (not_undone(job, going, &undo), outcome.failure.map(|first| from_failed(job, first, undo.lines))),
     };
     Some(Outcome { now, failure, services: job.noted(), ..outcome })
+}
+
+/// Says which lines are from what failed, and which are from now.
+fn from_failed(job: &Job, first: Failure, now: Vec<String>) -> Failure {
+    if first.lines.is_empty() && now.is_empty() {
+        return first;
+    }
+    let heading = |text: String, lines: Vec<String>| if lines.is_empty() { lines } else { [vec![text], lines].concat() };
+    let release = job.plan.release.map_or_else(|| "what failed".to_owned(), |number| format!("release {number}, which failed"));
+    let lines = [heading(format!("[from {release}]"), first.lines), heading("[from now]".to_owned(), now)].concat();
+    Failure { lines, ..first }
 }
 
 /// Puts services back that have no files and were replaced, and says how that went. None where dockmaster is stopping meanwhile.

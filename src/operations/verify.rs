@@ -1,28 +1,25 @@
 //! Watching services come up: healthy, or running without a restart for the window. Nothing is believed that was not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::evidence::failed;
 use super::recorder::Recorder;
 use super::tools::Tools;
 use crate::domain::container::{Container, Health, State};
 use crate::domain::event::Progress;
-use crate::domain::failure::{Failure, LINES_MAX};
+use crate::domain::failure::Failure;
 use crate::domain::job::Job as JobKind;
-use crate::domain::outcome::ServiceOutcome;
+use crate::domain::outcome::{EXITED_ZERO, ServiceOutcome};
 use crate::domain::plan::Need;
-use crate::domain::project::{Project, ProjectName, ServiceName, Source};
-use crate::domain::text::{capital, duration};
-use crate::domain::untrusted::UntrustedText;
-use crate::engine::docker::{EngineError, RawLine};
+use crate::domain::project::{Project, ServiceName, Source};
+use crate::domain::text::duration;
 use crate::engine::events::Told;
 use crate::engine::host::Changes;
-use futures_util::{Stream, StreamExt};
 
 /// How often is looked at least, while the engine tells what changes.
 const EVERY: Duration = Duration::from_secs(2);
@@ -111,7 +108,7 @@ pub(super) async fn verify(tools: &Tools, project: &Project, whom: Whom<'_>, rec
                 continue;
             };
             // Read at once: whatever restarts it next takes the reason out of sight.
-            let failure = failure_of(tools.log(container, LINES_MAX, None, false), &project.name, container, &seen).await;
+            let failure = failed(tools, project, container, &seen, recorder).await;
             first.get_or_insert(failure);
         }
         let missing = services.iter().find(|s| !containers.iter().any(|c| c.service == **s));
@@ -125,7 +122,7 @@ pub(super) async fn verify(tools: &Tools, project: &Project, whom: Whom<'_>, rec
         if Instant::now() >= deadline {
             let failure = match first {
                 Some(failure) => failure,
-                None => late(tools, project, &containers, &watched, missing, began).await,
+                None => late(tools, project, &containers, &watched, missing, began, recorder).await,
             };
             return done(watched, Some(failure));
         }
@@ -149,6 +146,7 @@ async fn late(
     watched: &BTreeMap<String, Watched>,
     missing: Option<&ServiceName>,
     began: Instant,
+    recorder: &Recorder,
 ) -> Failure {
     let waited = duration(millis(began.elapsed()));
     let open = |c: &&Container| watched.get(&c.name).is_some_and(|w| w.settled.is_none());
@@ -162,7 +160,7 @@ async fn late(
         (true, true) => format!("not done after {waited}"),
         _ => format!("not up after {waited}"),
     };
-    failure_of(tools.log(container, LINES_MAX, None, false), &project.name, container, &seen).await
+    failed(tools, project, container, &seen, recorder).await
 }
 
 /// Waits until something was told, or it is time to look all the same.
@@ -292,7 +290,7 @@ fn verdict_of(project: &Project, container: &Container, seen: &mut Watched, took
         // One that the engine starts again is never seen as ended: it is restarting until it runs, or was given up.
         return Some(match (container.is_done(), container.ended_well()) {
             (true, _) => (true, DONE.to_owned()),
-            (false, true) => (true, "exited (0)".to_owned()),
+            (false, true) => (true, EXITED_ZERO.to_owned()),
             (false, false) => (false, ended(container)),
         });
     }
@@ -363,38 +361,4 @@ fn crash_loop(container: &Container, restarted: i64) -> String {
 fn ended(container: &Container) -> String {
     let why = if container.oom_killed { " (out of memory)" } else { "" };
     format!("ended with code {}{why}", container.exit_code)
-}
-
-/// Why a container is not up, with the lines that say so.
-pub(super) async fn failure_of(
-    log: impl Stream<Item = Result<RawLine, EngineError>>,
-    project: &ProjectName,
-    container: &Container,
-    seen: &str,
-) -> Failure {
-    let mut lines = Vec::new();
-    let mut log = pin!(log);
-    // An engine that does not end its answer must not hold up the news.
-    let read = async {
-        while let Some(Ok(line)) = log.next().await {
-            lines.push(line.text);
-        }
-    };
-    if tokio::time::timeout(Duration::from_secs(5), read).await.is_err() {
-        tracing::warn!(container = container.name, "its log could not be read in time");
-    }
-    let why = match (&container.health_output, container.error.is_empty()) {
-        (_, false) => format!("It is {seen}; the engine says: {}.", UntrustedText::from(container.error.trim_end_matches('.'))),
-        (Some(output), _) if container.health == Health::Unhealthy => {
-            format!("It is {seen}; its health check says: {}.", UntrustedText::from(output))
-        }
-        _ if seen.starts_with("not ") || seen.starts_with("unhealthy") => format!("It is {seen}."),
-        _ => format!("{}.", capital(seen)),
-    };
-    let next = format!("Read its log with /docker_logs {project}/{}, mend it, and ask again.", container.service);
-    let what = match container.purpose.is_to_end() && !container.runs() {
-        true => format!("{} failed.", container.service),
-        false => format!("{} did not come up.", container.service),
-    };
-    Failure::new(what, why, next).with_lines(lines)
 }

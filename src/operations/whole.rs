@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempts::{PAUSE, announced, attempts};
 use super::deploy;
+use super::evidence::failed;
 use super::lifecycle::{Act, containers_of, stopped};
 use super::runner::{Job, StepResult, Stop};
 use super::tools::{process_failure, refusal};
-use super::verify::{failure_of, shown};
+use super::verify::shown;
 use crate::domain::container::{Container, State};
 use crate::domain::event::Progress;
-use crate::domain::failure::{Failure, LINES_MAX};
+use crate::domain::failure::Failure;
 use crate::domain::outcome::ServiceOutcome;
 use crate::domain::plan::{Action, layers};
 use crate::domain::project::{ServiceName, Source};
@@ -198,7 +199,7 @@ pub(super) async fn explain(job: &Job, message: &str, plain: Failure) -> Failure
     // It may name one that others depend on, which was not meant itself.
     let named = containers.iter().find(|c| !c.is_up() && !c.ended_well() && message.contains(c.name.as_str()));
     match named {
-        Some(container) => failure_of(job.tools.log(container, LINES_MAX, None, false), &job.project.name, container, &said(message)).await,
+        Some(container) => failed(&job.tools, &job.project, container, &said(message), &job.recorder).await,
         None => plain,
     }
 }

@@ -127,13 +127,13 @@ async fn what_is_stopped_is_started_again() {
     let again = world.ask("/docker_stop").await.text;
     assert!(again.starts_with("Nothing to stop"), "{again}");
     let status = world.ask("/docker_status").await.text;
-    assert!(status.contains("\n1 of 3 up, 2 done"), "{status}");
+    assert!(status.contains("\n1 of 4 up, 1 done") && status.contains("▫️ polite\nstopped by Ann "), "{status}");
 
     let (plan, outcome) = carry_out(&world, "/docker_start").await;
     good(&outcome);
     assert!(plan.text.contains("Start: api, polite, web"), "{}", plan.text);
     assert!(plan.text.contains("migrate stays: ended with code 0; name it to run it again"), "{}", plan.text);
-    assert!(plan.text.contains("⚠️ polite ended with code 0: what is a job runs again."), "{}", plan.text);
+    assert!(!plan.text.contains("⚠️"), "what was stopped is no surprise: {}", plan.text);
     assert_eq!(["web", "api", "polite", "postgres"].map(state), ["running"; 4]);
     assert_eq!(shop.container("migrate"), migrated, "a job that is done is left alone");
     let again = world.ask("/docker_start").await.text;

@@ -28,6 +28,7 @@ mod mounted;
 mod moving;
 mod orphans;
 mod outage;
+mod outcomes;
 mod ownership;
 mod page;
 mod processes;

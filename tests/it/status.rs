@@ -33,7 +33,7 @@ async fn every_service_is_shown_with_all_that_matters() {
         ("alpha", healthy_service("")),
         ("web", healthy_service("ports: [\"127.0.0.1::8000\"], expose: [\"9000\"]")),
         ("postgres", healthy_service("")),
-        ("job", plain_service("echo done", "")),
+        ("job", plain_service("echo done", "restart: \"no\"")),
         ("sick", service(SERVES, "")),
         ("loop", plain_service("sleep 0.2; exit 7", "restart: always")),
     ];

@@ -37,6 +37,9 @@ const DEPENDENCY_FILES: [&str; 18] = [
     "composer.lock",
 ];
 
+/// What a request for a mount outside production begins with; the path follows.
+pub const MOUNT_OF: &str = "a mount of ";
+
 /// What the plan for a deploy needs to know.
 #[derive(Debug)]
 pub struct DeployFacts<'a> {
@@ -322,13 +325,13 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     let (made_from, name) = (service.made.hash().map(str::to_owned), service.name.clone());
     let plan = |action, build, reasons, ails| ServicePlan { service: name.clone(), action, build, reasons, stateful, ails, made_from };
     let is_named = with.contains(&service.name);
-    let stopped = facts.stopped.get(&service.name).filter(|_| !containers.is_empty() && !is_named);
+    let stopped = facts.stopped.get(&service.name).filter(|_| !containers.is_empty());
     let pending = |reasons: &[String]| if reasons.is_empty() { String::new() } else { format!("; pending: {}", reasons.join(", ")) };
-    if let Some(stopped) = stopped {
+    if let Some(stopped) = stopped.filter(|_| !is_named) {
         return plan(Action::Stay, false, vec![format!("{stopped}{}", pending(&reasons))], None);
     }
     let stays = stateful && !containers.is_empty() && !is_named;
-    let down = containers.iter().find_map(|c| down(c));
+    let down = stopped.cloned().or_else(|| containers.iter().find_map(|c| down(c)));
     if stays && (action != Action::Stay || down.is_some()) {
         let down = down.map_or_else(String::new, |down| format!(", and is {down}"));
         return plan(Action::Stay, false, vec![format!("it keeps data{down}{}", pending(&reasons))], None);
@@ -341,7 +344,7 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
         (None, Action::Stay) => reasons.extend(down),
         (None, _) => {}
     }
-    if action == Action::Stay && containers.iter().any(|c| down_for_good(c)) {
+    if action == Action::Stay && (stopped.is_some() || containers.iter().any(|c| down_for_good(c))) {
         action = Action::Start;
     } else if action == Action::Stay && containers.iter().any(|c| loops(c)) {
         // It runs now and then; a start would find it running.
@@ -349,7 +352,8 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     } else if action == Action::Stay && containers.iter().any(|c| c.exited_zero() && !c.is_done()) {
         reasons.push("exited (0)".to_owned());
     }
-    let before = if action == Action::Stay { None } else { ails(&containers, facts.now) };
+    // Of a start the reason says it.
+    let before = if matches!(action, Action::Stay | Action::Start) { None } else { ails(&containers, facts.now) };
     plan(action, build, reasons, before)
 }
 
@@ -500,8 +504,18 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
 
 fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) -> Vec<String> {
     let mut warnings = Vec::new();
-    for service in facts.services.iter().filter(|s| !s.asks.is_empty()) {
-        warnings.push(format!("{} newly asks for {}.", service.name, service.asks.join(", ")));
+    // At first everything is new: what each service mounts is one line.
+    let is_first = facts.owned.is_none();
+    let mounts = |s: &ServiceFacts| s.asks.iter().filter_map(|ask| ask.strip_prefix(MOUNT_OF).map(str::to_owned)).collect::<Vec<_>>();
+    for service in facts.services {
+        let asks: Vec<&str> = service.asks.iter().map(String::as_str).filter(|ask| !(is_first && ask.starts_with(MOUNT_OF))).collect();
+        if !asks.is_empty() {
+            warnings.push(format!("{} newly asks for {}.", service.name, asks.join(", ")));
+        }
+    }
+    let mounted: BTreeSet<String> = facts.services.iter().filter(|_| is_first).flat_map(mounts).collect();
+    if !mounted.is_empty() {
+        warnings.push(format!("Mounts outside production: {}.", listing(mounted, 5)));
     }
     if !files.edited.is_empty() {
         let edited = &files.edited;
@@ -536,7 +550,7 @@ fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) 
         }
     }
     let stopping: Vec<&ServiceName> =
-        services.iter().filter(|s| s.stateful && !matches!(s.action, Action::Stay | Action::Create)).map(|s| &s.service).collect();
+        services.iter().filter(|s| s.stateful && matches!(s.action, Action::Restart | Action::Recreate)).map(|s| &s.service).collect();
     for name in stopping {
         let dependants: Vec<&ServiceName> = facts.services.iter().filter(|s| s.depends_on.contains(name)).map(|s| &s.name).collect();
         let also = if dependants.is_empty() { String::new() } else { format!("; {} depends on it", listing(dependants, 4)) };

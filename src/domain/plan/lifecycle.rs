@@ -30,6 +30,8 @@ pub struct LifecycleFacts<'a> {
     /// What its files declare, as far as they were asked; of a start, what has no container can be made. Empty where nothing
     /// declares it.
     pub declared: &'a BTreeMap<ServiceName, Declared>,
+    /// The services that a person stopped, and who it was: `stopped by Ann`.
+    pub stopped: &'a BTreeMap<ServiceName, String>,
     /// The time.
     pub now: Millis,
 }
@@ -62,11 +64,13 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
     }
     check_presence(facts.project, !facts.containers.is_empty() || kind == Kind::Start, request, &by_service)?;
     let needs = Needs::of(&facts.project.source, facts.containers, facts.declared);
-    // What has ended is nothing to a stop.
-    let counts = |containers: &[&Container]| kind != Kind::Stop || containers.iter().any(|c| c.may_run());
+    // What has ended is nothing to a stop, and what was stopped on purpose ails nothing.
+    let counts = |service: &ServiceName, containers: &[&Container]| {
+        !facts.stopped.contains_key(service) && (kind != Kind::Stop || containers.iter().any(|c| c.may_run()))
+    };
     let planned = |(service, containers): (&&ServiceName, &Vec<&Container>)| ServicePlan {
-        ails: ails(containers, facts.now).filter(|_| counts(containers)),
-        ..service_plan(facts.project, request, service, containers)
+        ails: ails(containers, facts.now).filter(|_| counts(service, containers)),
+        ..service_plan(facts, request, service, containers)
     };
     let services: Vec<ServicePlan> = by_service.iter().map(planned).collect();
     let down = down(&services, &needs, &by_service);
@@ -93,7 +97,7 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
         }
         (None, _) => start_steps(layered(&started, &needs), created.iter().cloned().collect()),
     };
-    let mut warnings = warnings(request, &services, &needs, &by_service);
+    let mut warnings = warnings(request, &services, &needs, &by_service, facts.stopped);
     warnings.extend(down.iter().map(Down::words));
     let makes = !created.is_empty();
     if makes {
@@ -201,7 +205,8 @@ pub(super) fn check_presence(project: &Project, there: bool, request: &Request, 
     }
 }
 
-fn service_plan(project: &Project, request: &Request, service: &ServiceName, containers: &[&Container]) -> ServicePlan {
+fn service_plan(facts: &LifecycleFacts<'_>, request: &Request, service: &ServiceName, containers: &[&Container]) -> ServicePlan {
+    let project = facts.project;
     let kind = request.kind();
     let stateful = project.stateful.contains(service);
     let named = request.service() == Some(service);
@@ -211,7 +216,8 @@ fn service_plan(project: &Project, request: &Request, service: &ServiceName, con
     };
     let running = containers.iter().any(|c| c.runs());
     let all_running = containers.iter().all(|c| c.state == State::Running);
-    let done = !containers.is_empty() && containers.iter().all(|c| c.is_done());
+    // What was stopped before it could end is not done.
+    let done = !containers.is_empty() && !facts.stopped.contains_key(service) && containers.iter().all(|c| c.is_done());
     let action = match kind {
         // What is not there keeps no data that could be touched.
         Kind::Start if containers.is_empty() && request.service().is_none() => Action::Create,
@@ -240,11 +246,17 @@ fn runs_again(containers: &[&Container]) -> Option<String> {
     })
 }
 
-pub(super) fn warnings(request: &Request, services: &[ServicePlan], needs: &Needs, known: &ByService<'_>) -> Vec<String> {
+pub(super) fn warnings(
+    request: &Request,
+    services: &[ServicePlan],
+    needs: &Needs,
+    known: &ByService<'_>,
+    stopped: &BTreeMap<ServiceName, String>,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if request.kind() == Kind::Start {
         let of = |service: &ServiceName| known.get(service).map_or(&[][..], Vec::as_slice);
-        let starts = services.iter().filter(|s| s.action == Action::Start).map(|s| &s.service);
+        let starts = services.iter().filter(|s| s.action == Action::Start && !stopped.contains_key(&s.service)).map(|s| &s.service);
         return starts.filter_map(|service| Some(format!("{service} {}.", runs_again(of(service))?))).collect();
     }
     for stopping in services.iter().filter(|s| s.action != Action::Stay) {
@@ -308,8 +320,15 @@ pub(crate) mod tests {
 
     fn plan(containers: &[Container], declared: &BTreeMap<ServiceName, Declared>, request: &Request) -> Result<Plan, Failure> {
         let project = project();
-        let facts =
-            LifecycleFacts { project: &project, containers, declared, configuration: "", variables: &Variables::default(), now: 1_000_000 };
+        let facts = LifecycleFacts {
+            project: &project,
+            containers,
+            declared,
+            configuration: "",
+            variables: &Variables::default(),
+            stopped: &BTreeMap::new(),
+            now: 1_000_000,
+        };
         plan_lifecycle(&facts, request)
     }
 

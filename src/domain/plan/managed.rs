@@ -24,6 +24,8 @@ pub struct ManagedFacts<'a> {
     pub containers: &'a [Container],
     /// Its services, as they are to be.
     pub services: &'a BTreeMap<ServiceName, ManagedService>,
+    /// The services that a person stopped, and who it was.
+    pub stopped: &'a BTreeMap<ServiceName, String>,
     /// The time.
     pub now: Millis,
 }
@@ -73,7 +75,7 @@ pub fn plan_managed(facts: &ManagedFacts<'_>, request: &Request) -> Result<Plan,
         return Err(lifecycle::refused(request, &down));
     }
     let steps = steps(facts, &services, &needs);
-    let mut warnings = lifecycle::warnings(request, &services, &needs, &known);
+    let mut warnings = lifecycle::warnings(request, &services, &needs, &known, facts.stopped);
     warnings.extend(down.iter().map(lifecycle::Down::words));
     let digest = digest(request, &steps, &services, |_| {});
     let (request, by_compose) = (request.clone(), false);
@@ -113,7 +115,7 @@ fn service_plan(
     let few = kind.is_none() && differs.is_some() && !is_to_be.made.is_other(containers) && moved.is_none();
     let why: Vec<String> = kind.into_iter().chain(differs.filter(|_| !other_kind)).chain(moved).collect();
     let up = containers.iter().all(|c| matches!(c.state, State::Running | State::Restarting));
-    let done = !containers.is_empty() && containers.iter().all(|c| c.is_done());
+    let done = !containers.is_empty() && !facts.stopped.contains_key(service) && containers.iter().all(|c| c.is_done());
     let (action, reasons) = match (containers.is_empty(), why.is_empty()) {
         // What is not there keeps no data that could be touched.
         (true, _) if meant || request.service().is_none() => (Action::Create, vec!["new".to_owned()]),
@@ -135,7 +137,7 @@ fn service_plan(
         build: false,
         reasons,
         stateful,
-        ails: lifecycle::ails(containers, facts.now),
+        ails: lifecycle::ails(containers, facts.now).filter(|_| !facts.stopped.contains_key(service)),
         made_from,
     }
 }
@@ -205,7 +207,7 @@ mod tests {
 
     fn check(containers: &[Container], request: &Request, wanted: &Expect) {
         let (project, services) = tools();
-        let facts = ManagedFacts { project: &project, containers, services: &services, now: 1_000_000 };
+        let facts = ManagedFacts { project: &project, containers, services: &services, stopped: &BTreeMap::new(), now: 1_000_000 };
         let shown = match plan_managed(&facts, request) {
             Ok(plan) => {
                 let services = plan.services.iter().map(|s| format!("{} {} {:?}", s.service, s.action.word(), s.reasons));
@@ -295,12 +297,12 @@ mod tests {
     fn an_image_that_is_not_there_is_pulled_first() {
         let (project, mut services) = tools();
         services.get_mut("web").unwrap().image_id = None;
-        let facts = ManagedFacts { project: &project, containers: &[], services: &services, now: 0 };
+        let facts = ManagedFacts { project: &project, containers: &[], services: &services, stopped: &BTreeMap::new(), now: 0 };
         let plan = plan_managed(&facts, &start(None)).unwrap();
         assert_eq!(plan.steps[0], Step::Pull { services: vec![name("web")] });
         let before = plan.digest;
         services.get_mut("web").unwrap().made = Made::Managed("other".into(), 1);
-        let facts = ManagedFacts { project: &project, containers: &[], services: &services, now: 0 };
+        let facts = ManagedFacts { project: &project, containers: &[], services: &services, stopped: &BTreeMap::new(), now: 0 };
         assert_ne!(plan_managed(&facts, &start(None)).unwrap().digest, before, "what it is made from is confirmed, too");
     }
 }

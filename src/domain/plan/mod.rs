@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use deploy::{BuildFacts, DeployFacts, Made, ServiceFacts, is_store, plan_deploy};
+pub use deploy::{BuildFacts, DeployFacts, MOUNT_OF, Made, ServiceFacts, is_store, plan_deploy};
 pub use lifecycle::{LifecycleFacts, plan_lifecycle};
 pub use managed::{ManagedFacts, ManagedService, plan_managed};
 pub use needs::{Declared, Need, Needs};

@@ -29,7 +29,12 @@ pub fn outcome(id: i64, kind: Kind, target: &str, actor: &UntrustedText, took: M
     }
     let (good, bad): (Vec<_>, Vec<_>) = outcome.services.iter().partition(|s| s.good);
     for service in bad.iter().chain(&good).take(SERVICES_SHOWN) {
-        text = text.plain(if service.good { "🟢 " } else { "🔴 " }).code(service.service.as_str());
+        let sign = match (service.good, service.is_neutral()) {
+            (_, true) => "▫️ ",
+            (true, false) => "🟢 ",
+            (false, false) => "🔴 ",
+        };
+        text = text.plain(sign).code(service.service.as_str());
         text = text.plain(format!(": {}\n", flat(&service.seen)));
     }
     if let Some(more) = outcome.services.len().checked_sub(SERVICES_SHOWN).filter(|n| *n > 0) {

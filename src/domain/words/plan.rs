@@ -24,7 +24,7 @@ pub fn plan(plan: &Plan) -> Text {
         text = files_lines(text, files, &plan.not_copied);
     }
     let of_our_making = plan.services.iter().any(|s| s.made_from.is_some());
-    text = if plan.has_release() || of_our_making { deploy_services(text, plan) } else { lifecycle_services(text, plan) };
+    text = if plan.kind().is_release() || of_our_making { deploy_services(text, plan) } else { lifecycle_services(text, plan) };
     text = steps(text, plan);
     let ails = plan.services.iter().filter_map(|s| s.ails.as_ref().map(|ails| format!("{} is {ails}.", s.service)));
     let mut warnings: Vec<String> = ails.take(SERVICES_SHOWN).chain(plan.warnings.iter().cloned()).collect();

@@ -27,6 +27,8 @@ pub struct ReleaseRow {
     pub who: Option<UntrustedText>,
     /// How many files it changed.
     pub changed: usize,
+    /// Whether production ever ran it.
+    pub ran: bool,
     /// How the operation that made it ended, where that is still known.
     pub verdict: Option<Verdict>,
 }
@@ -45,7 +47,11 @@ pub fn releases(project: &str, rows: &[ReleaseRow]) -> Text {
             (false, None) => format!("{} changed", count(row.changed, "file")),
         };
         let who = row.who.as_ref().map_or(String::new(), |who| format!(" · {who}"));
-        let current = if row.current { " · runs now" } else { "" };
+        let current = match (row.current, row.ran) {
+            (true, _) => " · runs now",
+            (false, true) => "",
+            (false, false) => " · never ran",
+        };
         text = text.plain(format!("\n{mark} ")).bold(row.number.to_string());
         text = text.plain(format!("{current}\n{}{who}\n{what}\n", date_time(row.at)));
     }
@@ -77,8 +83,16 @@ mod tests {
     #[test]
     fn the_kept_releases() {
         let at = 1_738_332_202_000;
-        let row =
-            |number, current, kept, changed, verdict| ReleaseRow { number, current, kept, at, who: Some("Ann".into()), changed, verdict };
+        let row = |number, current, kept, changed, verdict| ReleaseRow {
+            number,
+            current,
+            kept,
+            at,
+            who: Some("Ann".into()),
+            changed,
+            ran: true,
+            verdict,
+        };
         let rows = [
             row(2, true, false, 3, Some(Verdict::Succeeded)),
             row(1, false, false, 1, Some(Verdict::Succeeded)),

@@ -92,6 +92,7 @@ fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) 
         Condition::Running => "🟢",
         Condition::Creating | Condition::Starting | Condition::Restarting | Condition::Paused | Condition::Stopping => "🟡",
         Condition::Stopped if service.done || service.exited => "▫️",
+        Condition::Stopped | Condition::Failed if service.stopped.is_some() => "▫️",
         Condition::Unhealthy | Condition::Stopped | Condition::Failed | Condition::Missing | Condition::Unknown => "🔴",
     };
     let name = match &service.container {
@@ -145,6 +146,9 @@ fn state(service: &ServiceStatus, now: Millis) -> String {
         Condition::Restarting if service.exit_code.is_none() => up(", restarted by the engine just now"),
         Condition::Restarting => ended("restarting in a loop; ended last"),
         Condition::Stopped if service.done => ended("done: ended"),
+        Condition::Stopped | Condition::Failed if service.stopped.is_some() => {
+            format!("{}{ago}", flat(service.stopped.as_deref().unwrap_or_default()))
+        }
         Condition::Stopped if service.exited => format!("exited (0){ago}"),
         Condition::Stopped => ended("stopped"),
         Condition::Failed if service.out_of_memory => ended("out of memory: failed"),

@@ -1,6 +1,6 @@
 //! How a process stands, as its keeper says it and as it is told on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +123,7 @@ impl Report {
             image: self.program,
             image_id: String::new(),
             ports: Vec::new(),
+            networks: BTreeSet::new(),
             attached: Vec::new(),
             labels: BTreeMap::from([
                 (label::DEFINITION.to_owned(), self.definition),

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::super::recorder::history_failure;
 use super::super::relay;
+use super::super::stops::stopped;
 use super::super::tools::{Config, Tools};
 use super::declared::{Declared, declared};
 use super::mounts::same_on_host;
@@ -134,6 +135,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         // As it was kept, whatever is excluded by now.
         workspace_scan.manifest = old.manifest.clone();
     }
+    let stopped = stopped(tools, &containers).await;
     let kept = touchable(&production_scan.manifest, &workspace_scan.manifest, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), &kept, &containers, &what).await?.then_some(next);
     let lost = lost_images(tools, project, &containers, &what).await?;
@@ -180,7 +182,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         services,
         containers,
         lost,
-        stopped: BTreeMap::new(),
+        stopped,
         now: (tools.clock)(),
         written,
         variables,

@@ -5,6 +5,7 @@ mod gather;
 mod layer;
 mod mounts;
 mod named;
+mod networks;
 mod overlay;
 mod places;
 mod production;
@@ -18,6 +19,7 @@ mod variables;
 
 pub(super) use gather::{Facts, gather};
 pub(super) use named::check_names;
+pub(super) use networks::verify_networks;
 pub(super) use places::Coming;
 pub(super) use production::{environment, missing_production, production_config, production_only};
 pub(super) use project_name::check_project_name;

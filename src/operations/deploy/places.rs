@@ -36,7 +36,8 @@ pub(super) async fn wanted(tools: &Tools, project: &Project, number: Option<i64>
     let current = kept.iter().find(|r| r.current).map(|r| r.number);
     let found = match number {
         Some(number) => kept.iter().find(|r| r.number == number),
-        None => kept.iter().find(|r| current.is_some_and(|current| r.number < current)),
+        // One that never ran is nothing to go back to.
+        None => kept.iter().find(|r| r.ran && current.is_some_and(|current| r.number < current)),
     };
     let next = format!("See /docker_releases {}.", project.name);
     let Some(found) = found else {

@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
+use super::super::ending::unchanged;
 use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::Tools;
 use super::places::{release_directory, release_tree};
 use super::steps::{facts, on_disk};
+use super::undo::stay;
 use crate::domain::failure::Failure;
-use crate::domain::plan::Step;
+use crate::domain::plan::{Action, Step};
 use crate::domain::project::{Project, ProjectName, ServiceName, Source};
+use crate::domain::request::Kind;
 use crate::domain::text::count;
 use crate::engine::docker::EngineError;
 use crate::files::store;
@@ -135,6 +139,16 @@ pub(in super::super) async fn arrive(job: &Job) -> StepResult {
     };
     let (tools, project) = (&job.tools, &job.project.name);
     let unkept = |e: HistoryError| history_failure(what, &e);
+    if brought_nothing(job, what).await? {
+        // Nobody has to tell it from the one before, and no older one has to go for it.
+        job.brought_nothing.store(true, Ordering::Relaxed);
+        let going = tools.history.move_of(job.operation).await.map_err(unkept)?;
+        if let Some(going) = going {
+            stay(job, going).await.map_err(unkept)?;
+        }
+        sweep(tools, project).await;
+        return Ok(Some("nothing changed, so there is no new release".to_owned()));
+    }
     let images = tag_running(tools, &job.project, number).await.map_err(|e| e.failure(what))?;
     tools.history.release_images(project.clone(), number, images).await.map_err(unkept)?;
     tools.history.move_settle(project.clone(), number, (tools.clock)()).await.map_err(unkept)?;
@@ -145,10 +159,30 @@ pub(in super::super) async fn arrive(job: &Job) -> StepResult {
     Ok(Some(format!("release {number}")))
 }
 
+/// Whether a deploy has changed nothing: no file, and no container of what it was to make or remake.
+async fn brought_nothing(job: &Job, what: &str) -> Result<bool, Failure> {
+    let plan = &job.plan;
+    let only_remakes = plan.affected().all(|s| matches!(s.action, Action::Recreate | Action::Start));
+    let has_files = plan.files.as_ref().is_none_or(|files| !files.is_empty());
+    let Some(facts) = job.deploy.as_ref() else { return Ok(false) };
+    if plan.kind() != Kind::Deploy || has_files || !only_remakes {
+        return Ok(false);
+    }
+    let now = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
+    let remade = plan.services.iter().filter(|s| s.action == Action::Recreate).count();
+    Ok(unchanged(plan, facts.containers(), &now).len() == remade)
+}
+
 async fn forget_old(tools: &Tools, project: &Project) -> Result<(), HistoryError> {
     let kept = tools.history.releases(project.name.clone()).await?;
-    for release in kept.iter().skip(project.deploy.keep_releases).filter(|r| !r.current) {
-        forget(tools, &project.name, release.number).await?;
+    // What never ran takes no place of what can be gone back to.
+    let (mut ran, mut failed) = (0, 0);
+    for release in &kept {
+        let counted = if release.ran { &mut ran } else { &mut failed };
+        *counted += 1;
+        if *counted > project.deploy.keep_releases && !release.current {
+            forget(tools, &project.name, release.number).await?;
+        }
     }
     sweep(tools, &project.name).await;
     Ok(())

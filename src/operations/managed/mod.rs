@@ -20,6 +20,7 @@ pub(super) use pull::pull;
 pub(super) use tidy::{plan_tidying, tidy};
 pub(super) use up::up;
 
+use super::stops::stopped;
 use super::tools::Tools;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
@@ -84,7 +85,9 @@ pub(super) async fn plan(tools: &Tools, project: &Project, request: &Request) ->
         };
         services.insert(service.clone(), ManagedService { made, process, image, image_id });
     }
-    let plan = plan_managed(&ManagedFacts { project, containers: &containers, services: &services, now: (tools.clock)() }, &request)?;
+    let stopped = stopped(tools, &containers).await;
+    let facts = ManagedFacts { project, containers: &containers, services: &services, stopped: &stopped, now: (tools.clock)() };
+    let plan = plan_managed(&facts, &request)?;
     check_names(tools, project, &plan, &containers).await?;
     Ok(Some(plan))
 }

@@ -88,9 +88,10 @@ impl Press {
         let target = Target { project: project.clone(), service: None };
         Some(Self::Command(match letter {
             "s" => Command::Status(project),
-            "l" => {
-                Command::Logs { query: LogQuery { project, service: None, lines: LINES_DEFAULT, grep: None, since: None }, follow: false }
-            }
+            "l" => Command::Logs {
+                query: LogQuery { project, service: None, lines: LINES_DEFAULT, grep: None, since: None, operation: None },
+                follow: false,
+            },
             "r" => Command::Operate(Request::Restart { target, strategy: None, force: false }),
             "d" => Command::Operate(Request::Deploy { project, with: std::collections::BTreeSet::new(), force: false }),
             "u" => Command::Operate(Request::Start { target, force: false }),

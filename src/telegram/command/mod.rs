@@ -138,7 +138,7 @@ pub(crate) const COMMANDS: [Spec; 16] = [
     },
     Spec {
         name: "docker_logs",
-        arguments: "[p[/service]] [lines] [grep=TEXT] [since=10m] [follow]",
+        arguments: "[p[/service]] [lines] [grep=TEXT] [since=10m] [op=NUMBER] [follow]",
         role: Some(Role::Viewer),
         description: "The last lines of a log (50, at most 1000), or as it is written",
         example: "shop/backend 100 grep=error since=10m",

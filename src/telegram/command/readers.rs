@@ -35,11 +35,15 @@ fn is_number(token: &Token) -> bool {
 
 pub(super) fn logs(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
     let target = input.target(&mut arguments, |t| is_number(t) || t.key.is_some() || t.raw.eq_ignore_ascii_case("follow"))?;
-    let (mut lines, mut grep, mut since, mut follow) = (None, None, None, false);
+    let (mut lines, mut grep, mut since, mut operation, mut follow) = (None, None, None, None, false);
     for token in arguments.rest() {
         match token.key.as_deref() {
             Some("grep") if grep.is_none() && !token.value.is_empty() => grep = Some(token.value),
             Some("since") if since.is_none() => since = Some(text::span(&token.value).ok_or_else(|| input.unclear(&token.shown()))?),
+            Some("op") if operation.is_none() => {
+                let number = token.value.trim_start_matches('#').parse().ok().filter(|number| *number > 0);
+                operation = Some(number.ok_or_else(|| input.unclear(&token.shown()))?);
+            }
             None if token.raw.eq_ignore_ascii_case("follow") && !follow => follow = true,
             None if is_number(&token) && lines.is_none() => {
                 let asked = token.raw.parse().ok().filter(|n| (1..=LINES_MAX).contains(n));
@@ -48,7 +52,8 @@ pub(super) fn logs(input: &Input<'_>, mut arguments: Arguments) -> Result<Comman
             _ => return Err(input.unclear(&token.shown())),
         }
     }
-    let query = LogQuery { project: target.project, service: target.service, lines: lines.unwrap_or(LINES_DEFAULT), grep, since };
+    let lines = lines.unwrap_or(LINES_DEFAULT);
+    let query = LogQuery { project: target.project, service: target.service, lines, grep, since, operation };
     Ok(Command::Logs { query, follow })
 }
 

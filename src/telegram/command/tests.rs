@@ -34,7 +34,8 @@ fn read(text: &str, config: &Configuration) -> String {
             Command::Logs { query: q, follow } => {
                 let service = q.service.map_or(String::new(), |s| format!("/{s}"));
                 let follow = if follow { " follow" } else { "" };
-                format!("logs {}{service} {} grep {:?} since {:?}{follow}", q.project, q.lines, q.grep, q.since)
+                let operation = q.operation.map_or(String::new(), |number| format!(" op {number}"));
+                format!("logs {}{service} {} grep {:?} since {:?}{operation}{follow}", q.project, q.lines, q.grep, q.since)
             }
             Command::Operate(Request::Restart { target, strategy, force }) => format!("restart {target} {strategy:?}{}", forced(force)),
             Command::Operate(Request::Deploy { project, with, force }) => format!("deploy {project} with {with:?}{}", forced(force)),
@@ -74,6 +75,8 @@ fn with_a_default_project() {
             "/docker_logs 100",
             "/docker_logs 50 50",
             "/docker_logs Shop/web 20 grep=\"not found\" since=1h30m follow",
+            "/docker_logs shop/web op=12",
+            "/docker_logs shop/web op=x",
             "/docker_logs backend",
             "/docker_logs 0",
             "/docker_logs 1001",
@@ -135,6 +138,12 @@ fn with_a_default_project() {
               logs 50 50 grep None since None
             /docker_logs Shop/web 20 grep="not found" since=1h30m follow
               logs shop/web 20 grep Some("not found") since Some(5400s) follow
+            /docker_logs shop/web op=12
+              logs shop/web 50 grep None since None op 12
+            /docker_logs shop/web op=x
+              I do not understand op=x here.
+              Allowed: /docker_logs [p[/service]] [lines] [grep=TEXT] [since=10m] [op=NUMBER] [follow]
+              Example: /docker_logs shop/backend 100 grep=error since=10m
             /docker_logs backend
               There is no project backend.
               There is: 50, Rolling, edge, shop.
@@ -147,15 +156,15 @@ fn with_a_default_project() {
               -5 lines cannot be shown: ask for 1 to 1000.
             /docker_logs shop ten
               I do not understand ten here.
-              Allowed: /docker_logs [p[/service]] [lines] [grep=TEXT] [since=10m] [follow]
+              Allowed: /docker_logs [p[/service]] [lines] [grep=TEXT] [since=10m] [op=NUMBER] [follow]
               Example: /docker_logs shop/backend 100 grep=error since=10m
             /docker_logs shop since=soon
               I do not understand since=soon here.
-              Allowed: /docker_logs [p[/service]] [lines] [grep=TEXT] [since=10m] [follow]
+              Allowed: /docker_logs [p[/service]] [lines] [grep=TEXT] [since=10m] [op=NUMBER] [follow]
               Example: /docker_logs shop/backend 100 grep=error since=10m
             /docker_logs shop grep=
               I do not understand grep= here.
-              Allowed: /docker_logs [p[/service]] [lines] [grep=TEXT] [since=10m] [follow]
+              Allowed: /docker_logs [p[/service]] [lines] [grep=TEXT] [since=10m] [op=NUMBER] [follow]
               Example: /docker_logs shop/backend 100 grep=error since=10m
             /docker_logs ../x
               There is no project ../x.

@@ -49,13 +49,14 @@ struct Given {
     containers: Vec<Container>,
     stopped: BTreeMap<ServiceName, String>,
     new_file: bool,
+    first: bool,
 }
 
 impl Given {
     fn of(containers: Vec<Container>) -> Self {
         let names: Vec<String> = containers.iter().map(|c| c.service.to_string()).collect();
         let services = services(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        Self { services, containers, stopped: BTreeMap::new(), new_file: false }
+        Self { services, containers, stopped: BTreeMap::new(), new_file: false, first: false }
     }
 
     fn plan(&self, with: &[&str]) -> Plan {
@@ -67,7 +68,7 @@ impl Given {
             project: &project,
             workspace: &workspace,
             production: &production,
-            owned: Some(&production),
+            owned: (!self.first).then_some(&production),
             services: &self.services,
             containers: &self.containers,
             configuration: "",
@@ -103,7 +104,7 @@ fn down_service_is_started_without_a_release() {
         &[],
         &expect![[r#"
             db stays [] None
-            web start ["down: ended with code 7"] Some("ended already, with code 7")
+            web start ["down: ended with code 7"] None
             Start web
             Verify web
             release None"#]],
@@ -113,7 +114,7 @@ fn down_service_is_started_without_a_release() {
         &[],
         &expect![[r#"
             db stays [] None
-            web start ["down: ended with code 7"] Some("ended already, with code 7")
+            web start ["down: ended with code 7"] None
             Copy the workspace aside
             Bring the files into production
             Start web
@@ -157,14 +158,13 @@ fn stopped_and_unnamed_stateful_services_stay_down() {
     given.check(
         &["api", "postgres"],
         &expect![[r#"
-            postgres start ["down: ended with code 1"] Some("ended already, with code 1")
-            api start ["down: ended with code 143"] Some("ended already, with code 143")
+            postgres start ["down: ended with code 1"] None
+            api start ["stopped by Ann"] None
             web recreate ["`example/web:1` means another image now"] None
             Copy the workspace aside
             Bring up postgres, api, web
             Verify postgres, api, web
             Record the release
-            postgres keeps data and is stopped for this; api depends on it.
             release Some(4)"#]],
     );
 }
@@ -182,7 +182,7 @@ fn job_runs_again_only_where_the_plan_says_so() {
     given.check(
         &[],
         &expect![[r#"
-            migrate start ["failed last time (code 3): runs again"] Some("ended already, with code 3")
+            migrate start ["failed last time (code 3): runs again"] None
             web stays [] None
             Start migrate
             Verify migrate
@@ -212,9 +212,21 @@ fn exit_code_zero_is_down_only_for_what_serves() {
         &[],
         &expect![[r#"
             other stays ["exited (0)"] None
-            web start ["down: ended with code 0"] Some("ended already, with code 0")
+            web start ["down: ended with code 0"] None
             Start web
             Verify web
             release None"#]],
     );
+}
+
+#[test]
+fn mounts_of_a_first_deploy_are_one_line() {
+    let mut given = Given::of(vec![running("db"), running("web")]);
+    given.services[0].asks = vec!["a mount of /srv/data".into(), "privileged mode".into()];
+    given.services[1].asks = vec!["a mount of /srv/data".into(), "a mount of /etc/ssl".into()];
+    let later =
+        ["db newly asks for a mount of /srv/data, privileged mode.", "web newly asks for a mount of /srv/data, a mount of /etc/ssl."];
+    assert_eq!(given.plan(&[]).warnings, later);
+    given.first = true;
+    assert_eq!(given.plan(&[]).warnings, ["db newly asks for privileged mode.", "Mounts outside production: /etc/ssl, /srv/data."]);
 }
