@@ -82,7 +82,8 @@ pub(super) fn read(report: &mut Report, around: &Around<'_>, entry: &Named<'_>, 
     let source = source(report, &disk, around.docker, &mut object, &mut draft);
     let primary = object.get("primary").and_then(|at| service(report, &at, &draft));
     let stateful = stateful(report, &mut object, &draft);
-    let exclude = object.get("exclude").map(|at| exclude(report, &at)).unwrap_or_default();
+    let exclude = object.get("exclude").map(|at| patterns(report, &at)).unwrap_or_default();
+    let copy = object.get("copy").map(|at| patterns(report, &at)).unwrap_or_default();
     let access = object.get("access").map(|at| access(report, &at, around.users)).unwrap_or_default();
     let deploy = object.get("deploy").map(|at| deploy(report, &at)).unwrap_or_default();
     let restart = object.get("restart").map(|at| restart(report, &at)).unwrap_or_default();
@@ -98,6 +99,7 @@ pub(super) fn read(report: &mut Report, around: &Around<'_>, entry: &Named<'_>, 
         primary,
         stateful,
         exclude,
+        copy,
         access,
         deploy,
         restart,
@@ -200,7 +202,7 @@ fn stateful(report: &mut Report, object: &mut Object<'_>, draft: &Draft) -> BTre
     services.into_iter().map(|(name, _)| name).collect()
 }
 
-fn exclude(report: &mut Report, at: &At<'_>) -> Vec<String> {
+fn patterns(report: &mut Report, at: &At<'_>) -> Vec<String> {
     let mut patterns = Vec::new();
     for item in at.items(report, "a list of patterns in gitignore syntax") {
         let Some(pattern) = item.parse(report, values::pattern) else { continue };
@@ -297,7 +299,7 @@ fn complete(report: &mut Report, object: &Object<'_>) {
             report.problem(&object.place_of("production"), "nothing", "the directory that a deploy copies the workspace into");
         }
     } else {
-        for key in ["exclude", "deploy"] {
+        for key in ["exclude", "copy", "deploy"] {
             // How what dockmaster makes itself is watched and put back stands there, too.
             if object.has(key) && !(key == "deploy" && object.has("services")) {
                 report.warning(&object.place_of(key), "a setting of deploys", "“workspace” beside it: without one nothing is deployed");

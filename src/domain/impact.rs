@@ -239,6 +239,7 @@ fn settings(old: &Project, new: &Project) -> Vec<SettingChange> {
     all.compare("primary", Effect::AtOnce, &old.primary, &new.primary, or_nothing);
     all.compare("stateful", Effect::AtOnce, &old.stateful, &new.stateful, |all| list(all));
     all.compare("exclude", Effect::NextDeploy, &old.exclude, &new.exclude, texts);
+    all.compare("copy", Effect::NextDeploy, &old.copy, &new.copy, texts);
     let (was, is) = (&old.deploy, &new.deploy);
     all.compare("deploy.health_timeout", Effect::AtOnce, &was.health_timeout, &is.health_timeout, |t| time(*t));
     all.compare("deploy.stability", Effect::AtOnce, &was.stability, &is.stability, |t| time(*t));

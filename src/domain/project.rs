@@ -125,6 +125,8 @@ pub struct Project {
     pub stateful: BTreeSet<ServiceName>,
     /// Files that are neither copied nor deleted, in gitignore syntax, in order.
     pub exclude: Vec<String>,
+    /// What is copied below what services may write to, in gitignore syntax, in order; each is relative to the project's root.
+    pub copy: Vec<String>,
     /// Roles in this project that replace the general ones, for listed users only.
     pub access: BTreeMap<UserId, Role>,
     /// How a deploy is checked and bounded.
@@ -146,6 +148,7 @@ impl Project {
             primary: None,
             stateful: BTreeSet::new(),
             exclude: Vec::new(),
+            copy: Vec::new(),
             access: BTreeMap::new(),
             deploy: DeployPolicy::default(),
             restart: RestartPolicy::default(),

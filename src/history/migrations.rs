@@ -156,6 +156,8 @@ pub(super) const STEPS: &[&str] = &[
         PRIMARY KEY (project, container, at),
         FOREIGN KEY (project, container) REFERENCES measures (project, container) ON DELETE CASCADE
      ) STRICT, WITHOUT ROWID;",
+    // 7: what the tree of a release holds, where that is more than came into production.
+    "ALTER TABLE releases ADD COLUMN staged TEXT;",
 ];
 
 /// Brings a database up to the format that is known here.

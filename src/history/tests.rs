@@ -40,6 +40,9 @@ fn plan(project: &str) -> Plan {
         files: None,
         release: None,
         not_copied: Vec::new(),
+        preserved: Vec::new(),
+        written: Vec::new(),
+        absent: Vec::new(),
         warnings,
         digest: "d".into(),
     }
@@ -66,6 +69,7 @@ fn release(number: i64, content: &str) -> ReleaseRecord {
         operation: number,
         at: 5,
         owned: manifest.clone(),
+        staged: manifest.clone(),
         manifest,
         compose: vec![("docker-compose.yml".into(), "services: {}\n".into())],
         images: [(ServiceName::new("web").unwrap(), "shop-web".to_owned())].into(),

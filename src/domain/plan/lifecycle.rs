@@ -109,8 +109,22 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
             feed(facts.configuration.as_bytes());
         }
     });
-    let (request, not_copied) = (request.clone(), Vec::new());
-    Ok(Plan { request, strategy, by_compose, steps, services, files: None, release: None, not_copied, warnings, digest })
+    let (request, not_copied, preserved, written) = (request.clone(), Vec::new(), Vec::new(), Vec::new());
+    Ok(Plan {
+        request,
+        strategy,
+        by_compose,
+        steps,
+        services,
+        files: None,
+        release: None,
+        not_copied,
+        preserved,
+        written,
+        absent: Vec::new(),
+        warnings,
+        digest,
+    })
 }
 
 /// Whether one call of Compose starts or stops all of it and touches nothing else.

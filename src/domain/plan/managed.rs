@@ -78,8 +78,22 @@ pub fn plan_managed(facts: &ManagedFacts<'_>, request: &Request) -> Result<Plan,
     warnings.extend(down.iter().map(lifecycle::Down::words));
     let digest = digest(request, &steps, &services, |_| {});
     let (request, by_compose) = (request.clone(), false);
-    let not_copied = Vec::new();
-    Ok(Plan { request, strategy: None, by_compose, steps, services, files: None, release: None, not_copied, warnings, digest })
+    let (not_copied, preserved, written) = (Vec::new(), Vec::new(), Vec::new());
+    Ok(Plan {
+        request,
+        strategy: None,
+        by_compose,
+        steps,
+        services,
+        files: None,
+        release: None,
+        not_copied,
+        preserved,
+        written,
+        absent: Vec::new(),
+        warnings,
+        digest,
+    })
 }
 
 fn service_plan(
@@ -233,7 +247,7 @@ mod tests {
             Bring up api, web
             Verify api, web"#]],
         );
-        let deploy = Request::Deploy { project: shop().name, with: [name("postgres")].into(), force: false };
+        let deploy = Request::Deploy { project: shop().name, with: [name("postgres")].into(), overwrite: BTreeSet::new(), force: false };
         check(
             &all,
             &deploy,

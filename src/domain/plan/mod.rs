@@ -5,6 +5,7 @@ mod lifecycle;
 mod managed;
 mod needs;
 mod order;
+mod preserve;
 mod tidy;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ pub use deploy::{BuildFacts, DeployFacts, Made, ServiceFacts, plan_deploy};
 pub use lifecycle::{LifecycleFacts, plan_lifecycle};
 pub use managed::{ManagedFacts, ManagedService, plan_managed};
 pub use needs::{Declared, Need, Needs};
+pub use preserve::{PreserveFacts, Preserved, WrittenMount};
 pub use tidy::{TidyFacts, plan_tidy};
 
 use super::manifest::{Changes, TreePath};
@@ -50,6 +52,15 @@ pub struct Plan {
     /// Paths of the workspace that are not copied though nothing excludes them, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_copied: Vec<(TreePath, String)>,
+    /// Paths that production has changed below what services may write to, and how: they are left as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preserved: Vec<(TreePath, String)>,
+    /// The paths that services may write to, for going back: what they have written meanwhile is left as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<TreePath>,
+    /// The directories that production had not and services mount: the engine makes them. Going back removes those that are empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<TreePath>,
     /// What the person should know before they confirm, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

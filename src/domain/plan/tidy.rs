@@ -33,6 +33,9 @@ pub fn plan_tidy(facts: TidyFacts, request: &Request) -> Plan {
         files: None,
         release: None,
         not_copied: Vec::new(),
+        preserved: Vec::new(),
+        written: Vec::new(),
+        absent: Vec::new(),
         warnings: Vec::new(),
         digest,
     }
