@@ -326,6 +326,9 @@ pub struct With {
     /// Services that keep data and take part all the same
     #[arg(long, value_name = "SERVICE,..", value_delimiter = ',')]
     pub with: Vec<String>,
+    /// Files that production has changed and that are replaced all the same; a directory means what is below it
+    #[arg(long, value_name = "PATH,..", value_delimiter = ',')]
+    pub overwrite: Vec<String>,
 }
 
 /// How an operation is confirmed.

@@ -212,10 +212,12 @@ async fn carry_out(command: TerminalCommand, mut console: Console<'_>, interrupt
             let strategy = strategy.and_then(|word| Strategy::ALL.into_iter().find(|s| s.word() == word));
             (Kind::Restart, Typed { strategy, force: force.force, ..typed(target.target) }, how)
         }
-        T::Deploy { project, with, force, how } => (Kind::Deploy, Typed { with: with.with, force, ..typed(project) }, how),
+        T::Deploy { project, with, force, how } => {
+            (Kind::Deploy, Typed { with: with.with, overwrite: with.overwrite, force, ..typed(project) }, how)
+        }
         T::Tidy { project, how } => (Kind::Tidy, typed(project), how),
         T::Rollback { project, release, with, force, how } => {
-            (Kind::Rollback, Typed { release, with: with.with, force, ..typed(project) }, how)
+            (Kind::Rollback, Typed { release, with: with.with, overwrite: with.overwrite, force, ..typed(project) }, how)
         }
     };
     console.operate(kind, &typed, consent(&how, json), interrupted).await

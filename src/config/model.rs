@@ -189,6 +189,12 @@ pub struct Project {
     #[serde(default)]
     #[schemars(extend("maxItems" = 200, "examples" = [["*.log", "uploads/", "!uploads/.keep"]]))]
     pub exclude: Vec<String>,
+    /// Files that a deploy copies although a service may write there, in gitignore syntax, `!` included, each relative to the
+    /// project's root. Below what services mount writable a deploy copies single files, what git tracks, and this. What a stateful
+    /// service mounts writable is never copied, and what production has changed is only replaced where you name it (`overwrite=`).
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 200, "examples" = [["conf.d/", "themes/**/*.css"]]))]
+    pub copy: Vec<String>,
     /// Roles that replace the general ones in this project, for users of the general list; others may do nothing.
     #[serde(default)]
     #[schemars(extend("examples" = [{ "222222222": "admin" }]))]

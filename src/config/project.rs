@@ -83,7 +83,8 @@ pub(super) fn read(report: &mut Report, around: &Around<'_>, entry: &Named<'_>, 
     let stateful_unsaid = !object.has("stateful");
     let stateful = stateful(report, &mut object, &draft);
     let jobs = object.get("jobs").map(|at| services_of(report, &at, &draft)).unwrap_or_default();
-    let exclude = object.get("exclude").map(|at| exclude(report, &at)).unwrap_or_default();
+    let exclude = object.get("exclude").map(|at| patterns(report, &at)).unwrap_or_default();
+    let copy = object.get("copy").map(|at| patterns(report, &at)).unwrap_or_default();
     let access = object.get("access").map(|at| access(report, &at, around.users)).unwrap_or_default();
     let deploy = object.get("deploy").map(|at| deploy(report, &at)).unwrap_or_default();
     let restart = object.get("restart").map(|at| restart(report, &at)).unwrap_or_default();
@@ -101,6 +102,7 @@ pub(super) fn read(report: &mut Report, around: &Around<'_>, entry: &Named<'_>, 
         stateful_unsaid,
         jobs,
         exclude,
+        copy,
         access,
         deploy,
         restart,
@@ -210,7 +212,7 @@ fn services_of(report: &mut Report, at: &At<'_>, draft: &Draft) -> BTreeSet<Serv
     services.into_iter().map(|(name, _)| name).collect()
 }
 
-fn exclude(report: &mut Report, at: &At<'_>) -> Vec<String> {
+fn patterns(report: &mut Report, at: &At<'_>) -> Vec<String> {
     let mut patterns = Vec::new();
     for item in at.items(report, "a list of patterns in gitignore syntax") {
         let Some(pattern) = item.parse(report, values::pattern) else { continue };
@@ -307,7 +309,7 @@ fn complete(report: &mut Report, object: &Object<'_>) {
             report.problem(&object.place_of("production"), "nothing", "the directory that a deploy copies the workspace into");
         }
     } else {
-        for key in ["exclude", "deploy"] {
+        for key in ["exclude", "copy", "deploy"] {
             // How what dockmaster makes itself is watched and put back stands there, too.
             if object.has(key) && !(key == "deploy" && object.has("services")) {
                 report.warning(&object.place_of(key), "a setting of deploys", "“workspace” beside it: without one nothing is deployed");

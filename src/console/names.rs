@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Exit, Stop, for_terminal};
 use crate::domain::names::{Match, find};
 use crate::domain::project::{ProjectName, ServiceName, Strategy};
-use crate::domain::request::Kind;
+use crate::domain::request::{Kind, overwritten};
 use crate::domain::text::{Text, listing};
 use crate::domain::words;
 use crate::http::dto::{Ask, Projects};
@@ -26,6 +26,8 @@ pub struct Typed {
     pub release: Option<i64>,
     /// Services that keep data and take part all the same.
     pub with: Vec<String>,
+    /// What production has changed and is replaced all the same.
+    pub overwrite: Vec<String>,
 }
 
 fn wrong(text: &Text) -> Stop {
@@ -94,7 +96,9 @@ impl Projects {
         let named = typed.with.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
         let with =
             named.map(|name| ServiceName::new(name).map_err(|_| wrong(&words::wrong_service(name)))).collect::<Result<BTreeSet<_>, _>>()?;
-        Ok((project, Ask { service, strategy: typed.strategy, force: typed.force, release, with, ..Ask::of(kind) }))
+        let paths = typed.overwrite.iter().filter(|path| !path.trim().is_empty());
+        let overwrite = paths.map(|path| overwritten(path).ok_or_else(|| wrong(&words::wrong_path(path)))).collect::<Result<_, _>>()?;
+        Ok((project, Ask { service, strategy: typed.strategy, force: typed.force, release, with, overwrite, ..Ask::of(kind) }))
     }
 }
 

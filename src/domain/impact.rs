@@ -240,6 +240,7 @@ fn settings(old: &Project, new: &Project) -> Vec<SettingChange> {
     all.compare("stateful", Effect::AtOnce, &old.stateful, &new.stateful, |all| list(all));
     all.compare("jobs", Effect::AtOnce, &old.jobs, &new.jobs, |all| list(all));
     all.compare("exclude", Effect::NextDeploy, &old.exclude, &new.exclude, texts);
+    all.compare("copy", Effect::NextDeploy, &old.copy, &new.copy, texts);
     let (was, is) = (&old.deploy, &new.deploy);
     all.compare("deploy.health_timeout", Effect::AtOnce, &was.health_timeout, &is.health_timeout, |t| time(*t));
     all.compare("deploy.stability", Effect::AtOnce, &was.stability, &is.stability, |t| time(*t));

@@ -29,6 +29,13 @@ impl TreePath {
         root.0.is_empty() || self.0 == root.0 || (self.0.starts_with(&root.0) && self.0.get(root.0.len()) == Some(&b'/'))
     }
 
+    /// The path itself and those above it, the empty one last.
+    pub fn ancestors(&self) -> impl Iterator<Item = TreePath> + '_ {
+        let slashes = self.0.iter().enumerate().rev().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        let root = (!self.0.is_empty()).then_some(0);
+        std::iter::once(self.0.len()).chain(slashes).chain(root).map(|end| Self(self.0[..end].to_vec()))
+    }
+
     /// The last part of the path.
     pub fn file_name(&self) -> &[u8] {
         self.0.rsplit(|b| *b == b'/').next().unwrap_or(&self.0)
@@ -230,7 +237,7 @@ impl Manifest {
     }
 
     /// Whether there is nothing below a path.
-    fn is_empty_at(&self, path: &TreePath) -> bool {
+    pub fn is_empty_at(&self, path: &TreePath) -> bool {
         let below = TreePath([path.bytes(), b"/"].concat());
         !self.0.range(below..).next().is_some_and(|(next, _)| next.is_within(path))
     }

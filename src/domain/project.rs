@@ -129,6 +129,8 @@ pub struct Project {
     pub jobs: BTreeSet<ServiceName>,
     /// Files that are neither copied nor deleted, in gitignore syntax, in order.
     pub exclude: Vec<String>,
+    /// What is copied below what services may write to, in gitignore syntax, in order; each is relative to the project's root.
+    pub copy: Vec<String>,
     /// Roles in this project that replace the general ones, for listed users only.
     pub access: BTreeMap<UserId, Role>,
     /// How a deploy is checked and bounded.
@@ -152,6 +154,7 @@ impl Project {
             stateful_unsaid: false,
             jobs: BTreeSet::new(),
             exclude: Vec::new(),
+            copy: Vec::new(),
             access: BTreeMap::new(),
             deploy: DeployPolicy::default(),
             restart: RestartPolicy::default(),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::access::Role;
+use super::manifest::TreePath;
 use super::project::{ProjectName, ServiceName, Strategy};
 
 /// A project, or one service of it.
@@ -56,6 +57,9 @@ pub enum Request {
         project: ProjectName,
         /// Stateful services that take part.
         with: BTreeSet<ServiceName>,
+        /// What production has changed and is replaced all the same: files, and directories with all that is below them.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        overwrite: BTreeSet<TreePath>,
         /// Also where the image that a service runs is gone, so that it could not be rolled back.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
@@ -68,6 +72,9 @@ pub enum Request {
         release: Option<i64>,
         /// Stateful services that take part.
         with: BTreeSet<ServiceName>,
+        /// What production has changed and is replaced all the same: files, and directories with all that is below them.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        overwrite: BTreeSet<TreePath>,
         /// Also where the image that a service runs is gone, so that it could not be rolled back.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
@@ -141,6 +148,13 @@ impl Kind {
     }
 }
 
+/// A path that somebody typed after `overwrite`; none where it names nothing below a project's root.
+pub fn overwritten(typed: &str) -> Option<TreePath> {
+    let path = typed.trim().trim_start_matches("./").trim_end_matches('/');
+    let is_plain = !path.is_empty() && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    is_plain.then(|| TreePath::from(path.to_owned()))
+}
+
 impl Request {
     /// What kind of operation it is.
     pub fn kind(&self) -> Kind {
@@ -193,6 +207,16 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_taken_as_they_are_typed() {
+        let of = |typed: &str| overwritten(typed).map(|path| path.written());
+        assert_eq!(of(" ./conf.d/ ").as_deref(), Some("conf.d"));
+        assert_eq!(of("a b/c\\x0ad").as_deref(), Some("a b/c\\x0ad"), "as a plan shows it");
+        for bad in ["", "/", "/etc/passwd", "../x", "a/../b", "a//b", "."] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn what_an_older_journal_holds_is_read() {

@@ -1,5 +1,6 @@
 //! The Compose program: arguments out, output in. Pure but for [`Compose::find`]; nothing else is started here.
 
+mod build;
 mod hidden;
 mod jobs;
 mod networks;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use build::BuildPlaces;
 pub use hidden::Hidden;
 pub use said::{lines, reason, unset_variable, was_ended};
 
@@ -107,13 +109,9 @@ impl Files<'_> {
         [self.global(false), words(&["config", "--hash", "*"])].concat()
     }
 
-    /// Builds images, with `override_file` merged over the files.
-    pub fn build(&self, override_file: &Path, services: &[ServiceName]) -> Vec<OsString> {
-        let mut args = self.global(true);
-        args.extend(["-f".into(), override_file.into()]);
-        args.extend(words(&["--progress", "plain", "build", "--"]));
-        args.extend(names(services));
-        args
+    /// Builds images, of a configuration on the standard input that [`Resolved::to_build`] gives.
+    pub fn build(&self, services: &[ServiceName]) -> Vec<OsString> {
+        [self.global(false), words(&["--progress", "plain", "build", "--"]), names(services)].concat()
     }
 
     /// Pulls images, of a resolved configuration on the standard input.
@@ -410,13 +408,6 @@ fn repository_part(name: &str) -> String {
     let lower = name.to_lowercase();
     let plain = lower.split(['_', '-', '.']).filter(|p| !p.is_empty()).collect::<Vec<_>>().join("-");
     if plain == name { plain } else { format!("{plain}-{}", &blake3::hash(name.as_bytes()).to_hex()[..8]) }
-}
-
-/// The file that gives images the tags of a release while they are built.
-pub fn override_file(tags: &BTreeMap<ServiceName, String>) -> String {
-    let services: serde_json::Map<String, Value> =
-        tags.iter().map(|(service, tag)| (service.to_string(), serde_json::json!({ "image": tag }))).collect();
-    serde_json::json!({ "services": services }).to_string()
 }
 
 #[cfg(test)]

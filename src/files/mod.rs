@@ -12,6 +12,7 @@ pub mod rules;
 mod running;
 pub mod scan;
 pub mod store;
+pub mod tracked;
 pub mod transfer;
 mod tree;
 pub mod whole;

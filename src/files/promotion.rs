@@ -33,6 +33,8 @@ pub(super) struct Job {
     pub(super) new: Manifest,
     pub(super) owned: Option<Manifest>,
     pub(super) rules: Rules,
+    /// The paths that services may write to.
+    pub(super) written: Vec<TreePath>,
     /// What production's files are known to hold, and the time when that was found out.
     pub(super) known: Option<Arc<HashCache>>,
     pub(super) now: Millis,
@@ -266,7 +268,9 @@ impl Job {
             count -= usize::from(!gone && tree.stat(path).is_ok_and(|s| s.is_some()));
         }
         let old = self.owned.iter().flat_map(|o| o.0.iter()).rev().filter(|(_, entry)| entry.is_directory()).map(|(path, _)| path);
-        for path in old.filter(|path| !self.new.0.contains_key(path) && !self.rules.excluded(path, true)) {
+        // What a service mounts must not vanish under it.
+        let goes = |path: &&TreePath| !self.new.0.contains_key(path) && !self.rules.excluded(path, true) && !self.written.contains(path);
+        for path in old.filter(goes) {
             tree.delete_directory(path).map_err(|errno| failed(self.what, "deleted", path, errno))?;
         }
         Ok(count)
@@ -275,7 +279,8 @@ impl Job {
     /// Everything on the disk, and then compared with what was to come.
     pub(super) fn verify(&self) -> Result<(), Failure> {
         to_disk(self.what, &self.open()?)?;
-        let differing = self.differing(&self.new)?;
+        let mut differing = self.differing(&self.new)?;
+        differing.retain(|path| !self.written.iter().any(|root| path.is_within(root)));
         if differing.is_empty() {
             return Ok(());
         }

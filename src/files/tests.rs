@@ -73,8 +73,17 @@ impl Place {
 
     pub(super) async fn promote(&self, new: &Manifest, changes: &Changes, lines: &mut Vec<String>) -> Result<Promoted, Failure> {
         let (stage, production, owned) = (self.stage(), self.production(), self.owned.as_ref());
-        let promotion =
-            Promotion { stage: &stage, production: &production, changes, new, owned, rules: &self.rules, mark: "", known: None };
+        let promotion = Promotion {
+            stage: &stage,
+            production: &production,
+            changes,
+            new,
+            owned,
+            rules: &self.rules,
+            written: &[],
+            mark: "",
+            known: None,
+        };
         promote(&promotion, &mut |line| lines.push(line.to_owned())).await
     }
 

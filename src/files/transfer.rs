@@ -12,7 +12,7 @@ use super::rules::Rules;
 use super::running::{LIMIT, Rsync, absolute, blocking};
 use crate::domain::Millis;
 use crate::domain::failure::Failure;
-use crate::domain::manifest::{Changes, Manifest};
+use crate::domain::manifest::{Changes, Manifest, TreePath};
 
 const PROMOTING: &str = "The files could not be brought into production.";
 
@@ -31,6 +31,9 @@ pub struct Promotion<'a> {
     pub owned: Option<&'a Manifest>,
     /// What is left alone.
     pub rules: &'a Rules,
+    /// The paths that services may write to: what they make of a file right after it came is no failure, and what they mount
+    /// is not taken away from them.
+    pub written: &'a [TreePath],
     /// The operation's mark, for the environment of its processes.
     pub mark: &'a str,
     /// What production's files are known to hold, and the time: what did not change is looked at then, and not read.
@@ -46,6 +49,7 @@ impl Promotion<'_> {
             new: self.new.clone(),
             owned: self.owned.cloned(),
             rules: self.rules.clone(),
+            written: self.written.to_vec(),
             known: self.known.map(|(cache, _)| Arc::clone(cache)),
             now: self.known.map_or(0, |(_, now)| now),
         }))

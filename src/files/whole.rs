@@ -1,7 +1,9 @@
 //! A directory of ours as a whole: how much room it takes, copying it elsewhere, comparing the copy, taking it away.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use super::rsync;
 use super::running::{Rsync, blocking, errno, to_disk};
 use super::tree::{self, Tree, words};
 use crate::domain::failure::Failure;
+use crate::domain::manifest::TreePath;
 use crate::domain::untrusted::UntrustedText;
 
 /// How long copying or comparing may take.
@@ -114,6 +117,23 @@ pub fn remove(what: &str, root: &Path, named: &dyn Fn(&str) -> bool) -> Result<(
     failed.map_or(Ok(()), Err)
 }
 
+/// Takes away those of some directories of a tree that are empty, the deepest first. Blocks.
+///
+/// # Errors
+/// One cannot be taken away; the rest is gone.
+pub fn remove_empty(what: &str, root: &Path, directories: &[TreePath]) -> Result<(), Failure> {
+    let mut opened = Tree::open(root).map_err(|errno| cannot(what, "opened", root, errno))?;
+    let mut deepest: Vec<&TreePath> = directories.iter().collect();
+    deepest.sort_unstable_by(|a, b| b.cmp(a));
+    let mut failed = None;
+    for path in deepest {
+        if let Err(errno) = opened.delete_directory(path) {
+            failed = Some(cannot(what, "taken away", &root.join(OsStr::from_bytes(path.bytes())), errno));
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
 fn cannot(what: &str, done: &str, path: &Path, errno: rustix::io::Errno) -> Failure {
     Failure::new(what, format!("{} could not be {done}: {}.", UntrustedText::path(&path), words(errno)), "Mend that, and do it again.")
 }
@@ -188,6 +208,21 @@ mod tests {
         copied(from.path(), to.path()).await.unwrap();
         fs::write(to.path().join("more"), "").unwrap();
         assert_eq!(differing(from.path(), to.path()).await, ["more"]);
+    }
+
+    #[test]
+    fn only_empty_directories_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        ["a/b/c", "full/in", "other"].iter().for_each(|name| fs::create_dir_all(at(name)).unwrap());
+        fs::write(at("full/in/data"), "x").unwrap();
+        symlink("other", at("link")).unwrap();
+        let named = ["a", "a/b", "a/b/c", "full", "full/in", "link", "gone"].map(TreePath::from);
+        remove_empty("", root.path(), &named).unwrap();
+        let mut left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["full", "link", "other"]);
+        assert!(at("full/in/data").is_file());
     }
 
     #[tokio::test]

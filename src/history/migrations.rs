@@ -156,7 +156,7 @@ pub(super) const STEPS: &[&str] = &[
         PRIMARY KEY (project, container, at),
         FOREIGN KEY (project, container) REFERENCES measures (project, container) ON DELETE CASCADE
      ) STRICT, WITHOUT ROWID;",
-    // 7: who stopped what, the logs of what failed, since when a release is the current one, and whether it ever was.
+    // Who stopped what, the logs of what failed, since when a release is the current one, and whether it ever was.
     "-- By the ids of containers; without an actor it was by hand.
      CREATE TABLE stops (
         container TEXT PRIMARY KEY,
@@ -179,6 +179,8 @@ pub(super) const STEPS: &[&str] = &[
      );",
     // Null where it was not recorded: nothing was deployed then that used a variable which nothing set.
     "ALTER TABLE releases ADD COLUMN unset TEXT;",
+    // What the tree of a release holds, where that is more than came into production.
+    "ALTER TABLE releases ADD COLUMN staged TEXT;",
 ];
 
 /// Brings a database up to the format that is known here.

@@ -31,10 +31,13 @@ pub struct ReleaseRecord {
     pub operation: i64,
     /// When.
     pub at: Millis,
-    /// What it holds.
+    /// What it brought into production, or kept of it.
     pub manifest: Manifest,
-    /// What of that dockmaster put into production, and may delete there: all of it where a deploy brought it.
+    /// What of that dockmaster put into production, and may delete there: all of it where a deploy brought it, and what earlier
+    /// releases put there and production has changed since.
     pub owned: Manifest,
+    /// What its tree holds: the manifest, and what its images are built from besides.
+    pub staged: Manifest,
     /// The compose files, as they stood in the workspace, by relative path: never interpolated, so without secrets of `.env`.
     pub compose: Vec<(String, String)>,
     /// The names of the images that its services run, by service; the images themselves have tags of the release's own.
@@ -82,20 +85,23 @@ pub struct Current {
     pub release: ReleaseRecord,
     /// What may be deleted there: what of it is ours, and what moves that never settled may have left.
     pub owned: Manifest,
+    /// What each of those moves was to put there.
+    pub unsettled: Vec<Manifest>,
 }
 
-const COLUMNS: &str = "number, kind, operation, at, manifest, owned, compose, images, environment, changed, unset";
+const COLUMNS: &str = "number, kind, operation, at, manifest, owned, compose, images, environment, changed, unset, staged";
 
 fn record(row: &Row<'_>) -> Result<ReleaseRecord, HistoryError> {
     let text = |at: usize| row.get::<_, String>(at);
     let manifest: Manifest = from_json(&text(4)?)?;
-    let owned: Option<String> = row.get(5)?;
+    let (owned, staged): (Option<String>, Option<String>) = (row.get(5)?, row.get(10)?);
     Ok(ReleaseRecord {
         number: row.get(0)?,
         kind: from_json(&text(1)?)?,
         operation: row.get(2)?,
         at: row.get(3)?,
         owned: owned.map_or_else(|| Ok(manifest.clone()), |owned| from_json(&owned))?,
+        staged: staged.map_or_else(|| Ok(manifest.clone()), |staged| from_json(&staged))?,
         manifest,
         compose: from_json(&text(6)?)?,
         images: from_json(&text(7)?)?,
@@ -120,10 +126,12 @@ fn current(db: &Transaction<'_>, project: &str) -> Result<Option<i64>, HistoryEr
 fn add(db: &Transaction<'_>, project: &str, release: &ReleaseRecord) -> Result<(), HistoryError> {
     // What is found after a move that never arrived is what that one has left.
     let unsettled = db.prepare_cached("SELECT 1 FROM moves WHERE project = ?1 AND settled IS NULL")?.exists([project])?;
-    let owned = if release.owned == release.manifest { None } else { Some(to_json(&release.owned)?) };
+    let beside = |part: &Manifest| if *part == release.manifest { Ok(None) } else { to_json(part).map(Some) };
+    let (owned, staged) = (beside(&release.owned)?, beside(&release.staged)?);
     db.prepare_cached(
-        "INSERT INTO releases (project, number, kind, operation, at, manifest, owned, compose, images, environment, changed, unset, arrived)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        "INSERT INTO releases
+            (project, number, kind, operation, at, manifest, owned, compose, images, environment, changed, unset, arrived, staged)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute((
         project,
@@ -140,6 +148,7 @@ fn add(db: &Transaction<'_>, project: &str, release: &ReleaseRecord) -> Result<(
         release.unset.as_ref().map(to_json).transpose()?,
         // Production held it when it was kept.
         (release.kind == ReleaseKind::Kept && !unsettled).then_some(release.at),
+        staged,
     ))?;
     Ok(())
 }
@@ -159,7 +168,7 @@ fn settle(db: &Transaction<'_>, project: &str, holds: i64, now: Millis) -> Resul
 
 fn forget(db: &Transaction<'_>, project: &str, number: i64) -> Result<(), HistoryError> {
     db.prepare_cached(
-        "UPDATE releases SET manifest = NULL, owned = NULL, compose = NULL, images = '{}' WHERE project = ?1 AND number = ?2",
+        "UPDATE releases SET manifest = NULL, owned = NULL, staged = NULL, compose = NULL, images = '{}' WHERE project = ?1 AND number = ?2",
     )?
     .execute((project, number))?;
     Ok(())
@@ -293,13 +302,16 @@ impl History {
             let Some(release) = read(db, project, number)? else { return Ok(None) };
             let mut owned = release.owned.clone();
             let mut query = db.prepare_cached("SELECT DISTINCT target FROM moves WHERE project = ?1 AND settled IS NULL")?;
-            let unsettled = query.query_map([project], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
-            for target in unsettled {
-                for (path, entry) in read(db, project, target)?.iter().flat_map(|r| &*r.owned.0) {
+            let targets = query.query_map([project], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+            let mut unsettled = Vec::new();
+            for target in targets {
+                let Some(target) = read(db, project, target)? else { continue };
+                for (path, entry) in &*target.owned.0 {
                     owned.to_mut().entry(path.clone()).or_insert_with(|| entry.clone());
                 }
+                unsettled.push(target.owned);
             }
-            Ok(Some(Current { release, owned }))
+            Ok(Some(Current { release, owned, unsettled }))
         })
         .await
     }

@@ -42,6 +42,9 @@ fn plan(project: &str) -> Plan {
         not_copied: Vec::new(),
         unset: Vec::new(),
         unmarked: Vec::new(),
+        preserved: Vec::new(),
+        written: Vec::new(),
+        absent: Vec::new(),
         warnings,
         digest: "d".into(),
     }
@@ -68,6 +71,7 @@ fn release(number: i64, content: &str) -> ReleaseRecord {
         operation: number,
         at: 5,
         owned: manifest.clone(),
+        staged: manifest.clone(),
         manifest,
         compose: vec![("docker-compose.yml".into(), "services: {}\n".into())],
         images: [(ServiceName::new("web").unwrap(), "shop-web".to_owned())].into(),

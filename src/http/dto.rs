@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::impact::Impact;
+use crate::domain::manifest::TreePath;
 use crate::domain::project::{ProjectName, ServiceName, Strategy};
 use crate::domain::request::{Kind, Request, Target};
 use crate::domain::snapshot::SnapshotLine;
@@ -102,6 +103,10 @@ pub struct Ask {
     /// The services that keep data and take part all the same, of a deploy or a rollback.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub with: BTreeSet<ServiceName>,
+    /// What production has changed and is replaced all the same, of a deploy or a rollback: paths as the plan names them, and
+    /// directories with all that is below them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub overwrite: BTreeSet<TreePath>,
     /// The digest of the plan that is confirmed; without it the plan is answered and nothing is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
@@ -110,7 +115,8 @@ pub struct Ask {
 impl Ask {
     /// Asks for an operation of a kind.
     pub fn of(operation: Kind) -> Self {
-        Self { operation, service: None, strategy: None, force: false, release: None, with: BTreeSet::new(), digest: None }
+        let (with, overwrite) = (BTreeSet::new(), BTreeSet::new());
+        Self { operation, service: None, strategy: None, force: false, release: None, with, overwrite, digest: None }
     }
 
     /// The same for the desk.
@@ -126,6 +132,7 @@ impl Ask {
             ("force", self.force && !matches!(self.operation, Kind::Start | Kind::Restart | Kind::Deploy | Kind::Rollback)),
             ("release", self.release.is_some() && self.operation != Kind::Rollback),
             ("with", !self.with.is_empty() && !self.operation.is_release()),
+            ("overwrite", !self.overwrite.is_empty() && !self.operation.is_release()),
         ];
         if let Some((field, _)) = stray.into_iter().find(|(_, stray)| *stray) {
             return Err(field);
@@ -134,8 +141,11 @@ impl Ask {
             Kind::Start => Request::Start { target: target(project), force: self.force },
             Kind::Stop => Request::Stop(target(project)),
             Kind::Restart => Request::Restart { target: target(project), strategy: self.strategy, force: self.force },
-            Kind::Deploy => Request::Deploy { project, with: self.with.clone(), force: self.force },
-            Kind::Rollback => Request::Rollback { project, release: self.release, with: self.with.clone(), force: self.force },
+            Kind::Deploy => Request::Deploy { project, with: self.with.clone(), overwrite: self.overwrite.clone(), force: self.force },
+            Kind::Rollback => {
+                let (with, overwrite) = (self.with.clone(), self.overwrite.clone());
+                Request::Rollback { project, release: self.release, with, overwrite, force: self.force }
+            }
             Kind::Tidy => Request::Tidy { project },
         })
     }
@@ -245,6 +255,9 @@ mod tests {
             assert_eq!(ask(&format!(r#"{{"operation":"{other}","force":true}}"#)), Err("force"));
         }
         assert_eq!(ask(r#"{"operation":"tidy","with":["web"]}"#), Err("with"));
+        assert_eq!(ask(r#"{"operation":"start","overwrite":["a"]}"#), Err("overwrite"));
+        let Ok(Request::Deploy { overwrite, .. }) = ask(r#"{"operation":"deploy","overwrite":["a/b"]}"#) else { panic!("a deploy") };
+        assert_eq!(overwrite, [TreePath::from("a/b")].into());
         assert_eq!(ask(r#"{"operation":"tidy"}"#).unwrap().kind(), Kind::Tidy);
     }
 }

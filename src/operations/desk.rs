@@ -239,8 +239,8 @@ impl Desk {
 
     async fn considered(&self, project: &Project, request: &Request) -> Result<(Plan, Option<deploy::Facts>), Failure> {
         let release = match request {
-            Request::Deploy { with, force, .. } => Some((Coming::Workspace, with, *force)),
-            Request::Rollback { release, with, force, .. } => Some((Coming::Release(*release), with, *force)),
+            Request::Deploy { with, overwrite, force, .. } => Some((Coming::Workspace, with, overwrite, *force)),
+            Request::Rollback { release, with, overwrite, force, .. } => Some((Coming::Release(*release), with, overwrite, *force)),
             _ => None,
         };
         if request.kind() == Kind::Tidy {
@@ -249,10 +249,10 @@ impl Desk {
         if let Some(plan) = managed::plan(&self.tools, project, request).await? {
             return Ok((plan, None));
         }
-        if let Some((coming, with, force)) = release {
-            let facts = deploy::gather(&self.tools, project, coming).await?;
+        if let Some((coming, with, overwrite, force)) = release {
+            let facts = deploy::gather(&self.tools, project, coming, overwrite).await?;
             facts.check_names(&self.tools, project).await?;
-            let mut plan = facts.plan(project, with, force)?;
+            let mut plan = facts.plan(project, with, overwrite, force)?;
             facts.check(&plan).await?;
             managed::check_names(&self.tools, project, &plan, facts.containers()).await?;
             deploy::check_project_name(&self.tools, project, &mut plan, !facts.containers().is_empty()).await?;

@@ -111,10 +111,10 @@ async fn measure(tools: &Tools, project: &Project) -> Insight {
         Err(failure) => insight.trouble = Some(failure.to_string()),
     }
     if project.workspace.is_some() {
-        match deploy::gather(tools, project, deploy::Coming::Workspace).await {
+        match deploy::gather(tools, project, deploy::Coming::Workspace, &BTreeSet::new()).await {
             Ok(facts) => {
                 // What a plan refuses (an unset variable, say) is told when a deploy is asked for; the count stands all the same.
-                insight.ahead = facts.plan(project, &BTreeSet::new(), true).ok().and_then(|plan| {
+                insight.ahead = facts.plan(project, &BTreeSet::new(), &BTreeSet::new(), true).ok().and_then(|plan| {
                     let files = plan.files.as_ref()?.touched().count();
                     Some(Ahead { files, measured })
                 });

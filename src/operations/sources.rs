@@ -1,6 +1,7 @@
 //! What a project's configuration is made of: compose files, variables, and whatever else the compose files name.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
 
 use blake3::{Hash, Hasher};
 
@@ -72,6 +73,33 @@ fn unfit_file(path: &Path) -> Option<String> {
         Ok(()) | Err(ReadError::NotRegular("a directory") | ReadError::System(_)) => None,
         Err(error) => Some(format!("{} {error}", path.display())),
     }
+}
+
+/// The files below `files.root` that the configuration is made of, as far as the compose files name them as they are.
+pub(super) fn parts(files: &Files<'_>) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut waiting: Vec<PathBuf> = files.files.iter().map(|file| plain(Path::new(file))).collect();
+    while let Some(path) = waiting.pop().filter(|_| found.len() < CHECKED_MAX) {
+        if !files.root.join(&path).is_file() || !found.insert(path.clone()) {
+            continue;
+        }
+        let text = untrusted::read_text(&files.root.join(&path), CONFIGURATION_MAX).unwrap_or_default();
+        let around = path.parent().unwrap_or(Path::new(""));
+        waiting.extend(named(&text).into_iter().flat_map(|name| [plain(Path::new(name)), plain(&around.join(name))]));
+    }
+    found
+}
+
+/// A relative path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, part| {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => drop(plain.pop()),
+            _ => {}
+        }
+        plain
+    })
 }
 
 /// What may be names of files in a compose file: the words that follow those that name other files, on the same line and in the
@@ -200,6 +228,21 @@ mod tests {
         std::fs::remove_file(place.path().join("compose.yml")).unwrap();
         std::fs::create_dir(place.path().join("compose.yml")).unwrap();
         assert_eq!(identity_of(place.path(), place.path(), None), None);
+    }
+
+    #[test]
+    fn parts_of_a_configuration_are_found_below_its_root() {
+        let place = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::create_dir_all(place.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(place.path().join(name), text).unwrap();
+        };
+        write("compose.yml", "include:\n  - ./sub/base.yml\nservices: { web: { env_file: [a.env, gone.env] } }\n");
+        write("sub/base.yml", "services:\n  db:\n    env_file: own.env\n");
+        ["a.env", "sub/own.env", "other.env"].iter().for_each(|name| write(name, ""));
+        let names = NAMES();
+        let found = parts(&Files { name: "shop", root: place.path(), files: &names, directory: place.path(), environment: None });
+        assert_eq!(found, ["a.env", "compose.yml", "sub/base.yml", "sub/own.env"].map(PathBuf::from).into());
     }
 
     #[test]

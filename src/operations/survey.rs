@@ -61,7 +61,7 @@ impl Desk {
         if project.workspace.is_none() || project.production.is_none() || !with_engine {
             return finding(why_unreadable(&self.tools, project).await, Vec::new());
         }
-        let request = Request::Deploy { project: project.name.clone(), with: BTreeSet::new(), force: false };
+        let request = Request::Deploy { project: project.name.clone(), with: BTreeSet::new(), overwrite: BTreeSet::new(), force: false };
         match self.plan(&Actor::Console, &request).await {
             Ok(plan) => finding(None, words::plan_warnings(&plan)),
             Err(refusal) => finding(Some(refusal.words((self.tools.clock)()).to_plain()), Vec::new()),

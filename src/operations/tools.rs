@@ -169,7 +169,7 @@ impl Tools {
     }
 
     /// Marks what planning starts, so that the next start finds what a kill left.
-    fn plan_mark(&self) -> String {
+    pub(super) fn plan_mark(&self) -> String {
         process::owned_mark(&self.instance)
     }
 

@@ -34,7 +34,10 @@ pub(super) async fn undo(job: &Job, going: Move, services_touched: bool, outcome
     };
     let (now, failure) = match undone {
         Ok(false) => return None,
-        Ok(true) => (put_back(job, going).await, outcome.failure.map(|first| from_failed(job, first, Vec::new()))),
+        Ok(true) => {
+            deploy::remove_made_directories(job).await;
+            (put_back(job, going).await, outcome.failure.map(|first| from_failed(job, first, Vec::new())))
+        }
         Err(_) if job.tools.stopping.is_cancelled() => return None,
         Err(undo) => (not_undone(job, going, &undo), outcome.failure.map(|first| from_failed(job, first, undo.lines))),
     };

@@ -74,9 +74,10 @@ async fn of_variables(
         Some(environment) => [environment.to_owned()].into(),
         None => [files.directory.join(".env"), files.root.join(".env")].into_iter().filter(|path| path.is_file()).collect(),
     };
-    let named = compose::parse_env_files(bare);
+    // Of one whose name is made of variables nobody knows which it is.
+    let named = compose::parse_env_files(bare).into_iter().filter(|path| !path.to_string_lossy().contains('$'));
     let absolute = |path: &PathBuf| files.directory.join(path);
-    let all: Vec<PathBuf> = own.iter().cloned().chain(named.iter().map(absolute)).take(FILES_MAX).collect();
+    let all: Vec<PathBuf> = own.iter().cloned().chain(named.map(|path| absolute(&path))).take(FILES_MAX).collect();
     let read = read(all.clone()).await;
     let mut known: BTreeSet<String> = BTreeSet::new();
     for path in &all {

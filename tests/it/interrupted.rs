@@ -93,7 +93,7 @@ async fn asked_to_end_in_a_restart_it_ends_the_step_and_says_so() {
 async fn killed_in_a_build_the_next_start_ends_what_is_still_at_work_and_tells_where_things_stand() {
     let world = built(None).await;
     let tools = Tools::all();
-    tools.gate("docker-compose", "*build.json*");
+    tools.gate("docker-compose", "*plain?build*");
     let program = Launch::run(&world, &tools).start();
     let before = production(&world);
     begin(&world, "/docker_deploy").await;

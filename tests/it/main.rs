@@ -13,6 +13,7 @@ mod dry_run;
 mod engine_waits;
 mod fallback;
 mod faults;
+mod files;
 mod found;
 mod hosted;
 mod interrupted;

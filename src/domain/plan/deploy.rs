@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lifecycle::ails;
+use super::preserve::{self, Preserved, WrittenMount};
 use super::{Action, Plan, ServicePlan, Step, Variables, digest, layers};
 use crate::domain::Millis;
 use crate::domain::container::{ConfigHash, Container, State};
@@ -45,8 +46,10 @@ pub const MOUNT_OF: &str = "a mount of ";
 pub struct DeployFacts<'a> {
     /// The project.
     pub project: &'a Project,
-    /// The files of the workspace that a deploy copies.
+    /// What production is to hold of the workspace's files.
     pub workspace: &'a Manifest,
+    /// What is staged: that, and what images are built from besides.
+    pub staged: &'a Manifest,
     /// The files of production that a deploy may touch.
     pub production: &'a Manifest,
     /// What the last release put into production, where there was one.
@@ -59,8 +62,12 @@ pub struct DeployFacts<'a> {
     pub configuration: &'a str,
     /// What is known of the variables that the compose files use.
     pub variables: &'a Variables,
-    /// Paths below writable bind mounts, and who mounts them: neither copied nor deleted.
-    pub written: &'a [(TreePath, ServiceName)],
+    /// The paths that services may write to.
+    pub written: &'a [WrittenMount],
+    /// What services mount and production has not, with the directories above it.
+    pub absent: &'a [TreePath],
+    /// What is left as production has it there. `production` and `owned` are without it.
+    pub preserved: &'a Preserved,
     /// The number of the release that comes.
     pub release: i64,
     /// Whether it is an earlier one.
@@ -69,8 +76,10 @@ pub struct DeployFacts<'a> {
     pub keeps: Option<i64>,
     /// What is kept of it then.
     pub kept: &'a Manifest,
-    /// What the current release holds: that costs no space again.
+    /// What the current release brought into production.
     pub held: Option<&'a Manifest>,
+    /// What its tree holds: that costs no space again.
+    pub held_staged: Option<&'a Manifest>,
     /// Bytes free where production and the staged copy live, the smaller of the two.
     pub free: Option<u64>,
     /// The services that run an image which is gone from the engine: once they are recreated, nothing goes back to it.
@@ -96,8 +105,8 @@ pub struct ServiceFacts {
     pub image: String,
     /// The services that it needs.
     pub depends_on: BTreeSet<ServiceName>,
-    /// The sources of its read-only bind mounts, below production.
-    pub reads: Vec<TreePath>,
+    /// The sources of its bind mounts, below production.
+    pub mounts: Vec<TreePath>,
     /// What it newly asks for that reaches beyond its container, a few words each.
     pub asks: Vec<String>,
     /// Whether it looks like one that keeps data: by its image, or because it mounts a volume.
@@ -169,7 +178,7 @@ pub struct BuildFacts {
 ///
 /// # Errors
 /// What must not be deployed: an empty workspace, a variable that is not set any more, too many deletions, too little room, a writable
-/// bind mount over all of production, an unknown name after `with=`.
+/// mount for which the workspace has something that is not copied, an unknown name after `with=`.
 pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<ServiceName>) -> Result<Plan, Failure> {
     let mut files = Changes::between(facts.production, facts.workspace, facts.owned);
     // Nobody has edited what is as the release that production holds has it.
@@ -186,12 +195,12 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     warnings.extend(lost_images(facts, &services, request.is_forced())?);
     let digest = digest(request, &steps, &services, |feed| {
         facts.workspace.feed(feed);
-        for path in files.touched().chain(&files.edited) {
+        facts.staged.feed(feed);
+        for path in files.touched().chain(&files.edited).chain(facts.preserved.changed.keys()) {
             feed(path.bytes());
         }
         feed(facts.configuration.as_bytes());
     });
-    let not_copied = facts.written.iter().map(|(path, by)| (path.clone(), format!("{by} writes there"))).collect();
     // What only starts what is down brings nothing into production.
     let release = (steps.is_empty() || steps.contains(&Step::Record)).then_some(facts.release);
     Ok(Plan {
@@ -202,9 +211,12 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
         services,
         files: Some(files),
         release,
-        not_copied,
         unset: facts.variables.news(),
         unmarked: unmarked(facts),
+        not_copied: preserve::not_copied(facts.written),
+        preserved: facts.preserved.changed.iter().map(|(path, how)| (path.clone(), how.clone())).collect(),
+        written: facts.written.iter().map(|mount| mount.path.clone()).collect(),
+        absent: facts.absent.to_vec(),
         warnings,
         digest,
     })
@@ -261,14 +273,8 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
     let project = &facts.project.name;
     let what = format!("{project} cannot be {}.", if facts.back { "rolled back" } else { "deployed" });
     let fail = |why: String, next: String| Err(Failure::new(what.clone(), why, next));
-    let everything = TreePath::new("");
-    if let Some((_, by)) = facts.written.iter().find(|(path, _)| *path == everything) {
-        return fail(
-            format!("{by} mounts all of production writable, so nothing could be copied there safely."),
-            format!("Mount it read-only (\":ro\"), or mount only the directories that {by} writes to."),
-        );
-    }
-    if facts.workspace.files() == 0 {
+    preserve::refuse_missing(project.as_str(), &what, facts.written)?;
+    if facts.staged.files() == 0 {
         return fail("The workspace is empty.".into(), "Put the code there, or correct \"workspace\" in projects.json.".into());
     }
     facts.variables.check(&what)?;
@@ -284,8 +290,8 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
     }
     // What no release holds yet is copied into the next one, and every changed file once more beside the old one while it
     // is promoted; and what is kept of production.
-    let staged = if facts.back { 0 } else { facts.workspace.bytes_beyond(facts.held) };
-    let kept = if facts.keeps.is_some() { facts.kept.bytes_beyond(facts.held) } else { 0 };
+    let staged = if facts.back { 0 } else { facts.staged.bytes_beyond(facts.held_staged) };
+    let kept = if facts.keeps.is_some() { facts.kept.bytes_beyond(facts.held_staged) } else { 0 };
     let needed = staged.saturating_add(kept).saturating_add(facts.workspace.bytes_beyond(Some(facts.production)));
     match facts.free {
         Some(free) if free < needed => fail(
@@ -367,7 +373,7 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
     });
     let moved = moved.filter(|_| renamed.is_none());
     // What is built here is built again where its name was given to something else: that may be anything.
-    let why_build = service.build.as_ref().and_then(|b| why_build(b, files, containers.is_empty()).or_else(|| moved.clone()));
+    let why_build = service.build.as_ref().and_then(|b| why_build(facts, b, files, containers.is_empty()).or_else(|| moved.clone()));
     let build = why_build.is_some();
     let mut reasons: Vec<String> = why_build.into_iter().collect();
     let mut action = if build { Action::Recreate } else { Action::Stay };
@@ -389,7 +395,7 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         action = Action::Recreate;
         reasons.push(moved);
     }
-    let read: Vec<&TreePath> = files.touched().filter(|p| service.reads.iter().any(|r| p.is_within(r))).collect();
+    let read: Vec<&TreePath> = files.touched().filter(|p| service.mounts.iter().any(|r| p.is_within(r))).collect();
     if !read.is_empty() {
         if action == Action::Stay {
             action = Action::Restart;
@@ -427,7 +433,7 @@ fn down(container: &Container) -> Option<String> {
     }
 }
 
-fn why_build(build: &BuildFacts, files: &Changes, first: bool) -> Option<String> {
+fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first: bool) -> Option<String> {
     if build.pruned {
         return Some("its kept image is gone, so it is built again".to_owned());
     }
@@ -437,8 +443,11 @@ fn why_build(build: &BuildFacts, files: &Changes, first: bool) -> Option<String>
     if first {
         return Some("image to be built".to_owned());
     }
-    let within: Vec<&TreePath> = files.touched().filter(|p| p.is_within(&build.context)).collect();
-    if build.dockerfile.as_ref().is_some_and(|d| files.touched().any(|p| p == d)) {
+    // What an image is built from need not come into production.
+    let staged = facts.held_staged.map(|held| Changes::between(held, facts.staged, Some(held))).unwrap_or_default();
+    let touched: BTreeSet<&TreePath> = files.touched().chain(staged.touched()).collect();
+    let within: Vec<&TreePath> = touched.iter().copied().filter(|p| p.is_within(&build.context)).collect();
+    if build.dockerfile.as_ref().is_some_and(|d| touched.contains(d)) {
         return Some("Dockerfile changed".to_owned());
     }
     let dependency = within.iter().find(|p| DEPENDENCY_FILES.iter().any(|d| d.as_bytes() == p.file_name()));

@@ -103,15 +103,14 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
     if makes {
         facts.variables.check(&format!("{} cannot be started.", facts.project.name))?;
     }
-    let (unset, unmarked) = (if makes { facts.variables.news() } else { Vec::new() }, Vec::new());
+    let unset = if makes { facts.variables.news() } else { Vec::new() };
     let digest = digest(request, &steps, &services, |feed| {
         // What is made is made from the configuration; what is only started or stopped has its own.
         if makes {
             feed(facts.configuration.as_bytes());
         }
     });
-    let (request, not_copied) = (request.clone(), Vec::new());
-    Ok(Plan { request, strategy, by_compose, steps, services, files: None, release: None, not_copied, unset, unmarked, warnings, digest })
+    Ok(Plan { strategy, by_compose, unset, ..Plan::without_files(request, steps, services, warnings, digest) })
 }
 
 /// Whether one call of Compose starts or stops all of it and touches nothing else.

@@ -78,22 +78,7 @@ pub fn plan_managed(facts: &ManagedFacts<'_>, request: &Request) -> Result<Plan,
     let mut warnings = lifecycle::warnings(request, &services, &needs, &known, facts.stopped);
     warnings.extend(down.iter().map(lifecycle::Down::words));
     let digest = digest(request, &steps, &services, |_| {});
-    let (request, by_compose) = (request.clone(), false);
-    let (not_copied, unset, unmarked) = (Vec::new(), Vec::new(), Vec::new());
-    Ok(Plan {
-        request,
-        strategy: None,
-        by_compose,
-        steps,
-        services,
-        files: None,
-        release: None,
-        not_copied,
-        unset,
-        unmarked,
-        warnings,
-        digest,
-    })
+    Ok(Plan::without_files(request, steps, services, warnings, digest))
 }
 
 fn service_plan(
@@ -246,7 +231,7 @@ mod tests {
             Bring up api, web
             Verify api, web"#]],
         );
-        let deploy = Request::Deploy { project: shop().name, with: [name("postgres")].into(), force: false };
+        let deploy = Request::Deploy { project: shop().name, with: [name("postgres")].into(), overwrite: BTreeSet::new(), force: false };
         check(
             &all,
             &deploy,

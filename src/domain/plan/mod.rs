@@ -5,6 +5,7 @@ mod lifecycle;
 mod managed;
 mod needs;
 mod order;
+mod preserve;
 mod tidy;
 mod variables;
 
@@ -16,6 +17,7 @@ pub use deploy::{BuildFacts, DeployFacts, MOUNT_OF, Made, ServiceFacts, is_store
 pub use lifecycle::{LifecycleFacts, plan_lifecycle};
 pub use managed::{ManagedFacts, ManagedService, plan_managed};
 pub use needs::{Declared, Need, Needs};
+pub use preserve::{PreserveFacts, Preserved, WrittenMount};
 pub use tidy::{TidyFacts, plan_tidy};
 pub use variables::Variables;
 
@@ -59,6 +61,15 @@ pub struct Plan {
     /// Services that look as if they kept data, and of which projects.json says nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmarked: Vec<ServiceName>,
+    /// Paths that production has changed below what services may write to, and how: they are left as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preserved: Vec<(TreePath, String)>,
+    /// The paths that services may write to, for going back: what they have written meanwhile is left as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<TreePath>,
+    /// The directories that production had not and services mount: the engine makes them. Going back removes those that are empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<TreePath>,
     /// What the person should know before they confirm, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -67,6 +78,27 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// One that concerns no files.
+    fn without_files(request: &Request, steps: Vec<Step>, services: Vec<ServicePlan>, warnings: Vec<String>, digest: String) -> Self {
+        Self {
+            request: request.clone(),
+            strategy: None,
+            by_compose: false,
+            steps,
+            services,
+            files: None,
+            release: None,
+            not_copied: Vec::new(),
+            unset: Vec::new(),
+            unmarked: Vec::new(),
+            preserved: Vec::new(),
+            written: Vec::new(),
+            absent: Vec::new(),
+            warnings,
+            digest,
+        }
+    }
+
     /// What kind of operation it is.
     pub fn kind(&self) -> Kind {
         self.request.kind()

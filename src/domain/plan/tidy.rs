@@ -24,20 +24,7 @@ pub fn plan_tidy(facts: TidyFacts, request: &Request) -> Plan {
         }
     });
     let steps = if orphans.is_empty() && network.is_none() { Vec::new() } else { vec![Step::Tidy { orphans, network }] };
-    Plan {
-        request: request.clone(),
-        strategy: None,
-        by_compose: false,
-        steps,
-        services: Vec::new(),
-        files: None,
-        release: None,
-        not_copied: Vec::new(),
-        unset: Vec::new(),
-        unmarked: Vec::new(),
-        warnings: Vec::new(),
-        digest,
-    }
+    Plan::without_files(request, steps, Vec::new(), Vec::new(), digest)
 }
 
 #[cfg(test)]

@@ -32,6 +32,12 @@ pub fn wrong_service(typed: &str) -> Text {
     text.code("shop/backend")
 }
 
+/// What was typed as a path is none below a project's root.
+pub fn wrong_path(typed: &str) -> Text {
+    let text = Text::new().code(typed).plain(" is no path below the project's directory: type it as the plan shows it.\nExample: ");
+    text.code("overwrite=conf.d/app.conf")
+}
+
 /// No project was named, and there is no default.
 pub fn no_project(command: &str, all: &[String]) -> Text {
     if all.is_empty() {

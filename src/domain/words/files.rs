@@ -22,6 +22,7 @@ fn groups(plan: &Plan) -> Vec<(&'static str, Vec<String>)> {
         groups.push(("Edited by hand", lines(&files.edited)));
         groups.push(("Only in production", lines(&files.kept)));
     }
+    groups.push(("Kept as production has it", plan.preserved.iter().map(|(path, how)| format!("{} ({how})", line(path))).collect()));
     groups.push(("Not copied", plan.not_copied.iter().map(|(path, why)| format!("{} ({why})", line(path))).collect()));
     groups.retain(|(_, lines)| !lines.is_empty());
     groups
@@ -76,6 +77,9 @@ mod tests {
             Only in production
             uploads/1.png
 
+            Kept as production has it
+            app.conf (changed since release 1)
+
             Not copied
             data (postgres writes there)
         "#]]
@@ -89,6 +93,7 @@ mod tests {
             Deleted: 1
             Edited by hand: 1
             Only in production: 1
+            Kept as production has it: 1
             Not copied: 1"#]],
         );
     }

@@ -21,7 +21,9 @@ mod status;
 mod versions;
 mod volumes;
 
-pub use answers::{disabled, lines_out_of_range, no_project, unclear, unknown_command, unknown_project, which_project, wrong_service};
+pub use answers::{
+    disabled, lines_out_of_range, no_project, unclear, unknown_command, unknown_project, which_project, wrong_path, wrong_service,
+};
 pub use configuration::{configuration, impact, rejected, reload_came_to, reloaded, unseen};
 pub use confirm::{
     Late, ask, asked_again, cancelled, changed_since, confirmed, expired, late_press, not_yours, nothing_to_ask, nothing_waits, question,

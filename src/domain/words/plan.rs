@@ -21,7 +21,7 @@ pub fn plan(plan: &Plan) -> Text {
         return tidy_lines(text, plan);
     }
     if let Some(files) = &plan.files {
-        text = files_lines(text, files, &plan.not_copied);
+        text = preserved(files_lines(text, files, &plan.not_copied), plan);
     }
     let of_our_making = plan.services.iter().any(|s| s.made_from.is_some());
     text = if plan.kind().is_release() || of_our_making { deploy_services(text, plan) } else { lifecycle_services(text, plan) };
@@ -100,7 +100,7 @@ pub fn nothing_to_do(plan: &Plan) -> Text {
         Kind::Tidy => format!("Nothing to tidy up: nothing is left over from {target}."),
     };
     let mut text = Text::new().plain(why).line();
-    text = stays(text, plan);
+    text = stays(preserved(text, plan), plan);
     for sentence in &plan.warnings {
         text = warning(text, sentence);
     }
@@ -125,6 +125,19 @@ fn files_lines(text: Text, files: &Changes, not_copied: &[(TreePath, String)]) -
         text = text.plain(format!("Not copied: {}\n", listing(each, PATHS_SHOWN)));
     }
     text
+}
+
+/// What is left as production has it, and how somebody replaces it.
+fn preserved(text: Text, plan: &Plan) -> Text {
+    let Some((first, _)) = plan.preserved.first() else { return text };
+    let each = plan.preserved.iter().map(|(path, how)| format!("{path} ({})", flat(how)));
+    let (which, replaces) = match &plan.preserved[..] {
+        [_] if first.bytes().iter().any(u8::is_ascii_whitespace) => (format!("\"{}\"", first.written()), "replaces it"),
+        [_] => (first.written(), "replaces it"),
+        _ => ("PATH".to_owned(), "replaces one of them"),
+    };
+    let text = text.plain(format!("Kept as production has it: {}. ", listing(each, PATHS_SHOWN)));
+    text.code(UntrustedText::new(format!("overwrite={which}"))).plain(format!(" {replaces}.\n"))
 }
 
 fn deploy_services(text: Text, plan: &Plan) -> Text {
@@ -231,6 +244,9 @@ pub(crate) mod tests {
             not_copied: Vec::new(),
             unset: Vec::new(),
             unmarked: Vec::new(),
+            preserved: Vec::new(),
+            written: Vec::new(),
+            absent: Vec::new(),
             warnings: Vec::new(),
             digest: "d1".into(),
         }
@@ -257,7 +273,12 @@ pub(crate) mod tests {
         let mut web = service("web", Action::Restart);
         web.reasons = vec!["mounted files changed: nginx.conf".into()];
         Plan {
-            request: Request::Deploy { project: ProjectName::new("shop").unwrap(), with: BTreeSet::new(), force: false },
+            request: Request::Deploy {
+                project: ProjectName::new("shop").unwrap(),
+                with: BTreeSet::new(),
+                overwrite: BTreeSet::new(),
+                force: false,
+            },
             strategy: None,
             by_compose: false,
             steps: vec![
@@ -281,6 +302,9 @@ pub(crate) mod tests {
             not_copied: vec![("data".into(), "postgres writes there".into())],
             unset: vec!["OPTIONAL_FLAG".into()],
             unmarked: vec![name("redis")],
+            preserved: vec![("app.conf".into(), "changed since release 1".into())],
+            written: Vec::new(),
+            absent: Vec::new(),
             warnings: vec!["Edited by hand in production and overwritten: nginx.conf.".into()],
             digest: "d2".into(),
         }
@@ -332,6 +356,7 @@ pub(crate) mod tests {
                 Deleted, 1 file: `old.py`
                 Only in production and kept, 1 file: `uploads/1.png`
                 Not copied: `data` (postgres writes there)
+                Kept as production has it: `app.conf` (changed since release 1). `overwrite=app.conf` replaces it.
 
                 `backend`: build, recreate (`requirements.txt` changed)
                 `web`: restart (mounted files changed: `nginx.conf`)
@@ -358,6 +383,7 @@ pub(crate) mod tests {
         plan_.services[0].stateful = true;
         plan_.files = Some(Changes::default());
         plan_.not_copied.clear();
+        plan_.preserved.clear();
         plan_.steps = vec![Step::Stage, Step::Up { services: vec![name("postgres")] }];
         plan_.warnings = vec!["postgres keeps data and is stopped for this; web depends on it.".into()];
         check(
@@ -420,6 +446,14 @@ pub(crate) mod tests {
         let mut plan_ = deploy();
         plan_.services.clear();
         plan_.warnings.clear();
+        let kept = plan_.preserved.split_off(0);
         check(&nothing_to_do(&plan_), expect!["Nothing to deploy: production of shop is what the workspace holds."]);
+        plan_.preserved = [kept, vec![("a b".into(), "no release brought it".into())]].concat();
+        check(
+            &nothing_to_do(&plan_),
+            expect![[r#"
+                Nothing to deploy: production of shop is what the workspace holds.
+                Kept as production has it: `app.conf` (changed since release 1), `a b` (no release brought it). `overwrite=PATH` replaces one of them."#]],
+        );
     }
 }

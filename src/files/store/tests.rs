@@ -341,7 +341,8 @@ async fn a_full_disk_ends_staging() {
 /// Promotes a release's tree, as a deploy does.
 async fn bring(place: &Place, number: u32, changes: &Changes, new: &Manifest, owned: Option<&Manifest>) -> Result<(), Failure> {
     let (stage, production) = (place.tree(number), place.production());
-    let promotion = Promotion { stage: &stage, production: &production, changes, new, owned, rules: &place.rules, mark: "", known: None };
+    let promotion =
+        Promotion { stage: &stage, production: &production, changes, new, owned, rules: &place.rules, written: &[], mark: "", known: None };
     promote(&promotion, &mut |_| {}).await.map(drop)
 }
 

@@ -220,6 +220,7 @@ async fn what_did_not_arrive_is_said() {
         new: &new,
         owned,
         rules: &place.rules,
+        written: &[],
         mark: "",
         known: None,
     };

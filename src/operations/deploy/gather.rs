@@ -1,6 +1,7 @@
 //! What the plan for a deploy needs to know, found out without changing anything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -15,15 +16,18 @@ use super::mounts::same_on_host;
 use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::production::{environment, environment_hash};
-use super::trees::{rules, scans, touchable, tree_path, written};
+use super::trees::{rules, scans, touchable, tree_path};
 use super::variables::variables;
+use super::writable::{Ground, Mounted, below_production, written};
 use crate::domain::Millis;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::job;
-use crate::domain::manifest::{Manifest, TreePath};
+use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
-use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, ServiceFacts, Variables, is_store, plan_deploy};
+use crate::domain::plan::{
+    BuildFacts, DeployFacts, Made, Plan, PreserveFacts, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
+};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
 use crate::domain::untrusted::UntrustedText;
@@ -51,11 +55,21 @@ pub(in super::super) struct Facts {
     /// so that containers, hashes and mounts of one project always name one path.
     pub(super) directory: PathBuf,
     pub(super) declared: Declared,
+    /// What the project excludes.
+    pub(super) excluded: Rules,
+    /// What counts in production.
     pub(super) rules: Rules,
     /// What production is to hold.
     pub(super) workspace: Manifest,
+    /// What is staged: that, and what images are built from.
+    pub(super) staged: Manifest,
+    /// What production holds, without what is left as it is there.
     pub(super) production: Manifest,
     pub(super) current: Option<Current>,
+    /// What of production is ours, without what is left as it is there; none before the first deploy.
+    owned: Option<Manifest>,
+    /// What is left as production has it.
+    pub(super) preserved: Preserved,
     /// The number of the release that comes.
     pub(in super::super) release: i64,
     /// The release that comes, where it is an earlier one.
@@ -73,8 +87,11 @@ pub(in super::super) struct Facts {
     /// The services that a person stopped, and who it was.
     stopped: BTreeMap<ServiceName, String>,
     now: Millis,
-    written: Vec<(TreePath, ServiceName)>,
     pub(super) variables: Variables,
+    /// The paths that services may write to.
+    written: Vec<WrittenMount>,
+    /// What services mount and production has not.
+    absent: Vec<TreePath>,
     free: Option<u64>,
     /// What to tell beyond what the plan finds.
     remarks: Vec<String>,
@@ -88,8 +105,13 @@ fn unread_place(project: &Project, error: &ReadError, what: &str) -> Failure {
     )
 }
 
-/// Finds out everything.
-pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: Coming) -> Result<Facts, Failure> {
+/// Finds out everything. `overwrite` names what production has changed and is replaced all the same.
+pub(in super::super) async fn gather(
+    tools: &Tools,
+    project: &Project,
+    coming: Coming,
+    overwrite: &BTreeSet<TreePath>,
+) -> Result<Facts, Failure> {
     let since = Instant::now();
     let what = match coming {
         Coming::Workspace => format!("{} cannot be deployed.", project.name),
@@ -109,42 +131,56 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let (owned, root, number, doing) = (project.clone(), source_root.clone(), old.as_ref().map(|r| r.number), what.clone());
     let there = untrusted::off_runtime(move || files_there(&owned, &root, number, &doing)).await;
     there.map_err(|error| unread_place(project, &error, &what)).and_then(|there| there)?;
-    let before_mounts = rules(project, &source_root, &[], &what).await?;
-    let declared = declared(tools, project, &source_root, &directory, &before_mounts, &what).await?;
+    let excluded = rules(project, &source_root, &what).await?;
+    let declared = declared(tools, project, &source_root, &directory, &excluded, &what).await?;
     // Said before anybody is asked to confirm what could not be done.
     if !rsync::is_installed(&std::env::var_os("PATH").unwrap_or_default()) {
         return Err(rsync::missing(&what));
     }
     let (definitions, before) = (&declared.definitions, &declared.before);
     let ours = relay::own_service(tools, project).await.map_err(|e| e.failure(&*what))?;
-    let written = written(&production_root, ours.as_ref(), definitions.iter().chain(before));
-    let rules = rules(project, &source_root, &written, &what).await?;
     let unread = |e| history_failure(&*what, &e);
-    let (made, (mut workspace_scan, production_scan), mut containers, current, next) = tokio::try_join!(
+    let current = tools.history.release_current(project.name.clone()).await.map_err(unread)?;
+    let ground = Ground {
+        tools,
+        project,
+        source: &source_root,
+        production: &directory,
+        declared: &declared,
+        ours: ours.as_ref(),
+        current: current.as_ref(),
+        old: old.as_ref(),
+        rules: &excluded,
+        what: &what,
+    };
+    let mounted = Mounted::of(&ground).await?;
+    let (made, (workspace_scan, production_scan), mut containers, next) = tokio::try_join!(
         made(tools, &declared, &source_root, &directory, &what),
-        scans(tools, project, workspace.as_deref(), &production_root, &rules, &what),
+        scans(tools, project, workspace.as_deref(), &production_root, &mounted, &what),
         async { tools.containers(project).await.map_err(|e| e.failure(&*what)) },
-        async { tools.history.release_current(project.name.clone()).await.map_err(unread) },
         async { tools.history.release_next(project.name.clone()).await.map_err(unread) },
     )?;
     if let Some(composed) = &declared.composed {
         // As the services are to be, not as production declares them yet.
         job::assign(project, &composed.config.resolved.purposes(), &mut containers);
     }
-    if let Some(old) = &old {
-        // As it was kept, whatever is excluded by now.
-        workspace_scan.manifest = old.manifest.clone();
-    }
     let stopped = stopped(tools, &containers).await;
-    let kept = touchable(&production_scan.manifest, &workspace_scan.manifest, current.as_ref());
-    let keeps = must_be_kept(tools, project, current.as_ref(), &kept, &containers, &what).await?.then_some(next);
+    // An earlier release as it was kept, whatever is excluded by now.
+    let copied = old.as_ref().map_or_else(|| mounted.copied(&workspace_scan.manifest), |old| mounted.returning(&old.manifest));
+    let preserved = preserved(&ground, &mounted, &copied, &production_scan.manifest, overwrite).await?;
+    let workspace_manifest = preserved.coming(&copied);
+    let staged = old.as_ref().map_or_else(|| mounted.staged(&workspace_scan.manifest, &workspace_manifest), |old| old.staged.clone());
+    let (written_mounts, absent) = mounted.paths(&ground, &copied).await?;
+    let production = preserved.without(&production_scan.manifest);
+    let kept = touchable(&production, &workspace_manifest, current.as_ref());
+    let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &preserved), &containers, &what).await?.then_some(next);
     let lost = lost_images(tools, project, &containers, &what).await?;
     let mut services = Vec::new();
     for (name, definition) in definitions {
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
         services
-            .push(service(tools, project, name, definition, asks, &made, &workspace_scan.manifest, &directory, &containers, &what).await?);
+            .push(service(tools, project, name, definition, asks, &made, &staged, &directory, ours.as_ref(), &containers, &what).await?);
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -169,23 +205,28 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         keeps,
         kept,
         environment: environment_hash(&production_root).await,
+        owned: current.as_ref().map(|current| preserved.without(&current.owned)),
+        rules: mounted.production,
         current,
         old,
         what,
-        workspace: workspace_scan.manifest,
-        production: production_scan.manifest,
+        workspace: workspace_manifest,
+        staged,
+        production,
+        preserved,
         source_root,
         production_root,
         directory,
         declared,
-        rules,
+        excluded,
         services,
         containers,
         lost,
         stopped,
         now: (tools.clock)(),
-        written,
         variables,
+        written: written_mounts,
+        absent,
         free,
         remarks,
     })
@@ -203,7 +244,13 @@ impl Facts {
     }
 
     /// The plan that follows from these facts.
-    pub(in super::super) fn plan(&self, project: &Project, with: &BTreeSet<ServiceName>, force: bool) -> Result<Plan, Failure> {
+    pub(in super::super) fn plan(
+        &self,
+        project: &Project,
+        with: &BTreeSet<ServiceName>,
+        overwrite: &BTreeSet<TreePath>,
+        force: bool,
+    ) -> Result<Plan, Failure> {
         // Names are matched in any case; what is unknown stays as it was typed, to be refused.
         let spelt = |typed: &ServiceName| {
             let known = self.services.iter().map(|s| s.name.as_str());
@@ -211,13 +258,15 @@ impl Facts {
             ServiceName::new(name).unwrap_or_else(|_| typed.clone())
         };
         let with: BTreeSet<ServiceName> = with.iter().map(spelt).collect();
+        let (name, overwrite) = (project.name.clone(), overwrite.clone());
         let request = match &self.old {
-            None => Request::Deploy { project: project.name.clone(), with: with.clone(), force },
-            Some(old) => Request::Rollback { project: project.name.clone(), release: Some(old.number), with: with.clone(), force },
+            None => Request::Deploy { project: name, with: with.clone(), overwrite, force },
+            Some(old) => Request::Rollback { project: name, release: Some(old.number), with: with.clone(), overwrite, force },
         };
         let facts = DeployFacts {
             project,
             workspace: &self.workspace,
+            staged: &self.staged,
             production: &self.production,
             owned: self.owned(),
             release: self.release,
@@ -225,11 +274,14 @@ impl Facts {
             keeps: self.keeps,
             kept: &self.kept,
             held: self.current.as_ref().map(|c| &c.release.manifest),
+            held_staged: self.current.as_ref().map(|c| &c.release.staged),
             services: &self.services,
             containers: &self.containers,
             configuration: &self.declared.configuration,
             variables: &self.variables,
             written: &self.written,
+            absent: &self.absent,
+            preserved: &self.preserved,
             free: self.free,
             lost: &self.lost,
             stopped: &self.stopped,
@@ -257,8 +309,42 @@ impl Facts {
 
     /// What of production is ours; none before the first deploy.
     pub(super) fn owned(&self) -> Option<&Manifest> {
-        self.current.as_ref().map(|c| &c.owned)
+        self.owned.as_ref()
     }
+
+    /// What of production will be ours once the release that comes is there.
+    pub(super) fn puts(&self) -> Manifest {
+        self.preserved.put(&self.workspace, self.current.as_ref().map(|c| &c.owned))
+    }
+}
+
+/// What is left as production has it, below what services may write to.
+async fn preserved(
+    ground: &Ground<'_>,
+    mounted: &Mounted,
+    coming: &Manifest,
+    production: &Manifest,
+    overwrite: &BTreeSet<TreePath>,
+) -> Result<Preserved, Failure> {
+    let put: Vec<&Manifest> = ground.current.iter().flat_map(|c| std::iter::once(&c.release.owned).chain(&c.unsettled)).collect();
+    let source = ground.source;
+    // What an earlier release did not bring because production had changed it is no less there.
+    let is_in_workspace = |path: &TreePath| match ground.old {
+        Some(old) => old.owned.0.contains_key(path),
+        None => source.join(std::ffi::OsStr::from_bytes(path.bytes())).symlink_metadata().is_ok(),
+    };
+    let facts = PreserveFacts {
+        coming,
+        production,
+        put: &put,
+        release: ground.current.map(|c| c.release.number),
+        is_written: &|path| mounted.is_written(path),
+        is_mounted: &|path| mounted.is_mounted(path),
+        is_in_workspace: &is_in_workspace,
+    };
+    let mut preserved = Preserved::of(&facts);
+    preserved.overwrite(ground.what, overwrite)?;
+    Ok(preserved)
 }
 
 /// What the containers of the services are to be made from.
@@ -281,12 +367,15 @@ async fn must_be_kept(
     tools: &Tools,
     project: &Project,
     current: Option<&Current>,
-    kept: &Manifest,
+    (kept, mounted, preserved): (&Manifest, &Mounted, &Preserved),
     containers: &[Container],
     what: &str,
 ) -> Result<bool, Failure> {
     let Some(Current { release, .. }) = current else { return Ok(true) };
-    if *kept != release.manifest || !release_tree(tools, &project.name, release.number).is_dir() {
+    // The modes of directories that a service writes to are its own.
+    let counts = |(path, entry): &(&TreePath, &Entry)| !preserved.holds(path) && !(entry.is_directory() && mounted.is_written(path));
+    let same = kept.0.iter().filter(counts).eq(release.manifest.0.iter().filter(counts));
+    if !same || !release_tree(tools, &project.name, release.number).is_dir() {
         return Ok(true);
     }
     // What images others run, and we make others from, is no part of a release.
@@ -343,15 +432,16 @@ async fn service(
     definition: &Definition,
     asks: Vec<String>,
     made: &BTreeMap<ServiceName, Made>,
-    workspace: &Manifest,
+    staged: &Manifest,
     production: &Path,
+    ours: Option<&ServiceName>,
     containers: &[Container],
     what: &str,
 ) -> Result<ServiceFacts, Failure> {
     let build = match &definition.build {
         None => None,
         Some(section) => {
-            let mut facts = build_facts(name, section, workspace, production, what)?;
+            let mut facts = build_facts(name, section, staged, production, what)?;
             if let Some(container) = containers.iter().find(|c| c.service == *name) {
                 let inputs = tools.history.build_inputs(project.name.clone(), container.image_id.clone()).await;
                 facts.running = inputs.map_err(|e| history_failure(what, &e))?;
@@ -365,8 +455,8 @@ async fn service(
         Some(_) if definition.image.is_empty() => None,
         Some(_) => tools.docker.image_id(&definition.image).await.map_err(|e| e.failure(what))?,
     };
-    let reads =
-        definition.binds.iter().filter(|b| !b.writable).filter_map(|b| b.source.strip_prefix(production).ok()).map(tree_path).collect();
+    let read = definition.binds.iter().filter(|b| !b.writable).filter_map(|b| b.source.strip_prefix(production).ok()).map(tree_path);
+    let mounts = read.chain(written(production, ours, std::iter::once((name, definition))).into_iter().map(|(path, _)| path)).collect();
     Ok(ServiceFacts {
         name: name.clone(),
         made: made.get(name).cloned().unwrap_or(Made::Elsewhere),
@@ -374,7 +464,7 @@ async fn service(
         image_id,
         image: definition.image.clone(),
         depends_on: definition.depends_on.clone(),
-        reads,
+        mounts,
         asks,
         seems_stateful: definition.has_volume || is_store(&definition.image),
     })
@@ -384,7 +474,7 @@ async fn service(
 fn build_facts(
     name: &ServiceName,
     section: &BuildSection,
-    workspace: &Manifest,
+    staged: &Manifest,
     production: &Path,
     what: &str,
 ) -> Result<BuildFacts, Failure> {
@@ -395,18 +485,7 @@ fn build_facts(
             "A release holds everything that it is built from: move it into the workspace.",
         )
     };
-    let below = |path: &Path, shown: &str| {
-        let mut plain = PathBuf::new();
-        for part in path.components() {
-            match part {
-                std::path::Component::ParentDir => {
-                    plain.pop();
-                }
-                part => plain.push(part),
-            }
-        }
-        plain.strip_prefix(production).map(tree_path).map_err(|_| outside(shown))
-    };
+    let below = |path: &Path, shown: &str| below_production(path, production).ok_or_else(|| outside(shown));
     let context_path = Path::new(&section.context);
     let context = below(context_path, &section.context)?;
     let dockerfile = section.dockerfile.as_ref().map(|d| below(&context_path.join(d), d)).transpose()?;
@@ -415,14 +494,14 @@ fn build_facts(
     let mut feed = |bytes: &[u8]| {
         hasher.update(bytes);
     };
-    workspace.below(&context).feed(&mut feed);
+    staged.below(&context).feed(&mut feed);
     if let Some(dockerfile) = &dockerfile {
-        workspace.below(dockerfile).feed(&mut feed);
+        staged.below(dockerfile).feed(&mut feed);
     }
     for more in &section.additional {
         // Images and addresses are named in the section, whose hash is in already; paths are inputs of their own.
         if more.starts_with('/') {
-            workspace.below(&below(Path::new(more), more)?).feed(&mut feed);
+            staged.below(&below(Path::new(more), more)?).feed(&mut feed);
         }
     }
     Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, running: None, pruned: false })

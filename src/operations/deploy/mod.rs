@@ -16,6 +16,7 @@ mod trees;
 mod undo;
 mod up;
 mod variables;
+mod writable;
 
 pub(super) use gather::{Facts, gather};
 pub(super) use named::check_names;
@@ -25,6 +26,6 @@ pub(super) use production::{environment, missing_production, production_config, 
 pub(super) use project_name::check_project_name;
 pub(super) use releases::{arrive, keep, set_out, sweep};
 pub(super) use steps::{build, promote, pull, stage};
-pub(super) use undo::{Undoing, put_back, remove, stay, undo_steps};
+pub(super) use undo::{Undoing, put_back, remove, remove_made_directories, stay, undo_steps};
 pub(super) use up::{is_as_confirmed, remove_half_made, up};
 pub(super) use variables::variables;

@@ -5,7 +5,7 @@
 //! production's own would give yesterday's configuration, or none at all. So Compose is shown a directory of links to
 //! where each of them will come from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -66,16 +66,20 @@ fn unreadable(what: &str, error: &io::Error) -> Failure {
 /// the same ones.
 fn differing(files: &Files<'_>, mut found: BTreeSet<PathBuf>, rules: &Rules) -> io::Result<Option<BTreeSet<PathBuf>>> {
     if names_other_files(files) {
-        for root in [files.root, files.directory] {
-            documents(root, Path::new(""), rules, &mut found)?;
-        }
+        documents(files, rules, &mut found)?;
     }
     let differs = |path: &PathBuf| is_brought(files.root, path, rules) && !same(&files.root.join(path), &files.directory.join(path));
     Ok(found.iter().any(differs).then_some(found))
 }
 
-/// How many files of configuration are looked at.
+/// How many files of configuration are shown.
 const DOCUMENTS_MAX: usize = 10_000;
+/// How many entries of a tree are looked at for them: those nearest to its root.
+const LOOKED_MAX: usize = 50_000;
+/// How many files are read for the names of others.
+const READ_MAX: usize = 200;
+/// The endings of files that a configuration can be made of.
+const ENDINGS: [&str; 5] = ["yml", "yaml", "json", "env", "labels"];
 
 /// Whether the compose files may name others that they are made of. A word in a comment only costs a little time.
 fn names_other_files(files: &Files<'_>) -> bool {
@@ -83,23 +87,63 @@ fn names_other_files(files: &Files<'_>) -> bool {
     files.files.iter().map(text).any(|text| OTHERS.iter().any(|w| text.contains(w)) || (text.contains("env_file") && text.contains("${")))
 }
 
-/// The files below a directory that a configuration can be made of, by their endings.
-fn documents(root: &Path, below: &Path, rules: &Rules, found: &mut BTreeSet<PathBuf>) -> io::Result<()> {
-    for entry in std::fs::read_dir(root.join(below))? {
-        let entry = entry?;
-        let path = below.join(entry.file_name());
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            if !rules.excluded(&TreePath::new(path.as_os_str().as_bytes()), true) {
-                documents(root, &path, rules, found)?;
-            }
-        } else if found.len() < DOCUMENTS_MAX
-            && path.extension().is_some_and(|ending| ["yml", "yaml", "json", "env", "labels"].iter().any(|known| ending == *known))
-        {
+/// The files below workspace and production that a configuration can be made of: by their endings, and those whose names, with
+/// or without an ending, stand in a file that it is made of, or in production's `.env`.
+fn documents(files: &Files<'_>, rules: &Rules, found: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    let mut there = BTreeSet::new();
+    for root in [files.root, files.directory] {
+        there.extend(walk(root, rules)?);
+    }
+    let mut words = BTreeSet::new();
+    let environment = files.environment.into_iter().map(Path::to_owned);
+    let mut unread: Vec<PathBuf> = files.files.iter().map(|file| files.root.join(file)).chain(environment).collect();
+    let mut left = READ_MAX;
+    while let Some(path) = unread.pop().filter(|_| left > 0) {
+        left -= 1;
+        // What cannot be read names nothing; Compose says what is wrong with it.
+        let text = untrusted::read_text(&path, CONFIGURATION_MAX).unwrap_or_default();
+        words.extend(text.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c))).map(|word| word.trim_matches('-').to_owned()));
+        let named: Vec<PathBuf> = there.extract_if(.., |path| is_named(path, &words)).collect();
+        for path in named {
+            let own = files.root.join(&path);
+            unread.push(if own.is_file() { own } else { files.directory.join(&path) });
             found.insert(path);
         }
     }
+    let by_ending = there.into_iter().filter(|path| has_known_name(path));
+    found.extend(by_ending.take(DOCUMENTS_MAX));
     Ok(())
+}
+
+/// The files of a tree, nearest to its root first, and not below directories that a deploy leaves alone.
+fn walk(root: &Path, rules: &Rules) -> io::Result<Vec<PathBuf>> {
+    let (mut found, mut looked) = (Vec::new(), 0);
+    let mut waiting = VecDeque::from([PathBuf::new()]);
+    while let Some(below) = waiting.pop_front() {
+        for entry in std::fs::read_dir(root.join(&below))? {
+            let entry = entry?;
+            looked += 1;
+            if looked > LOOKED_MAX {
+                return Ok(found);
+            }
+            let path = below.join(entry.file_name());
+            if !entry.file_type()?.is_dir() {
+                found.push(path);
+            } else if !rules.excluded(&TreePath::new(path.as_os_str().as_bytes()), true) {
+                waiting.push_back(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn has_known_name(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(".env") || path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known))
+}
+
+fn is_named(path: &Path, words: &BTreeSet<String>) -> bool {
+    [path.file_name(), path.file_stem()].into_iter().flatten().any(|name| words.contains(&*name.to_string_lossy()))
 }
 
 /// Whether a deploy copies this file from the workspace.
@@ -128,4 +172,35 @@ fn lay(overlay: &Path, files: &Files<'_>, paths: &BTreeSet<PathBuf>, rules: &Rul
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_by_ending_or_by_name() {
+        let place = tempfile::tempdir().unwrap();
+        let (workspace, production) = (place.path().join("w"), place.path().join("p"));
+        let write = |path: PathBuf, text: &str| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write(workspace.join("compose.yml"), "include: [sub/base.yaml]\nservices: { a: { env_file: \"${DIR:-conf}/${MODE}.vars\" } }\n");
+        write(workspace.join("sub/base.yaml"), "services: { b: { env_file: vars.conf, label_file: '../labels.txt' } }\n");
+        for name in
+            ["sub/vars.conf", "labels.txt", "conf/live.vars", "conf/test.vars", "README.md", "node_modules/x.json", "deep/a/b/c.env"]
+        {
+            write(workspace.join(name), "");
+        }
+        write(production.join(".env"), "MODE=live\n");
+        write(production.join("sub/.env.live"), "");
+        let (names, environment) = (["compose.yml".to_owned()], production.join(".env"));
+        let files = Files { name: "shop", root: &workspace, files: &names, directory: &production, environment: Some(&environment) };
+        let mut found = BTreeSet::new();
+        documents(&files, &Rules::new(&[], "", Vec::new()).unwrap(), &mut found).unwrap();
+        let expected =
+            [".env", "compose.yml", "conf/live.vars", "deep/a/b/c.env", "labels.txt", "sub/.env.live", "sub/base.yaml", "sub/vars.conf"];
+        assert_eq!(found, expected.map(PathBuf::from).into());
+    }
 }

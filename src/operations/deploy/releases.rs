@@ -12,6 +12,7 @@ use super::places::{release_directory, release_tree};
 use super::steps::{facts, on_disk};
 use super::undo::stay;
 use crate::domain::failure::Failure;
+use crate::domain::manifest::TreePath;
 use crate::domain::plan::{Action, Step};
 use crate::domain::project::{Project, ProjectName, ServiceName, Source};
 use crate::domain::request::Kind;
@@ -37,8 +38,8 @@ async fn kept(job: &Job, step: &Step, number: i64) -> StepResult {
     let (tools, project) = (&job.tools, &job.project.name);
     let what = "Production could not be kept as it is.";
     let tree = |number| release_tree(tools, project, number);
-    let mut base: Vec<_> = facts.current.iter().map(|c| (tree(c.release.number), c.release.manifest.clone())).collect();
-    base.push((tree(facts.release), facts.workspace.clone()));
+    let mut base: Vec<_> = facts.current.iter().map(|c| (tree(c.release.number), c.release.staged.clone())).collect();
+    base.push((tree(facts.release), facts.staged.clone()));
     let mut line = |line: &str| job.recorder.line(line);
     let staged = store::stage(&facts.production_root, &tree(number), &facts.kept, &base, &job.mark, &mut line, &job.cancel_for(step)).await;
     staged.map_err(|failure| Failure { what: what.to_owned(), ..failure })?;
@@ -47,14 +48,18 @@ async fn kept(job: &Job, step: &Step, number: i64) -> StepResult {
     let read = move |name: String| Some((untrusted::read_text(&root.join(&name), CONFIGURATION_MAX).ok()?, name));
     let compose = untrusted::off_runtime(move || names.into_iter().filter_map(read).collect::<Vec<_>>()).await;
     let compose = compose.map_err(|error| Failure::new(what, format!("Production {error}."), "Check its disk and deploy again."))?;
-    let ours = |(path, _): &(&_, &_)| facts.owned().is_some_and(|owned| owned.0.contains_key(*path));
+    // What is overwritten since somebody named it is kept as what production made of it.
+    let is_ours = |path: &TreePath| !facts.preserved.overwritten.contains(path);
+    let ours = |(path, _): &(&TreePath, &_)| is_ours(path) && facts.owned().is_some_and(|owned| owned.0.contains_key(*path));
+    let owned = facts.kept.0.iter().filter(ours).map(|(p, e)| (p.clone(), e.clone())).collect();
     let record = ReleaseRecord {
         number,
         kind: ReleaseKind::Kept,
         operation: job.operation,
         at: (tools.clock)(),
-        owned: facts.kept.0.iter().filter(ours).map(|(p, e)| (p.clone(), e.clone())).collect(),
+        owned: facts.preserved.put(&owned, facts.current.as_ref().map(|c| &c.owned)),
         manifest: facts.kept.clone(),
+        staged: facts.kept.clone(),
         compose: compose.into_iter().map(|(text, name)| (name, text)).collect(),
         images: tag_running(tools, &job.project, number).await.map_err(|e| e.failure(what))?,
         environment: facts.environment.clone(),
@@ -103,8 +108,9 @@ pub(in super::super) async fn set_out(job: &Job) -> Result<(), Failure> {
             kind: ReleaseKind::Deploy,
             operation: job.operation,
             at: (job.tools.clock)(),
-            owned: facts.workspace.clone(),
+            owned: facts.puts(),
             manifest: facts.workspace.clone(),
+            staged: facts.staged.clone(),
             compose: compose_files(facts, &release_tree(&job.tools, &job.project.name, facts.release))
                 .await
                 .map_err(|e| Failure::new(what, format!("The release's compose files cannot be read: {}.", e.reason()), "Deploy again."))?,

@@ -14,12 +14,11 @@ use super::places::{release_directory, release_tree};
 use super::trees::hashes;
 use super::up::configuration_changed;
 use crate::domain::failure::Failure;
-use crate::domain::manifest::{Changes, Manifest, TreePath};
+use crate::domain::manifest::{Changes, Entry, Manifest, TreePath};
 use crate::domain::plan::{Action, Plan, ServicePlan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
-use crate::domain::untrusted::UntrustedText;
-use crate::engine::compose::{Hidden, override_file};
+use crate::engine::compose::{BuildPlaces, Hidden};
 use crate::files::cache::{HashCache, Hashes};
 use crate::files::scan::look;
 use crate::files::{store, transfer};
@@ -74,12 +73,12 @@ pub(super) async fn on_disk(work: impl FnOnce() -> Result<(), Failure> + Send + 
 
 async fn copy_aside(job: &Job, step: &Step, facts: &Facts) -> StepResult {
     let base: Vec<(PathBuf, Manifest)> =
-        facts.current.iter().map(|c| (release_tree(&job.tools, &job.project.name, c.release.number), c.release.manifest.clone())).collect();
+        facts.current.iter().map(|c| (release_tree(&job.tools, &job.project.name, c.release.number), c.release.staged.clone())).collect();
     let mut line = |line: &str| job.recorder.line(line);
     let tree = coming(job, facts);
     let cancel = job.cancel_for(step);
-    let staged = store::stage(&facts.source_root, &tree, &facts.workspace, &base, &job.mark, &mut line, &cancel).await?;
-    Ok(Some(format!("{}, {} of them copied", count(facts.workspace.files(), "file"), staged.copied)))
+    let staged = store::stage(&facts.source_root, &tree, &facts.staged, &base, &job.mark, &mut line, &cancel).await?;
+    Ok(Some(format!("{}, {} of them copied", count(facts.staged.files(), "file"), staged.copied)))
 }
 
 /// Pulls images that are not there.
@@ -102,15 +101,15 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
     let stage = coming(job, facts);
     let tags: BTreeMap<ServiceName, String> =
         services.iter().map(|s| (s.clone(), job.tools.own_tag(&job.project.name, s, facts.release))).collect();
-    let override_path = job.tools.place(&job.project.name).join("build.json");
-    std::fs::write(&override_path, override_file(&tags)).map_err(|e| {
-        Failure::new(what, format!("{} cannot be written: {e}.", UntrustedText::path(&override_path)), "Make room and ask again.")
-    })?;
     let environment = production_environment(facts);
     let composed = composed(facts)?;
-    let files = composed.files(&stage, &stage, environment.as_deref());
-    let invocation = job.tools.compose(what, files.build(&override_path, services), BUILD_LIMIT, &job.mark)?;
-    images(job, step, what, invocation, &composed.config.resolved.hidden()).await?;
+    let files = composed.files(&facts.directory, &facts.directory, environment.as_deref());
+    let resolved = &composed.config.resolved;
+    // As it was resolved for the plan, and without what services run with: their `env_file`s are not staged where they are excluded.
+    let places = BuildPlaces { production: &facts.directory, stage: &stage };
+    let sections = resolved.to_build(&places, &|service| job.tools.own_tag(&job.project.name, service, facts.release));
+    let invocation = job.tools.compose(what, files.build(services), BUILD_LIMIT, &job.mark)?.stdin(sections);
+    images(job, step, what, invocation, &resolved.hidden()).await?;
     for (service, tag) in &tags {
         let image = job.tools.docker.image_id(tag).await.map_err(|e| e.failure(what))?;
         let image = image
@@ -156,7 +155,7 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
     }
     let mut line = |line: &str| job.recorder.line(line);
     let stage = coming(job, facts);
-    let promotion = facts.promotion(&stage, changes, &job.mark);
+    let promotion = facts.promotion(&stage, changes, &job.plan.written, &job.mark);
     let promotion = transfer::Promotion { known: Some((&known, (job.tools.clock)())), ..promotion };
     let promoted = match transfer::promote(&promotion, &mut line).await {
         Ok(promoted) => promoted,
@@ -168,7 +167,7 @@ pub(in super::super) async fn promote(job: &Job) -> StepResult {
 /// Compares the configuration as it is by now with the one that was confirmed: a build may have taken long.
 async fn is_still_configured(job: &Job, facts: &Facts) -> Result<(), Stop> {
     let what = "The files were not brought into production.";
-    let declared = declared(&job.tools, &job.project, &facts.source_root, &facts.directory, &facts.rules, what).await;
+    let declared = declared(&job.tools, &job.project, &facts.source_root, &facts.directory, &facts.excluded, what).await;
     if declared.map_err(|failure| Stop::unchanged(failure, true))?.configuration == facts.declared.configuration {
         return Ok(());
     }
@@ -187,11 +186,13 @@ async fn known(job: &Job) -> Arc<HashCache> {
 async fn unchanged(job: &Job, facts: &Facts, changes: &Changes, known: &Arc<HashCache>) -> bool {
     let (root, cache, now) = (facts.production_root.clone(), Arc::clone(known), (job.tools.clock)());
     let (workspace, production, rules) = (facts.workspace.clone(), facts.production.clone(), facts.rules.clone());
-    let deleted = changes.deleted.clone();
+    let (deleted, written) = (changes.deleted.clone(), job.plan.written.clone());
     let same = tokio::task::spawn_blocking(move || {
         // What the rules leave alone was not looked at then. A release that is gone back to may hold such paths.
         let seen = |path: &&TreePath| production.0.contains_key(*path) || !rules.excluded(path, false) && !rules.excluded(path, true);
-        let mut paths: Vec<&TreePath> = workspace.0.keys().chain(&deleted).filter(seen).collect();
+        // Nor do the modes of directories count that a service writes to.
+        let is_own = |path: &TreePath| workspace.0.get(path).is_some_and(Entry::is_directory) && written.iter().any(|w| path.is_within(w));
+        let mut paths: Vec<&TreePath> = workspace.0.keys().chain(&deleted).filter(seen).filter(|path| !is_own(path)).collect();
         // Neighbours are found in the same directory.
         paths.sort_unstable();
         let never = tokio_util::sync::CancellationToken::new();
@@ -202,9 +203,9 @@ async fn unchanged(job: &Job, facts: &Facts, changes: &Changes, known: &Arc<Hash
 }
 
 impl Facts {
-    fn promotion<'a>(&'a self, stage: &'a Path, changes: &'a Changes, mark: &'a str) -> transfer::Promotion<'a> {
+    fn promotion<'a>(&'a self, stage: &'a Path, changes: &'a Changes, written: &'a [TreePath], mark: &'a str) -> transfer::Promotion<'a> {
         let (production, owned) = (&*self.production_root, self.owned());
-        transfer::Promotion { stage, production, changes, new: &self.workspace, owned, rules: &self.rules, mark, known: None }
+        transfer::Promotion { stage, production, changes, new: &self.workspace, owned, rules: &self.rules, written, mark, known: None }
     }
 
     /// Whether the files could be brought into production as it is now: better refused before a build than after it.
@@ -214,7 +215,7 @@ impl Facts {
     pub(in super::super) async fn check(&self, plan: &Plan) -> Result<(), Failure> {
         match &plan.files {
             Some(changes) if !changes.is_empty() => {
-                let checked = transfer::check(&self.promotion(Path::new(""), changes, "")).await;
+                let checked = transfer::check(&self.promotion(Path::new(""), changes, &plan.written, "")).await;
                 // Nothing was tried yet, so that nothing "could not be brought".
                 checked.map_err(|failure| Failure { what: self.what.clone(), ..failure })
             }

@@ -4,10 +4,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::super::tools::Tools;
+use super::writable::Mounted;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Manifest, TreePath};
-use crate::domain::project::{Project, ServiceName};
-use crate::engine::compose::Definition;
+use crate::domain::project::Project;
 use crate::files::cache::HashCache;
 use crate::files::rules::Rules;
 use crate::files::scan::{Scan, ScanError, scan_cached};
@@ -15,39 +15,12 @@ use crate::files::store::at_stake;
 use crate::history::releases::Current;
 use crate::untrusted::{self, CONFIGURATION_MAX};
 
-/// The sources of writable bind mounts below production, and who mounts them. `ours` is the service that dockmaster itself
-/// is: it has all of production to write to, and does so in a deploy alone.
-pub(super) fn written<'a>(
-    production: &Path,
-    ours: Option<&ServiceName>,
-    services: impl Iterator<Item = (&'a ServiceName, &'a Definition)>,
-) -> Vec<(TreePath, ServiceName)> {
-    let mut all: Vec<(TreePath, ServiceName)> = services
-        .flat_map(|(name, definition)| definition.binds.iter().filter(|b| b.writable).map(move |b| (name, b)))
-        .filter_map(|(name, bind)| {
-            let source = bind.source.canonicalize().unwrap_or_else(|_| bind.source.clone());
-            // A mount of a directory above production is one of all of production.
-            let below = if production.starts_with(&source) {
-                if ours == Some(name) {
-                    return None;
-                }
-                Path::new("")
-            } else {
-                source.strip_prefix(production).ok()?
-            };
-            Some((tree_path(below), name.clone()))
-        })
-        .collect();
-    all.sort();
-    all.dedup_by(|a, b| a.0 == b.0);
-    all
-}
-
 pub(super) fn tree_path(path: &Path) -> TreePath {
     TreePath::new(path.as_os_str().as_bytes())
 }
 
-pub(super) async fn rules(project: &Project, workspace: &Path, written: &[(TreePath, ServiceName)], what: &str) -> Result<Rules, Failure> {
+/// What the project excludes.
+pub(super) async fn rules(project: &Project, workspace: &Path, what: &str) -> Result<Rules, Failure> {
     let ignore = workspace.join(".dockmasterignore");
     let read = untrusted::off_runtime(move || untrusted::read_text(&ignore, CONFIGURATION_MAX)).await.and_then(|read| read);
     let text = match read {
@@ -55,7 +28,7 @@ pub(super) async fn rules(project: &Project, workspace: &Path, written: &[(TreeP
         Err(error) if error.is_missing() => String::new(),
         Err(error) => return Err(Failure::new(what, format!(".dockmasterignore {error}."), "Fix the file and ask again.")),
     };
-    Rules::new(&project.exclude, &text, written.iter().map(|(path, _)| path.clone()).collect()).map_err(|error| {
+    Rules::new(&project.exclude, &text, Vec::new()).map_err(|error| {
         Failure::new(what, format!("What to exclude cannot be understood: {error}."), "Mend \"exclude\" or .dockmasterignore.")
     })
 }
@@ -66,21 +39,21 @@ pub(super) async fn scans(
     project: &Project,
     workspace: Option<&Path>,
     production: &Path,
-    rules: &Rules,
+    rules: &Mounted,
     what: &str,
 ) -> Result<(Scan, Scan), Failure> {
-    let (workspace, production, rules, stopping) =
-        (workspace.map(Path::to_owned), production.to_owned(), rules.clone(), tools.stopping.clone());
+    let (workspace, production, stopping) = (workspace.map(Path::to_owned), production.to_owned(), tools.stopping.clone());
+    let (of_workspace, of_production) = (rules.workspace.clone(), rules.production.clone());
     let (known, now) = (hashes(tools, project), (tools.clock)());
     // Without the workspace it would be forgotten; where nothing is kept yet, planning makes nothing; and a plan that is
     // only looked at writes nothing at all.
     let keep = workspace.is_some() && tools.elsewhere.is_none() && known.parent().is_some_and(Path::is_dir);
     let both = tokio::task::spawn_blocking(move || {
         let cache = HashCache::load(&known);
-        let scan = |root: &Path| scan_cached(root, &rules, &cache, now, &stopping);
+        let scan = |root: &Path, rules: &Rules| scan_cached(root, rules, &cache, now, &stopping);
         let (workspace, production) = std::thread::scope(|scope| {
-            let beside = scope.spawn(|| scan(&production));
-            let workspace = workspace.as_deref().map(scan).transpose();
+            let beside = scope.spawn(|| scan(&production, &of_production));
+            let workspace = workspace.as_deref().map(|root| scan(root, &of_workspace)).transpose();
             (workspace, beside.join().unwrap_or_else(|died| std::panic::resume_unwind(died)))
         });
         let (workspace, production) = (workspace?, production?);

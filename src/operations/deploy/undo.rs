@@ -6,8 +6,9 @@ use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult};
 use super::places::release_tree;
 use super::releases::untag;
+use super::steps::on_disk;
 use crate::domain::failure::Failure;
-use crate::domain::manifest::Changes;
+use crate::domain::manifest::{Changes, Entry, Manifest, TreePath};
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::request::Kind;
@@ -15,6 +16,7 @@ use crate::domain::text::count;
 use crate::files::rules::Rules;
 use crate::files::scan;
 use crate::files::transfer::{self, Promotion};
+use crate::files::whole;
 use crate::history::HistoryError;
 use crate::history::releases::{Move, ReleaseRecord};
 
@@ -92,16 +94,20 @@ pub(in super::super) async fn put_back(job: &Job) -> StepResult {
     let seen = tokio::task::spawn_blocking(move || scan::look_at(&root, &paths)).await;
     let unread = |why: String| Failure::new(what, format!("Production cannot be read: {why}."), "Mend that and roll back.");
     let seen = seen.map_err(|died| unread(died.to_string()))?.map_err(|error| unread(error.to_string()))?;
-    let changes = Changes::between(&seen, &base.manifest, Some(&owned));
+    let goes_back = |path: &TreePath| goes_back(&job.plan, base, target, &seen, path);
+    let part = |all: &Manifest| all.0.iter().filter(|(path, _)| goes_back(path)).map(|(p, e)| (p.clone(), e.clone())).collect::<Manifest>();
+    let (seen_part, new, owned) = (part(&seen), part(&base.manifest), part(&owned));
+    let changes = Changes::between(&seen_part, &new, Some(&owned));
     let rules = Rules::none();
     let stage = release_tree(&job.tools, &job.project.name, base.number);
     let promotion = Promotion {
         stage: &stage,
         production,
         changes: &changes,
-        new: &base.manifest,
+        new: &new,
         owned: Some(&owned),
         rules: &rules,
+        written: &job.plan.written,
         mark: &job.mark,
         // Read whole: nobody knows what was interrupted.
         known: None,
@@ -109,6 +115,33 @@ pub(in super::super) async fn put_back(job: &Job) -> StepResult {
     let mut line = |line: &str| job.recorder.line(line);
     let promoted = transfer::promote(&promotion, &mut line).await.map_err(|failure| Failure { what: what.to_owned(), ..failure })?;
     Ok(Some(format!("{} copied, {} deleted", promoted.copied, promoted.deleted)))
+}
+
+/// Whether a path goes back to what it was. What a service may write to does only where the operation touched it and nobody has
+/// since: what is there is what was there before, or what came.
+fn goes_back(plan: &Plan, base: &ReleaseRecord, target: &ReleaseRecord, seen: &Manifest, path: &TreePath) -> bool {
+    if !plan.written.iter().any(|root| path.is_within(root)) {
+        return true;
+    }
+    let (before, came, there) = (base.manifest.0.get(path), target.manifest.0.get(path), seen.0.get(path));
+    let is_directory = [before, came, there].into_iter().flatten().all(Entry::is_directory);
+    // Directories come with what is in them, and an empty one that is in the way of a file makes way.
+    if is_directory {
+        return there.is_none() || before.is_none();
+    }
+    let touched = plan.files.as_ref().is_some_and(|files| files.touched().any(|touched| touched == path));
+    touched && there.is_none_or(|there| there.is_directory() || Some(there) == before || Some(there) == came)
+}
+
+/// Removes what the engine made in production for mounts that came to nothing: directories that were not there before and are
+/// empty. Left where it cannot be done: it harms nobody.
+pub(in super::super) async fn remove_made_directories(job: &Job) {
+    let Some(production) = job.project.production.clone().filter(|_| !job.plan.absent.is_empty()) else { return };
+    let absent = job.plan.absent.clone();
+    let removed = on_disk(move || whole::remove_empty("Empty directories were left in production.", &production, &absent)).await;
+    if let Err(failure) = removed {
+        tracing::warn!(operation = job.operation, why = %failure, "directories that the engine made were left");
+    }
 }
 
 /// Removes the containers of services that there were none of before.

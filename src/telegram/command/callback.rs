@@ -93,11 +93,17 @@ impl Press {
                 follow: false,
             },
             "r" => Command::Operate(Request::Restart { target, strategy: None, force: false }),
-            "d" => Command::Operate(Request::Deploy { project, with: std::collections::BTreeSet::new(), force: false }),
+            "d" => {
+                let (with, overwrite) = Default::default();
+                Command::Operate(Request::Deploy { project, with, overwrite, force: false })
+            }
             "u" => Command::Operate(Request::Start { target, force: false }),
             "e" => Command::Operate(Request::Stop(target)),
             "h" => Command::History(project),
-            "b" => Command::Operate(Request::Rollback { project, release: None, with: std::collections::BTreeSet::new(), force: false }),
+            "b" => {
+                let (with, overwrite) = Default::default();
+                Command::Operate(Request::Rollback { project, release: None, with, overwrite, force: false })
+            }
             "v" => Command::Releases(project),
             "o" => Command::Volumes(project),
             "k" => Command::Cancel(project),

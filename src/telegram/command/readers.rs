@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::arguments::{Arguments, Token};
 use super::{Command, ConfigCommand, Input, Unclear};
+use crate::domain::manifest::TreePath;
 use crate::domain::names::Match;
 use crate::domain::project::{ProjectName, ServiceName, Strategy};
-use crate::domain::request::{Kind, Request};
+use crate::domain::request::{Kind, Request, overwritten};
 use crate::domain::{text, words};
 use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogQuery};
 
@@ -91,20 +92,20 @@ pub(super) fn lifecycle(input: &Input<'_>, mut arguments: Arguments, kind: Kind)
 }
 
 pub(super) fn deploy(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
-    let project = input.project(&mut arguments, |t| is_with(t) || is_force(t))?;
-    let (with, force) = with(input, arguments)?;
-    Ok(Command::Operate(Request::Deploy { project, with, force }))
+    let project = input.project(&mut arguments, |t| is_named(t) || is_force(t))?;
+    let Named { with, overwrite, force } = named(input, arguments)?;
+    Ok(Command::Operate(Request::Deploy { project, with, overwrite, force }))
 }
 
 pub(super) fn rollback(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
-    let project = input.project(&mut arguments, |t| is_number(t) || is_with(t) || is_force(t))?;
+    let project = input.project(&mut arguments, |t| is_number(t) || is_named(t) || is_force(t))?;
     let mut release = None;
     if let Some(typed) = arguments.first().filter(|t| is_number(t)) {
         release = Some(typed.raw.parse().ok().filter(|n| *n >= 0).ok_or_else(|| input.unclear(&typed.shown()))?);
         arguments.skip();
     }
-    let (with, force) = with(input, arguments)?;
-    Ok(Command::Operate(Request::Rollback { project, release, with, force }))
+    let Named { with, overwrite, force } = named(input, arguments)?;
+    Ok(Command::Operate(Request::Rollback { project, release, with, overwrite, force }))
 }
 
 /// What is left over may be of a project that is no longer configured: its name is taken as it was typed.
@@ -147,24 +148,36 @@ pub(super) fn config(input: &Input<'_>, mut arguments: Arguments) -> Result<Comm
     arguments.end(input).map(|()| Command::Config(command))
 }
 
-fn is_with(token: &Token) -> bool {
-    token.key.as_deref() == Some("with")
+fn is_named(token: &Token) -> bool {
+    matches!(token.key.as_deref(), Some("with" | "overwrite"))
 }
 
-/// The services after `with=`, and whether `force` was typed: nothing else may be left.
-fn with(input: &Input<'_>, mut arguments: Arguments) -> Result<(BTreeSet<ServiceName>, bool), Unclear> {
-    let (mut with, mut force) = (BTreeSet::new(), false);
+/// What is named besides a project.
+#[derive(Default)]
+struct Named {
+    with: BTreeSet<ServiceName>,
+    overwrite: BTreeSet<TreePath>,
+    force: bool,
+}
+
+/// The services after `with=`, the paths after `overwrite=`, and whether `force` was typed: nothing else may be left.
+fn named(input: &Input<'_>, mut arguments: Arguments) -> Result<Named, Unclear> {
+    let mut named = Named::default();
     for token in arguments.rest() {
         if is_force(&token) {
-            force = true;
+            named.force = true;
             continue;
         }
-        if !is_with(&token) || token.value.is_empty() {
+        if !is_named(&token) || token.value.is_empty() {
             return Err(input.unclear(&token.shown()));
         }
         for name in token.value.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            with.insert(ServiceName::new(name).map_err(|_| Unclear::from(words::wrong_service(name)))?);
+            if token.key.as_deref() == Some("with") {
+                named.with.insert(ServiceName::new(name).map_err(|_| Unclear::from(words::wrong_service(name)))?);
+            } else {
+                named.overwrite.insert(overwritten(name).ok_or_else(|| Unclear::from(words::wrong_path(name)))?);
+            }
         }
     }
-    Ok((with, force))
+    Ok(named)
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::manifest::TreePath;
 use crate::domain::project::{ComposeSource, Project, Source};
 use crate::domain::reload::ReloadPolicy;
 use crate::domain::space::SpaceLimit;
@@ -28,6 +29,10 @@ fn forced(force: bool) -> &'static str {
     if force { " force" } else { "" }
 }
 
+fn replaced(paths: &std::collections::BTreeSet<TreePath>) -> String {
+    if paths.is_empty() { String::new() } else { format!(" overwrite {}", crate::domain::text::listing(paths, 9)) }
+}
+
 fn read(text: &str, config: &Configuration) -> String {
     match parse(text, "dock_bot", config) {
         Parsed::Command { command, .. } => match command {
@@ -38,9 +43,11 @@ fn read(text: &str, config: &Configuration) -> String {
                 format!("logs {}{service} {} grep {:?} since {:?}{operation}{follow}", q.project, q.lines, q.grep, q.since)
             }
             Command::Operate(Request::Restart { target, strategy, force }) => format!("restart {target} {strategy:?}{}", forced(force)),
-            Command::Operate(Request::Deploy { project, with, force }) => format!("deploy {project} with {with:?}{}", forced(force)),
-            Command::Operate(Request::Rollback { project, release, with, force }) => {
-                format!("rollback {project} to {release:?} with {with:?}{}", forced(force))
+            Command::Operate(Request::Deploy { project, with, overwrite, force }) => {
+                format!("deploy {project} with {with:?}{}{}", replaced(&overwrite), forced(force))
+            }
+            Command::Operate(Request::Rollback { project, release, with, overwrite, force }) => {
+                format!("rollback {project} to {release:?} with {with:?}{}{}", replaced(&overwrite), forced(force))
             }
             Command::Operate(Request::Start { target, force }) => format!("start {target}{}", forced(force)),
             Command::Operate(Request::Stop(target)) => format!("stop {target}"),
@@ -221,11 +228,11 @@ fn with_a_default_project() {
               Example: shop/backend
             /docker_deploy shop/web
               I do not understand shop/web here.
-              Allowed: /docker_deploy [p] [with=service,..] [force]
+              Allowed: /docker_deploy [p] [with=service,..] [overwrite=path,..] [force]
               Example: /docker_deploy shop
             /docker_deploy shop --force
               I do not understand --force here.
-              Allowed: /docker_deploy [p] [with=service,..] [force]
+              Allowed: /docker_deploy [p] [with=service,..] [overwrite=path,..] [force]
               Example: /docker_deploy shop
             /docker_deploy shop force with=postgres
               deploy shop with {ServiceName("postgres")} force
@@ -258,6 +265,8 @@ fn releases_are_named_by_their_numbers() {
             "/docker_rollback 50 50",
             "/docker_rollback Edge 3",
             "/docker_rollback shop 3 with=postgres",
+            "/docker_rollback 3 overwrite=conf.d/,./app.conf overwrite=\"a b\"",
+            "/docker_rollback overwrite=../x",
             "/docker_rollback 3 with=postgres,redis",
             "/docker_rollback with=postgres",
             "/docker_rollback -1",
@@ -296,33 +305,38 @@ fn releases_are_named_by_their_numbers() {
               rollback edge to Some(3) with {}
             /docker_rollback shop 3 with=postgres
               rollback shop to Some(3) with {ServiceName("postgres")}
+            /docker_rollback 3 overwrite=conf.d/,./app.conf overwrite="a b"
+              rollback shop to Some(3) with {} overwrite `a b`, `app.conf`, `conf.d`
+            /docker_rollback overwrite=../x
+              ../x is no path below the project's directory: type it as the plan shows it.
+              Example: overwrite=conf.d/app.conf
             /docker_rollback 3 with=postgres,redis
               rollback shop to Some(3) with {ServiceName("postgres"), ServiceName("redis")}
             /docker_rollback with=postgres
               rollback shop to None with {ServiceName("postgres")}
             /docker_rollback -1
               I do not understand -1 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop -1
               I do not understand -1 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop 3 4
               I do not understand 4 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop 99999999999999999999
               I do not understand 99999999999999999999 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop three
               I do not understand three here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop/web
               I do not understand shop/web here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
               Example: /docker_rollback shop
             /docker_releases
               Releases(ProjectName("shop"))

@@ -5,7 +5,6 @@ use crate::domain::container::Health;
 use crate::domain::container::tests::container;
 use crate::domain::job::{Job, Purpose};
 use crate::domain::manifest::{Entry, Node};
-use crate::domain::plan::Variables;
 use crate::domain::plan::lifecycle::tests::project;
 
 fn name(text: &str) -> ServiceName {
@@ -21,7 +20,7 @@ fn services(names: &[&str]) -> Vec<ServiceFacts> {
         image_id: Some("sha256:1".into()),
         image: format!("example/{service}:1"),
         depends_on: names.get(at.wrapping_sub(1)).map(|needed| name(needed)).into_iter().collect(),
-        reads: Vec::new(),
+        mounts: Vec::new(),
         asks: Vec::new(),
         seems_stateful: is_store(service),
     };
@@ -73,19 +72,23 @@ impl Given {
             containers: &self.containers,
             configuration: "",
             variables: &Variables::default(),
+            staged: &workspace,
             written: &[],
+            absent: &[],
+            preserved: &Preserved::default(),
             release: 4,
             back: false,
             keeps: None,
             kept: &production,
             held: Some(&production),
+            held_staged: Some(&production),
             free: None,
             lost: &none,
             stopped: &self.stopped,
             now: 1_000_000,
         };
         let with: BTreeSet<ServiceName> = with.iter().map(|service| name(service)).collect();
-        let request = Request::Deploy { project: project.name.clone(), with: with.clone(), force: false };
+        let request = Request::Deploy { project: project.name.clone(), with: with.clone(), overwrite: BTreeSet::new(), force: false };
         plan_deploy(&facts, &request, &with).unwrap()
     }
 
