@@ -105,6 +105,7 @@ impl Projects {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::manifest::TreePath;
     use crate::http::dto::ProjectLine;
 
     fn projects(names: &[&str], default: Option<&str>) -> Projects {
@@ -151,5 +152,15 @@ mod tests {
         assert_eq!((project.as_str(), ask.release), ("shop", Some(3)));
         let (project, ask) = projects(&["shop", "3"], Some("shop")).ask(Kind::Rollback, &typed("3")).unwrap();
         assert_eq!((project.as_str(), ask.release), ("3", None));
+    }
+
+    #[test]
+    fn paths_to_overwrite_are_asked_for_as_the_plan_shows_them() {
+        let asked = |path: &str| {
+            let typed = Typed { overwrite: vec![path.to_owned(), "app.conf".to_owned()], ..typed("shop") };
+            projects(&["shop"], None).ask(Kind::Deploy, &typed)
+        };
+        assert_eq!(asked("./conf.d/").unwrap().1.overwrite, ["app.conf", "conf.d"].map(TreePath::from).into());
+        assert!(said(asked("/etc/passwd").unwrap_err()).starts_with("/etc/passwd is no path below the project's directory"));
     }
 }

@@ -13,6 +13,7 @@ use super::scan::join;
 use crate::domain::manifest::TreePath;
 use crate::domain::untrusted::UntrustedText;
 use crate::process::{self, Invocation, MARK, ProcessError};
+use crate::untrusted;
 
 /// How long git may take for all directories together.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -42,21 +43,30 @@ pub async fn tracked(root: &Path, directories: &[TreePath], mark: &str, cancel: 
             return Err(format!("there are more than {ASKED_MAX} repositories"));
         }
         let place = root.join(OsStr::from_bytes(directory.bytes()));
-        if !place.is_dir() {
+        let there = place.clone();
+        if !off_runtime(move || there.is_dir()).await? {
             continue;
         }
         let Some(listed) = list(&place, until.saturating_duration_since(Instant::now()), mark, cancel).await? else { continue };
-        for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-            let path = join(&directory, name);
-            // A repository that was added to another one as it is: the outer one tracks its commit, and it tracks the files.
-            if root.join(OsStr::from_bytes(path.bytes())).join(".git").exists() {
-                left.push(path);
-            } else {
-                found.insert(path);
-            }
-        }
+        let (repositories, files) = off_runtime(move || sorted(&place, &directory, &listed)).await?;
+        left.extend(repositories);
+        found.extend(files);
     }
     Ok(found)
+}
+
+/// What git listed of a directory, apart: repositories that were added to the outer one as they are, of which it tracks a commit
+/// and they track the files; and files. Blocks.
+fn sorted(place: &Path, directory: &TreePath, listed: &[u8]) -> (Vec<TreePath>, Vec<TreePath>) {
+    let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let is_repository = |name: &[u8]| place.join(OsStr::from_bytes(name)).join(".git").symlink_metadata().is_ok();
+    let (repositories, files): (Vec<&[u8]>, Vec<&[u8]>) = names.partition(|name| is_repository(name));
+    let below = |names: Vec<&[u8]>| names.into_iter().map(|name| join(directory, name)).collect();
+    (below(repositories), below(files))
+}
+
+async fn off_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    untrusted::off_runtime(work).await.map_err(|error| error.reason())
 }
 
 /// What git lists of one directory, ended by zero bytes; none where it tracks nothing there.

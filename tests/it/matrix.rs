@@ -144,7 +144,7 @@ const LINES: [Line; 33] = [
 ];
 
 /// Words of the program's own description of what follows a command that stand for something else.
-const PLACEHOLDERS: [&str; 9] = ["service", "lines", "release", "why", "all", "since", "grep", "with", "follow"];
+const PLACEHOLDERS: [&str; 11] = ["service", "lines", "release", "why", "all", "since", "grep", "with", "overwrite", "path", "follow"];
 
 /// What may come of what somebody sends in some way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

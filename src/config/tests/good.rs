@@ -20,6 +20,7 @@ fn the_example_is_valid_and_says_what_it_seems_to() {
     let Source::Compose(compose) = &shop.source else { panic!() };
     assert_eq!((compose.name.as_str(), &compose.files[..]), ("shop", &["docker-compose.yml".to_owned()][..]));
     assert_eq!(shop.workspace.as_deref(), Some("/workspace/shop".as_ref()));
+    assert_eq!(shop.copy, ["conf.d/"]);
     assert_eq!(shop.production.as_deref(), Some("/srv/shop".as_ref()));
     assert_eq!(shop.access[&222_222_222], Role::Admin);
     assert_eq!((shop.deploy.health_timeout, shop.deploy.max_delete), (Duration::from_secs(120), 500));

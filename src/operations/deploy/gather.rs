@@ -1,7 +1,6 @@
 //! What the plan for a deploy needs to know, found out without changing anything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -26,7 +25,7 @@ use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
 use crate::domain::plan::{
-    BuildFacts, DeployFacts, Made, Plan, PreserveFacts, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
+    BuildFacts, DeployFacts, Made, Plan, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
 };
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
@@ -35,6 +34,7 @@ use crate::engine::compose::{BuildSection, Definition};
 use crate::engine::docker::EngineError;
 use crate::files::rsync;
 use crate::files::rules::Rules;
+use crate::files::scan::Scan;
 use crate::history::releases::{Current, ReleaseRecord};
 use crate::untrusted::{self, ReadError};
 
@@ -165,22 +165,19 @@ pub(in super::super) async fn gather(
         job::assign(project, &composed.config.resolved.purposes(), &mut containers);
     }
     let stopped = stopped(tools, &containers).await;
-    // An earlier release as it was kept, whatever is excluded by now.
-    let copied = old.as_ref().map_or_else(|| mounted.copied(&workspace_scan.manifest), |old| mounted.returning(&old.manifest));
-    let preserved = preserved(&ground, &mounted, &copied, &production_scan.manifest, overwrite).await?;
-    let workspace_manifest = preserved.coming(&copied);
-    let staged = old.as_ref().map_or_else(|| mounted.staged(&workspace_scan.manifest, &workspace_manifest), |old| old.staged.clone());
-    let (written_mounts, absent) = mounted.paths(&ground, &copied).await?;
-    let production = preserved.without(&production_scan.manifest);
-    let kept = touchable(&production, &workspace_manifest, current.as_ref());
-    let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &preserved), &containers, &what).await?.then_some(next);
+    let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), overwrite).await?;
+    let kept = touchable(&trees.production, &trees.coming, current.as_ref());
+    let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &trees.preserved), &containers, &what).await?;
+    let keeps = keeps.then_some(next);
     let lost = lost_images(tools, project, &containers, &what).await?;
     let mut services = Vec::new();
     for (name, definition) in definitions {
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
-        services
-            .push(service(tools, project, name, definition, asks, &made, &staged, &directory, ours.as_ref(), &containers, &what).await?);
+        services.push(
+            service(tools, project, name, definition, asks, &made, &trees.staged, &directory, ours.as_ref(), &containers, &what)
+                .await?,
+        );
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -191,29 +188,23 @@ pub(in super::super) async fn gather(
     writable(&production_root, &what)?;
     let releases = current.iter().map(|current| &current.release);
     let variables = variables(declared.composed.as_ref().map(|c| &c.config), &directory, releases, old.as_ref()).await;
+    let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).collect();
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
-    let mut remarks = remarks(&workspace_scan);
-    for (name, tags) in
-        definitions.iter().filter_map(|(name, d)| Some((name, &d.build.as_ref()?.tags))).filter(|(_, tags)| !tags.is_empty())
-    {
-        let tags = crate::domain::text::listing(tags.iter().map(UntrustedText::from), 3);
-        remarks.push(format!("The further tags of {name} ({tags}) move as soon as it is built, also where the deploy fails after that."));
-    }
     Ok(Facts {
         since,
         release: old.as_ref().map_or(next + i64::from(keeps.is_some()), |r| r.number),
         keeps,
         kept,
         environment: environment_hash(&production_root).await,
-        owned: current.as_ref().map(|current| preserved.without(&current.owned)),
+        owned: current.as_ref().map(|current| trees.preserved.without(&current.owned)),
         rules: mounted.production,
         current,
         old,
         what,
-        workspace: workspace_manifest,
-        staged,
-        production,
-        preserved,
+        workspace: trees.coming,
+        staged: trees.staged,
+        production: trees.production,
+        preserved: trees.preserved,
         source_root,
         production_root,
         directory,
@@ -225,8 +216,8 @@ pub(in super::super) async fn gather(
         stopped,
         now: (tools.clock)(),
         variables,
-        written: written_mounts,
-        absent,
+        written: trees.written,
+        absent: trees.absent,
         free,
         remarks,
     })
@@ -318,33 +309,44 @@ impl Facts {
     }
 }
 
-/// What is left as production has it, below what services may write to.
-async fn preserved(
-    ground: &Ground<'_>,
-    mounted: &Mounted,
-    coming: &Manifest,
-    production: &Manifest,
-    overwrite: &BTreeSet<TreePath>,
-) -> Result<Preserved, Failure> {
-    let put: Vec<&Manifest> = ground.current.iter().flat_map(|c| std::iter::once(&c.release.owned).chain(&c.unsettled)).collect();
-    let source = ground.source;
-    // What an earlier release did not bring because production had changed it is no less there.
-    let is_in_workspace = |path: &TreePath| match ground.old {
-        Some(old) => old.owned.0.contains_key(path),
-        None => source.join(std::ffi::OsStr::from_bytes(path.bytes())).symlink_metadata().is_ok(),
-    };
-    let facts = PreserveFacts {
-        coming,
-        production,
-        put: &put,
-        release: ground.current.map(|c| c.release.number),
-        is_written: &|path| mounted.is_written(path),
-        is_mounted: &|path| mounted.is_mounted(path),
-        is_in_workspace: &is_in_workspace,
-    };
-    let mut preserved = Preserved::of(&facts);
-    preserved.overwrite(ground.what, overwrite)?;
-    Ok(preserved)
+/// What is said of images that get further names.
+fn further_tags(definitions: &BTreeMap<ServiceName, Definition>) -> impl Iterator<Item = String> + '_ {
+    let tagged = definitions.iter().filter_map(|(name, d)| Some((name, &d.build.as_ref()?.tags))).filter(|(_, tags)| !tags.is_empty());
+    tagged.map(|(name, tags)| {
+        let tags = crate::domain::text::listing(tags.iter().map(UntrustedText::from), 3);
+        format!("The further tags of {name} ({tags}) move as soon as it is built, also where the deploy fails after that.")
+    })
+}
+
+/// The files of a deploy, as they are to be and as they are.
+struct Trees {
+    /// What production is to hold.
+    coming: Manifest,
+    staged: Manifest,
+    /// What production holds, without what is left as it is there.
+    production: Manifest,
+    preserved: Preserved,
+    written: Vec<WrittenMount>,
+    absent: Vec<TreePath>,
+}
+
+impl Trees {
+    async fn of(ground: &Ground<'_>, mounted: &Mounted, scans: (&Scan, &Scan), overwrite: &BTreeSet<TreePath>) -> Result<Self, Failure> {
+        let (workspace, production) = (&scans.0.manifest, &scans.1.manifest);
+        // An earlier release as it was kept, whatever is excluded by now.
+        let copied = ground.old.map_or_else(|| mounted.copied(workspace), |old| mounted.returning(&old.manifest));
+        let preserved = mounted.preserved(ground, &copied, production, overwrite).await?;
+        let coming = preserved.coming(&copied);
+        let (written, absent) = mounted.paths(ground, &copied).await?;
+        Ok(Self {
+            staged: ground.old.map_or_else(|| mounted.staged(workspace, &coming), |old| old.staged.clone()),
+            production: preserved.without(production),
+            coming,
+            preserved,
+            written,
+            absent,
+        })
+    }
 }
 
 /// What the containers of the services are to be made from.
@@ -373,7 +375,7 @@ async fn must_be_kept(
 ) -> Result<bool, Failure> {
     let Some(Current { release, .. }) = current else { return Ok(true) };
     // The modes of directories that a service writes to are its own.
-    let counts = |(path, entry): &(&TreePath, &Entry)| !preserved.holds(path) && !(entry.is_directory() && mounted.is_written(path));
+    let counts = |(path, entry): &(&TreePath, &Entry)| !(preserved.holds(path) || entry.is_directory() && mounted.is_written(path));
     let same = kept.0.iter().filter(counts).eq(release.manifest.0.iter().filter(counts));
     if !same || !release_tree(tools, &project.name, release.number).is_dir() {
         return Ok(true);

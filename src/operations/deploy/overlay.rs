@@ -103,7 +103,8 @@ fn documents(files: &Files<'_>, rules: &Rules, found: &mut BTreeSet<PathBuf>) ->
         // What cannot be read names nothing; Compose says what is wrong with it.
         let text = untrusted::read_text(&path, CONFIGURATION_MAX).unwrap_or_default();
         words.extend(text.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c))).map(|word| word.trim_matches('-').to_owned()));
-        let named: Vec<PathBuf> = there.extract_if(.., |path| is_named(path, &words)).collect();
+        let (named, unnamed): (BTreeSet<PathBuf>, BTreeSet<PathBuf>) = there.into_iter().partition(|path| is_named(path, &words));
+        there = unnamed;
         for path in named {
             let own = files.root.join(&path);
             unread.push(if own.is_file() { own } else { files.directory.join(&path) });

@@ -11,13 +11,13 @@ use super::declared::Declared;
 use super::trees::tree_path;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
-use crate::domain::plan::WrittenMount;
+use crate::domain::plan::{PreserveFacts, Preserved, WrittenMount};
 use crate::domain::project::{Project, ServiceName};
 use crate::engine::compose::{BuildSection, Definition};
 use crate::files::rules::{Below, Context, CopyPatterns, Mounts, Rules};
 use crate::files::tracked::tracked;
 use crate::history::releases::{Current, ReleaseRecord};
-use crate::untrusted::{self, CONFIGURATION_MAX};
+use crate::untrusted::{self, CONFIGURATION_MAX, ReadError};
 
 /// Files that are there so that git keeps a directory: no configuration, and in the way of a database that wants it empty.
 const PLACEHOLDERS: [&str; 4] = [".gitkeep", ".keep", ".gitignore", ".placeholder"];
@@ -120,7 +120,10 @@ fn contexts(section: &BuildSection, production: &Path, source: &Path) -> Vec<Con
     let context = Path::new(&section.context);
     let dockerfiles = section.dockerfile.iter().map(|file| context.join(file));
     // A Dockerfile may have an ignore file of its own, which counts instead.
-    let own = dockerfiles.clone().map(|file| file.with_added_extension("dockerignore"));
+    let own = dockerfiles.clone().map(|mut file| {
+        file.as_mut_os_string().push(".dockerignore");
+        file
+    });
     let ignore = own.chain([context.join(".dockerignore")]).filter_map(|file| below_production(&file, production));
     let ignore: Vec<TreePath> = ignore.filter(|file| at(source, file).is_file()).take(1).collect();
     let text = ignore.iter().find_map(|file| untrusted::read_text(&at(source, file), CONFIGURATION_MAX).ok()).unwrap_or_default();
@@ -133,6 +136,12 @@ fn contexts(section: &BuildSection, production: &Path, source: &Path) -> Vec<Con
 
 fn at(root: &Path, path: &TreePath) -> PathBuf {
     root.join(OsStr::from_bytes(path.bytes()))
+}
+
+impl Ground<'_> {
+    fn unread(&self, error: &ReadError) -> Failure {
+        Failure::new(self.what, format!("Its files cannot be read: {}.", error.reason()), "Check its disks and ask again.")
+    }
 }
 
 impl Mounted {
@@ -156,9 +165,7 @@ impl Mounted {
             let contexts = built.iter().flat_map(|section| contexts(section, &place, &source)).collect::<Vec<_>>();
             (paths.into_iter().filter(|path| at(&source, path).is_file()).collect::<BTreeSet<_>>(), contexts)
         });
-        let (files, contexts) = look
-            .await
-            .map_err(|error| Failure::new(ground.what, format!("Its files cannot be read: {}.", error.reason()), "Ask again."))?;
+        let (files, contexts) = look.await.map_err(|error| ground.unread(&error))?;
         let roots = roots(project, &all, &read, &files);
         let mut mounts = Mounts {
             copy: CopyPatterns::new(&project.copy).map_err(|error| {
@@ -188,6 +195,38 @@ impl Mounted {
             files,
             parts,
         })
+    }
+
+    /// What is left as production has it, given what is to come and what is there. `overwrite` names what is not.
+    pub(super) async fn preserved(
+        &self,
+        ground: &Ground<'_>,
+        coming: &Manifest,
+        production: &Manifest,
+        overwrite: &BTreeSet<TreePath>,
+    ) -> Result<Preserved, Failure> {
+        let put: Vec<&Manifest> = ground.current.iter().flat_map(|c| std::iter::once(&c.release.owned).chain(&c.unsettled)).collect();
+        // What an earlier release did not bring because production had changed it is no less there.
+        let in_workspace: BTreeSet<TreePath> = match ground.old {
+            Some(old) => old.owned.0.keys().cloned().collect(),
+            None => {
+                let gone = put.iter().flat_map(|put| put.0.keys()).filter(|path| !coming.0.contains_key(*path) && self.is_written(path));
+                let (gone, source): (Vec<TreePath>, _) = (gone.cloned().collect(), ground.source.to_owned());
+                let look = move || gone.into_iter().filter(|path| at(&source, path).symlink_metadata().is_ok()).collect();
+                untrusted::off_runtime(look).await.map_err(|error| ground.unread(&error))?
+            }
+        };
+        let mut preserved = Preserved::of(&PreserveFacts {
+            coming,
+            production,
+            put: &put,
+            release: ground.current.map(|c| c.release.number),
+            is_written: &|path| self.is_written(path),
+            is_mounted: &|path| self.is_mounted(path),
+            is_in_workspace: &|path| in_workspace.contains(path),
+        });
+        preserved.overwrite(ground.what, overwrite)?;
+        Ok(preserved)
     }
 
     /// Whether a service may write to a path.
@@ -277,9 +316,7 @@ impl Mounted {
             let absent = all.into_iter().filter(|path| at(&production, path).symlink_metadata().is_err()).collect();
             (paths, absent)
         };
-        let unread =
-            |error: untrusted::ReadError| Failure::new(ground.what, format!("Its files cannot be read: {}.", error.reason()), "Ask again.");
-        untrusted::off_runtime(look).await.map_err(unread)
+        untrusted::off_runtime(look).await.map_err(|error| ground.unread(&error))
     }
 }
 
