@@ -65,7 +65,7 @@ async fn last_lines(log: impl Stream<Item = Result<RawLine, EngineError>>, conta
 async fn hide(tools: &Tools, project: &Project, lines: &mut [RawLine]) -> bool {
     match production_only(tools, project).await {
         Ok(Some(config)) => {
-            let hidden = config.resolved.hidden();
+            let hidden = config.resolved.hidden_environment();
             lines.iter_mut().for_each(|line| line.text = hidden.hide(&line.text));
             true
         }

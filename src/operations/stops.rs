@@ -7,15 +7,12 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::desk::Desk;
 use super::tools::Tools;
-use crate::domain::Millis;
 use crate::domain::container::{Container, State};
 use crate::domain::project::ServiceName;
 use crate::engine::events::Change;
 
 /// How long the engine may take to say that it is still there.
 const ALIVE_LIMIT: Duration = Duration::from_secs(3);
-/// How much the engine's clock may differ from ours, in milliseconds.
-const SKEW: Millis = 2_000;
 
 /// The services that a person stopped and that have been down since, and who it was: `stopped by Ann`.
 pub(super) async fn stopped(tools: &Tools, containers: &[Container]) -> BTreeMap<ServiceName, String> {
@@ -33,7 +30,8 @@ pub(super) async fn stopped(tools: &Tools, containers: &[Container]) -> BTreeMap
     };
     let mut found = BTreeMap::new();
     for container in containers.iter().filter(ended) {
-        let Some(stop) = known.get(&container.id).filter(|stop| stop.at + SKEW >= container.started.unwrap_or_default()) else { continue };
+        // A restart by hand stops, too, and starts a moment later.
+        let Some(stop) = known.get(&container.id).filter(|stop| stop.at >= container.started.unwrap_or_default()) else { continue };
         let by = stop.by.as_ref().map_or_else(|| "by hand".to_owned(), |actor| format!("by {}", actor.label()));
         found.entry(container.service.clone()).or_insert_with(|| format!("stopped {by}"));
     }

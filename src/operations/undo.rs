@@ -16,6 +16,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::{Action, Step};
+use crate::domain::project::ServiceName;
 use crate::domain::text::listing;
 use crate::history::releases::Move;
 
@@ -139,7 +140,7 @@ async fn wait_for_engine(job: &Job) {
 
 /// What is said of an operation that was undone. That it was is kept first, as far as that can be.
 async fn put_back(job: &Job, going: Move) -> String {
-    let now = format!("Everything was put back: {} runs release {} again.", job.project.name, going.base);
+    let now = format!("Everything was put back: {} runs release {} again.{}", job.project.name, going.base, ran_again(job).await);
     match insist(KEPT_AT_ONCE, || deploy::stay(job, going)).await {
         Ok(()) => now,
         // Nothing is lost by that: what is not known to be settled is looked at again by the next deploy.
@@ -148,6 +149,14 @@ async fn put_back(job: &Job, going: Move) -> String {
             format!("{now} That could not be written down: make room for dockmaster's data directory (df -h).")
         }
     }
+}
+
+/// Which jobs ran once more because their containers were brought back.
+async fn ran_again(job: &Job) -> String {
+    let Ok(containers) = job.tools.containers(&job.project).await else { return String::new() };
+    let remade = job.plan.services.iter().filter(|s| s.action == Action::Recreate).map(|s| &s.service);
+    let jobs: Vec<&ServiceName> = remade.filter(|s| containers.iter().any(|c| c.service == **s && c.purpose.is_to_end())).collect();
+    if jobs.is_empty() { String::new() } else { format!(" Jobs that ran again for that: {}.", listing(jobs, 6)) }
 }
 
 fn not_undone(job: &Job, going: Move, undo: &Failure) -> String {

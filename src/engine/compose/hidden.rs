@@ -33,6 +33,17 @@ impl Hidden {
 }
 
 impl Resolved {
+    /// The values of environments alone: what a service prints of its own command is no secret to whoever reads its log.
+    pub fn hidden_environment(&self) -> Hidden {
+        let mut found = BTreeSet::new();
+        for service in self.0.get("services").and_then(Value::as_object).into_iter().flat_map(|all| all.values()) {
+            for (name, value) in service.get("environment").and_then(Value::as_object).into_iter().flatten() {
+                value.as_str().into_iter().for_each(|value| note(&mut found, name, value));
+            }
+        }
+        Hidden::gather(found)
+    }
+
     /// The values of environments, arguments, commands, health checks and addresses that may be secret.
     pub fn hidden(&self) -> Hidden {
         let mut found = BTreeSet::new();
@@ -100,6 +111,8 @@ mod tests {
         } } });
         let hidden = Resolved::parse(value.to_string().as_bytes()).unwrap().hidden();
         let line = "production 4711 hunter22 sesame /bin/serve Ab12Cd34 Q1w2e3r4t5 open Zx9Yw8Vu7 Np4mTok3n Tr0ub4dor";
+        let environment = Resolved::parse(value.to_string().as_bytes()).unwrap().hidden_environment();
+        assert_eq!(environment.hide("hunter22 sesame Ab12Cd34 Zx9Yw8Vu7"), "[value] [value] Ab12Cd34 Zx9Yw8Vu7");
         assert_eq!(hidden.hide(line), "production 4711 [value] [value] /bin/serve [value] [value] [value] [value] [value] [value]");
     }
 }
