@@ -27,10 +27,15 @@ pub struct ReleaseRow {
     pub who: Option<UntrustedText>,
     /// How many files it changed.
     pub changed: usize,
-    /// Whether production ever ran it.
+    /// Whether production ever ran it; what does not say so did.
+    #[serde(default = "ran")]
     pub ran: bool,
     /// How the operation that made it ended, where that is still known.
     pub verdict: Option<Verdict>,
+}
+
+fn ran() -> bool {
+    true
 }
 
 /// The kept releases, newest first.
