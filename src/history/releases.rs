@@ -94,7 +94,7 @@ const COLUMNS: &str = "number, kind, operation, at, manifest, owned, compose, im
 fn record(row: &Row<'_>) -> Result<ReleaseRecord, HistoryError> {
     let text = |at: usize| row.get::<_, String>(at);
     let manifest: Manifest = from_json(&text(4)?)?;
-    let (owned, staged): (Option<String>, Option<String>) = (row.get(5)?, row.get(10)?);
+    let (owned, staged): (Option<String>, Option<String>) = (row.get(5)?, row.get(11)?);
     Ok(ReleaseRecord {
         number: row.get(0)?,
         kind: from_json(&text(1)?)?,

@@ -604,12 +604,12 @@ fn all_at_once() {
         8:28 colour: found the unknown key “colour”, expected one of “$schema”, “default_project”, “include”, “access”, “confirm_timeout”, “reload”, “volumes”, “docker”, “registry_credentials” or “projects”
         19:21 projects.shop.production: found “srv/shop”, expected the absolute path of a directory, without “..”, such as “/srv/shop”
         24:28 projects.shop.exclude[1]: found 5, expected a pattern in gitignore syntax, such as “*.log” or “uploads/”
-        34:32 projects.shop.restart.strategy: found “fast”, expected “immediate”, “graceful”, “rolling” or “dependency”
-        36:13 projects.edge.production: found nothing, expected the directory that the running containers of a compose project use
-        36:38 projects.edge.compose.files[0]: found “/x”, expected a relative path without “..”, such as “docker-compose.yml”
-        38:21 projects.edge.containers: found “containers” beside “compose”, expected one of the two
-        warning 36:13 projects.edge.stateful: found nothing, expected “stateful” to name its databases (or to be []): a restart or a deploy takes all services along
-        warning 36:13 projects.edge.workspace: found nothing, expected the directory with the code: the project cannot be deployed without it
+        35:32 projects.shop.restart.strategy: found “fast”, expected “immediate”, “graceful”, “rolling” or “dependency”
+        37:13 projects.edge.production: found nothing, expected the directory that the running containers of a compose project use
+        37:38 projects.edge.compose.files[0]: found “/x”, expected a relative path without “..”, such as “docker-compose.yml”
+        39:21 projects.edge.containers: found “containers” beside “compose”, expected one of the two
+        warning 37:13 projects.edge.stateful: found nothing, expected “stateful” to name its databases (or to be []): a restart or a deploy takes all services along
+        warning 37:13 projects.edge.workspace: found nothing, expected the directory with the code: the project cannot be deployed without it
     "#]].assert_eq(&answer(&text));
 }
 

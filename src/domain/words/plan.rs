@@ -44,7 +44,7 @@ fn unmarked(plan: &Plan) -> Option<String> {
     let names = listing(&plan.unmarked, SERVICES_SHOWN);
     let line = UntrustedText::new(format!("\"stateful\": [{}]", quoted.join(", ")));
     (!quoted.is_empty())
-        .then(|| format!("No service is marked as stateful, and {names} may keep data. To protect them, add to projects.json: {line}"))
+        .then(|| format!("No service is named as stateful, and {names} may keep data. To protect them, add to projects.json: {line}"))
 }
 
 /// What a plan warns of that the configuration or the files should say, a sentence each.
@@ -372,7 +372,10 @@ pub(crate) mod tests {
                 6. Verify backend, web
                 7. Record the release
 
-                ⚠️ Edited by hand in production and overwritten: `nginx.conf`."#]],
+                ⚠️ Edited by hand in production and overwritten: `nginx.conf`.
+                ⚠️ No service is named as stateful, and redis may keep data. To protect them, add to `projects.json`: `"stateful": ["redis"]`
+                ⚠️ Nothing sets these variables of the compose file, so they are empty. To set them, add to production's .env:
+                `OPTIONAL_FLAG=`"#]],
         );
     }
 
@@ -400,7 +403,10 @@ pub(crate) mod tests {
                 2. Bring up postgres
 
                 ⚠️ postgres keeps data and is stopped for this; web depends on it.
-                ⚠️ What is in volumes stays, and what a new version writes there is not undone."#]],
+                ⚠️ What is in volumes stays, and what a new version writes there is not undone.
+                ⚠️ No service is named as stateful, and redis may keep data. To protect them, add to `projects.json`: `"stateful": ["redis"]`
+                ⚠️ Nothing sets these variables of the compose file, so they are empty. To set them, add to production's .env:
+                `OPTIONAL_FLAG=`"#]],
         );
     }
 
