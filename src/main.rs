@@ -22,8 +22,7 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::prelude::*;
 
-/// The system's allocator keeps what many threads have freed: resident memory grew by a sixth in 20 minutes of mixed work, and all of
-/// that could be given back (docs/BENCHMARKS.md, `memory-soak`).
+/// The system's allocator keeps what many threads have freed; this one gives it back (docs/ARCHITECTURE.md).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

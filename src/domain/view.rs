@@ -40,6 +40,13 @@ pub struct OperationView {
     pub unrecorded: Option<String>,
 }
 
+impl OperationView {
+    /// The name of the project that it is about.
+    pub fn project(&self) -> &str {
+        self.target.split('/').next().unwrap_or_default()
+    }
+}
+
 /// A step as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepView {

@@ -386,6 +386,12 @@ impl Desk {
         self.running.spawn(work);
     }
 
+    /// What runs on a project: its number, and how it stands.
+    pub fn running_on(&self, project: &ProjectName) -> Option<Running> {
+        let found = self.views.iter().find(|view| view.borrow().project() == project.as_str())?;
+        Some(Running { id: *found.key(), view: found.value().clone() })
+    }
+
     /// Ends what runs on a project, as soon as that leaves something whole.
     ///
     /// # Errors
@@ -396,7 +402,7 @@ impl Desk {
             Err(Refusal::NoProject(name)) if self.tools.registry.holder(&name).is_some() => Ok(name),
             project => project.map(|project| project.name),
         };
-        let ended = self.tools.registry.end(&known?);
+        let ended = self.tools.registry.end(&known?, actor.label());
         if let Some(busy) = &ended {
             tracing::info!(project = %name, actor = actor.label().line(SHOWN), what = busy.what, "is cancelled");
         }

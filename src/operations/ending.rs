@@ -133,9 +133,10 @@ pub(super) fn after(earlier: Option<Failure>, failure: Failure) -> Failure {
 pub(super) fn ended_early(job: &Job, at: usize) -> Outcome {
     let plan = &job.plan;
     let done = if at == 0 { "before its first step".to_owned() } else { format!("after {} of its {} steps", at, plan.steps.len()) };
+    let cancelled = job.tools.registry.cancelled(&job.project.name);
     let (verdict, who, next) = match job.tools.stopping.is_cancelled() {
         true => (Verdict::Interrupted, "dockmaster was stopped", format!("Ask for {} again when it is back.", plan.kind().command())),
-        false => (Verdict::Cancelled, "It was cancelled", format!("Ask for {} again when it suits.", plan.kind().command())),
+        false => (Verdict::Cancelled, &*cancelled, format!("Ask for {} again when it suits.", plan.kind().command())),
     };
     let failure = Failure::new(format!("The {} was not finished.", plan.kind().word()), format!("{who} {done}."), next);
     Outcome { verdict, now: stands(plan, at, false), failure: Some(failure), services: job.noted() }

@@ -19,6 +19,7 @@ use crate::domain::access::{Actor, Role};
 use crate::domain::container::Container;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
+use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::project::{Project, ProjectName};
 use crate::domain::status::{ProjectStatus, ServiceStatus};
 use crate::domain::view::OperationView;
@@ -191,7 +192,12 @@ impl Desk {
 }
 
 fn history_row(record: &OperationRecord) -> HistoryRow {
-    let ended = record.ended.as_ref().map(|(at, outcome)| (*at, outcome.verdict, outcome.failure.as_ref().map(|f| f.what.clone())));
+    // Of what was cancelled it is of interest who did that.
+    let why = |outcome: &Outcome| {
+        let failure = outcome.failure.as_ref()?;
+        Some(if outcome.verdict == Verdict::Cancelled { failure.why.clone() } else { failure.what.clone() })
+    };
+    let ended = record.ended.as_ref().map(|(at, outcome)| (*at, outcome.verdict, why(outcome)));
     HistoryRow {
         id: record.id,
         what: format!("{} {}", record.plan.kind().word(), record.plan.target()),

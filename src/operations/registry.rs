@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::project::ProjectName;
 use crate::domain::status::Busy;
+use crate::domain::untrusted::UntrustedText;
 
 /// How often it is looked whether nothing is held any more.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -46,6 +47,8 @@ fn locked(closed: &Mutex<Option<Busy>>) -> MutexGuard<'_, Option<Busy>> {
 struct Held {
     busy: Busy,
     ending: CancellationToken,
+    /// Who cancelled it, once somebody has.
+    cancelled_by: Option<UntrustedText>,
 }
 
 impl Registry {
@@ -70,7 +73,7 @@ impl Registry {
                     who: "another dockmaster".into(),
                     since: busy.since,
                 })?;
-                free.insert(Held { busy, ending });
+                free.insert(Held { busy, ending, cancelled_by: None });
                 Ok(Hold { registry: self.clone(), project: project.clone(), _production: production })
             }
         }
@@ -109,11 +112,18 @@ impl Registry {
         self.held.get(project).map(|held| held.busy.clone())
     }
 
-    /// Cancels what holds a project; none where nothing does.
-    pub(super) fn end(&self, project: &ProjectName) -> Option<Busy> {
-        let held = self.held.get(project)?;
+    /// Cancels what holds a project, for whoever asks; none where nothing does.
+    pub(super) fn end(&self, project: &ProjectName, by: UntrustedText) -> Option<Busy> {
+        let mut held = self.held.get_mut(project)?;
+        held.cancelled_by.get_or_insert(by);
         held.ending.cancel();
         Some(held.busy.clone())
+    }
+
+    /// That what holds a project was cancelled, as the beginning of a sentence: by whom, where that is known.
+    pub(super) fn cancelled(&self, project: &ProjectName) -> String {
+        let by = self.held.get(project).and_then(|held| held.cancelled_by.clone());
+        by.map_or_else(|| "It was cancelled".to_owned(), |by| format!("{by} cancelled it"))
     }
 }
 
@@ -162,12 +172,15 @@ mod tests {
         let hold = registry.hold(&shop, None, busy("Ann"), ending.clone()).unwrap();
         assert_eq!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).unwrap_err().who.raw(), "Ann");
         assert!(registry.hold(&edge, None, busy("Bob"), CancellationToken::new()).is_ok(), "another project is free");
-        assert!(!ending.is_cancelled() && registry.end(&shop).is_some_and(|b| b.who.raw() == "Ann") && ending.is_cancelled());
+        assert!(
+            !ending.is_cancelled() && registry.end(&shop, "Olaf".into()).is_some_and(|b| b.who.raw() == "Ann") && ending.is_cancelled()
+        );
+        assert_eq!(registry.cancelled(&shop), "`Olaf` cancelled it");
         drop(hold);
         let closed = registry.close(busy("Cat"));
         assert_eq!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).unwrap_err().who.raw(), "Cat");
         drop(closed);
-        assert!(registry.holder(&shop).is_none() && registry.end(&shop).is_none());
+        assert!(registry.holder(&shop).is_none() && registry.end(&shop, "Olaf".into()).is_none());
         assert!(registry.hold(&shop, None, busy("Bob"), CancellationToken::new()).is_ok());
     }
 

@@ -128,8 +128,8 @@ pub(super) async fn verify(tools: &Tools, project: &Project, whom: Whom<'_>, rec
         }
         if ending.is_cancelled() {
             let why = match tools.stopping.is_cancelled() {
-                true => "dockmaster was stopped while it watched the services come up.",
-                false => "It was cancelled while the services were coming up.",
+                true => "dockmaster was stopped while it watched the services come up.".to_owned(),
+                false => format!("{} while the services were coming up.", tools.registry.cancelled(&project.name)),
             };
             let failure = Failure::new("It was not verified to the end.", why, "Look at /docker_status.");
             return Verified { cut_short: true, ..done(watched, Some(failure)) };

@@ -177,8 +177,8 @@ pub(super) async fn call(
 async fn explained(job: &Job, what: &str, services: &[ServiceName], refused: Refused) -> Stop {
     if refused.cut_short {
         let why = match job.tools.stopping.is_cancelled() {
-            true => "dockmaster was stopped while the services were started.",
-            false => "It was cancelled while the services were started.",
+            true => "dockmaster was stopped while the services were started.".to_owned(),
+            false => format!("{} while the services were started.", job.tools.registry.cancelled(&job.project.name)),
         };
         return Stop::cut_short(Failure::new(what, why, "Look at /docker_status."), true);
     }

@@ -13,8 +13,9 @@ use super::{GONE, POLL, ProcessError, survivors};
 /// How far processes stand back where there is not enough processor time for all: at 5 they get a third of what we get, so
 /// that questions are answered while deploys run.
 pub(super) const NICENESS: i32 = 5;
-/// The stack of a thread that waits for a process to end and does nothing else.
-const WATCH_STACK: usize = 64 * 1024;
+/// The stack of a thread that waits for a process to end and does nothing else, in bytes. The allocator sets itself up on it, which takes
+/// more than 50 KB where it is built without optimisations.
+const WATCH_STACK: usize = 256 * 1024;
 
 /// A process and its group. The process is not reaped before its group was ended: until then its number, which is the
 /// group's, cannot be given to another.

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use tokio::sync::RwLock;
+
 use crate::domain::Millis;
 use crate::domain::access::{Actor, ChatId, Role, UserId, allow};
 use crate::domain::confirm::{Answer, Confirmations, Pending, Question, Settled, WhyNot};
@@ -57,6 +59,8 @@ pub(crate) struct Asked {
     planning: HashMap<(ChatId, UserId), (u64, ProjectName)>,
     /// The last that were confirmed or called off.
     answered: VecDeque<String>,
+    /// In which order answers and requests of a person are taken: an answer holds it for reading, a request for writing.
+    order: HashMap<(ChatId, UserId), Arc<RwLock<()>>>,
 }
 
 impl Asked {
@@ -67,6 +71,12 @@ impl Asked {
         let turn = *turn;
         let replaced = self.confirmations.replace(chat, user);
         (turn, replaced.and_then(|p| self.with_shown(p)))
+    }
+
+    /// What keeps a person's answers and requests in their order: a request that came after an answer must not end what that one is to
+    /// confirm. An answer is held by whoever takes it.
+    pub(crate) fn order(&mut self, chat: ChatId, user: UserId) -> Arc<RwLock<()>> {
+        Arc::clone(self.order.entry((chat, user)).or_default())
     }
 
     /// A plan of a project is being made for whoever has this turn.

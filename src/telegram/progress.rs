@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::command::data;
 use super::front::{Front, Place, locked};
-use super::outbox::{Keyboard, Letter};
+use super::outbox::{Button, Keyboard, Letter};
 use crate::domain::words;
 use crate::operations::Running;
 
@@ -20,12 +21,17 @@ impl Front {
     /// Shows how an operation advances, until it has ended. The outcome comes as a message of its own.
     pub(crate) async fn show_progress(&self, place: &Place, running: Running) {
         let mut view = running.view;
+        // Whoever may not cancel is told so by the press.
+        let cancel = {
+            let view = view.borrow();
+            vec![vec![Button { label: "Cancel".to_owned(), data: data('k', view.project()) }]]
+        };
         let text = words::progress(&view.borrow_and_update(), self.now());
         let letter = Letter {
             chat: place.chat,
             thread: place.thread,
             text,
-            buttons: Keyboard::new(),
+            buttons: cancel.clone(),
             reply_to: (!place.private).then_some(place.message),
             silent: true,
             yields: false,
@@ -48,7 +54,8 @@ impl Front {
             }
             let text = words::progress(&view.borrow_and_update(), self.now());
             if let Some(message) = message {
-                self.outbox.edit(place.chat, message, text, Keyboard::new());
+                let buttons = if view.borrow().ended.is_none() { cancel.clone() } else { Keyboard::new() };
+                self.outbox.edit(place.chat, message, text, buttons);
             }
             edited = Instant::now();
         }

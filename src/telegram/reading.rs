@@ -5,10 +5,12 @@ use super::front::{Front, Place};
 use super::outbox::{Button, Keyboard, Letter};
 use super::render;
 use crate::domain::access::Role;
+use crate::domain::notice::{Notice, Origin};
 use crate::domain::project::ProjectName;
 use crate::domain::words::{self, LogHeading, RawLine};
-use crate::operations::Refusal;
+use crate::history::HistoryError;
 use crate::operations::logs::{LogLine, LogQuery};
+use crate::operations::{Refusal, Running};
 
 /// How many buttons stand in a row.
 const BUTTONS_A_ROW: usize = 3;
@@ -109,14 +111,45 @@ impl Front {
 
     /// Ends what runs on a project.
     pub(crate) async fn cancel(&self, place: &Place, project: &ProjectName) {
+        let running = self.desk.running_on(project);
         let text = match self.desk.cancel(&place.actor, project) {
             Ok(ended) => {
+                if let Some(running) = running.filter(|_| ended.is_some()) {
+                    self.tell_outcome_too(place, running);
+                }
                 let pending = self.cancel_plan(place, project);
                 words::cancelling(project.as_str(), pending.as_deref(), ended.as_ref())
             }
             Err(refusal) => self.refusal(&refusal),
         };
         self.say(place, text).await;
+    }
+}
+
+impl Front {
+    /// Delivers the outcome of an operation to whoever cancelled it, where it was asked for in another chat.
+    fn tell_outcome_too(&self, place: &Place, running: Running) {
+        let (front, chat, thread) = (self.clone(), place.chat, place.thread);
+        self.tasks.spawn(async move {
+            let Running { id, mut view } = running;
+            tokio::select! {
+                ended = view.wait_for(|view| view.ended.is_some()) => drop(ended),
+                () = front.shutdown.cancelled() => return,
+            }
+            let posted = async {
+                let elsewhere =
+                    front.history.operation(id).await?.and_then(|record| record.origin).is_none_or(|origin| origin.chat != chat);
+                if elsewhere {
+                    let origin = Origin { chat, thread, message: None };
+                    front.history.notice_post(origin, Notice::Outcome { operation: id }, front.now()).await?;
+                    front.notices.notify_one();
+                }
+                Ok::<_, HistoryError>(())
+            };
+            if let Err(error) = posted.await {
+                tracing::error!(operation = id, %error, "the outcome could not be kept for whoever cancelled it");
+            }
+        });
     }
 }
 

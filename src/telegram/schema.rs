@@ -3,15 +3,18 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use teloxide::dispatching::{UpdateFilterExt, UpdateHandler};
 use teloxide::dptree;
 use teloxide::types::{CallbackQuery, Message, Update, UpdateKind};
-use tokio::time::Instant;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::time::{Instant, timeout};
 
 use super::clock::ApiClock;
 use super::command::{Command, Parsed, Press, Unclear, parse};
+use super::conversation::Turn;
 use super::front::{Front, Place, Yes, locked};
 use super::limits::Stranger;
 use super::trust;
@@ -191,15 +194,63 @@ fn read_message(id: i64, message: &Message, front: &Front) {
         Ok((place, intent)) => {
             let listed = role(&config, &place.actor, None).is_ok();
             let Some(stranger) = admit(front, place.chat, listed) else { return front.ignore(id, "a stranger who asks too much") };
-            // The turn is taken here, where messages still come in their order.
             let asks = matches!(&intent, Intent::Run(command) if command.is_confirmed());
-            let turn = asks.then(|| locked(&front.asked).turn(place.chat, place.user));
+            let answers = matches!(&intent, Intent::Word { .. });
+            let order = Order::of(front, &place, asks, answers);
             let yes = matches!(&intent, Intent::Word { yes: true, .. }).then_some(Yes::Word);
-            let work = front.clone().carry_out(place.clone(), intent, turn);
+            let (doer, at) = (front.clone(), place.clone());
+            let work = async move {
+                let (turn, _held) = order.come(&doer, &at).await;
+                doer.carry_out(at, intent, turn).await;
+            };
             front.spawn(id, place, stranger, yes, work);
         }
     }
 }
+
+/// The place of a message or press among a person's others. It is taken where updates still come in their order.
+enum Order {
+    /// It neither asks nor answers.
+    Free,
+    /// It asks for something that is to be confirmed, and nothing was in its way.
+    Turn(Turn),
+    /// It asks for such a thing while an answer is being taken: its turn comes after that.
+    After(Arc<RwLock<()>>),
+    /// It answers what waits.
+    Answers(Option<OwnedRwLockReadGuard<()>>),
+}
+
+impl Order {
+    fn of(front: &Front, place: &Place, asks: bool, answers: bool) -> Self {
+        let mut asked = locked(&front.asked);
+        let order = (asks || answers).then(|| asked.order(place.chat, place.user));
+        match order {
+            Some(order) if asks => match order.clone().try_write_owned() {
+                Ok(_) => Self::Turn(Some(asked.turn(place.chat, place.user))),
+                Err(_) => Self::After(order),
+            },
+            // A request that waits has come before; it waits for what is on its way only.
+            Some(order) => Self::Answers(order.try_read_owned().ok()),
+            None => Self::Free,
+        }
+    }
+
+    /// Waits for its place; an answer keeps it for as long as what is returned with it.
+    async fn come(self, front: &Front, place: &Place) -> (Turn, Option<OwnedRwLockReadGuard<()>>) {
+        match self {
+            Self::Free => (None, None),
+            Self::Turn(turn) => (turn, None),
+            Self::After(order) => {
+                drop(timeout(ANSWER_TAKEN, order.write_owned()).await);
+                (Some(locked(&front.asked).turn(place.chat, place.user)), None)
+            }
+            Self::Answers(held) => (None, held),
+        }
+    }
+}
+
+/// How long a request waits at most for an answer that came before it.
+const ANSWER_TAKEN: Duration = Duration::from_secs(10);
 
 /// Lets listed people in, and strangers as far as their number allows; none for a stranger too many.
 fn admit(front: &Front, chat: ChatId, listed: bool) -> Option<Option<Stranger>> {
@@ -219,9 +270,13 @@ fn read_press(id: i64, press: CallbackQuery, front: &Front) {
         _ => None,
     });
     let asks = denied.is_none() && matches!(&read, Some(Press::Command(command)) if command.is_confirmed());
-    let turn = asks.then(|| locked(&front.asked).turn(place.chat, place.user));
+    let order = Order::of(front, &place, asks, matches!(&read, Some(Press::Answer { .. })));
     let yes = if denied.is_none() { read.as_ref().and_then(|read| read.yes(&callback)) } else { None };
-    let work = front.clone().pressed(place.clone(), callback, read, denied, turn);
+    let (doer, at) = (front.clone(), place.clone());
+    let work = async move {
+        let (turn, _held) = order.come(&doer, &at).await;
+        doer.pressed(at, callback, read, denied, turn).await;
+    };
     front.spawn(id, place, stranger, yes, work);
 }
 

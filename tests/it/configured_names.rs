@@ -75,7 +75,7 @@ async fn check_tells_what_a_plan_would_refuse() {
     assert!(said.contains("web may keep data. To protect them, add to projects.json: `\"stateful\": [\"web\"]`"), "{said}");
     for (file, entry, told) in [
         (&*text, json!({ "stateful": ["wbe"] }), "\"stateful\" in projects.json names “wbe”"),
-        ("name: elsewhere\nservices: { web: { image: x } }\n", json!({}), "The compose project is `elsewhere` by"),
+        ("name: elsewhere\nservices: { web: { image: x } }\n", json!({}), "The compose project is elsewhere by"),
         ("services: { web: { build: ../lib } }\n", json!({}), "outside the workspace"),
         ("services: { web: { imgae: x } }\n", json!({}), "imgae"),
     ] {

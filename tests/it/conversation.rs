@@ -182,3 +182,54 @@ async fn all_files_of_a_plan_come_as_a_file_for_the_one_who_was_asked() {
     assert_eq!(world.ask("/docker_deploy").await.button_texts(), [["Deploy", "Cancel"]]);
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn yes_before_another_command_is_taken_first() {
+    let world = World::start(shop()).await;
+    let before = world.fixtures[0].container("web");
+    for round in 0..3 {
+        let plan = world.ask("/docker_restart").await;
+        // Both come with one answer of Telegram's.
+        world.api.set_away(true);
+        if round == 2 {
+            world.api.press_data(ADMIN, ADMIN, plan.id, plan.buttons[0][0].data.as_deref().unwrap());
+        } else {
+            world.say("yes");
+        }
+        world.say(if round == 0 { "/docker_stop" } else { "/docker_restart" });
+        world.api.set_away(false);
+        let outcome = world.outcome(ADMIN).await.text;
+        assert!(outcome.starts_with("✅ Restart of shop done"), "{outcome}");
+        world.idle().await;
+        world.say("no");
+        world.idle().await;
+        world.api.take_unread(ADMIN);
+    }
+    assert_ne!(world.fixtures[0].container("web"), before);
+    world.api.forgive();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_by_another_is_told_to_both() {
+    let slow = crate::support::fixture::service("trap '' TERM; touch /tmp/well; while true; do sleep 0.2; done", "stop_grace_period: 3s");
+    let fixture = Fixture::up(&[("web", slow.replace("stop_grace_period: 2s, ", ""))]).with(json!({ "restart": { "stop_timeout": "3s" } }));
+    let world = World::start(fixture).await;
+    world.ask("/docker_restart").await;
+    world.say("yes");
+    let progress = world.next().await;
+    assert_eq!(progress.button_texts(), [["Cancel"]], "{}", progress.text);
+    // Somebody else, in another chat.
+    world.api.say(OPERATOR, OPERATOR, "/docker_cancel shop");
+    let answer = world.next_in(OPERATOR).await.text;
+    assert!(answer.contains("Cancelling the restart that Ann asked for"), "{answer}");
+    for chat in [ADMIN, OPERATOR] {
+        let outcome = world.outcome(chat).await.text;
+        assert!(outcome.contains("Restart of shop was cancelled") && outcome.contains("Olaf cancelled it"), "{chat}: {outcome}");
+    }
+    let progress = world.api.wait_until(ADMIN, progress.id, PATIENCE, |m| m.buttons.is_empty()).await.unwrap();
+    assert!(progress.text.starts_with("Restart shop"), "{}", progress.text);
+    let history = world.ask("/docker_history").await.text;
+    assert!(history.contains("cancelled"), "{history}");
+    world.finish().await;
+}

@@ -24,9 +24,7 @@ use crate::domain::failure::Failure;
 use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
-use crate::domain::plan::{
-    BuildFacts, DeployFacts, Made, Plan, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
-};
+use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
 use crate::domain::untrusted::UntrustedText;
@@ -175,8 +173,7 @@ pub(in super::super) async fn gather(
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
         services.push(
-            service(tools, project, name, definition, asks, &made, &trees.staged, &directory, ours.as_ref(), &containers, &what)
-                .await?,
+            service(tools, project, name, definition, asks, &made, &trees.staged, &directory, ours.as_ref(), &containers, &what).await?,
         );
     }
     // Of what we make ourselves, the image is what the configuration says.
