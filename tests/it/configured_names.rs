@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::fixture::{command, compose_file, plain_service, tree};
 use crate::support::shop::deployed;
-use crate::support::{Fixture, World, eventually};
+use crate::support::{ADMIN, Fixture, World, eventually};
 
 const SLEEPS: &str = "exec sleep 1000000";
 
@@ -38,19 +38,16 @@ async fn misspelt_service_blocks_operations_until_right() {
     world.fixtures[0].write_production("docker-compose.yml", &(text + hidden));
     world.fixtures[0].entry["stateful"] = json!(["store", "tool"]);
     world.configure(&world.projects_json());
-    eventually("it may be restarted", async || {
-        let plan = world.ask("/docker_restart").await;
-        world.ask("no").await;
-        plan.text.contains("Restart: web")
-    })
-    .await;
-    world.api.take_unread(crate::support::ADMIN);
+    eventually("it may be restarted", async || world.ask("/docker_restart").await.text.contains("Restart: web")).await;
+    world.api.take_unread(ADMIN);
 
     // After a reload it is said at once.
     world.fixtures[0].entry["primary"] = json!("wbe");
     world.configure(&world.projects_json());
-    let said = world.next().await.text;
-    assert!(said.contains("\"primary\" in projects.json names “wbe”"), "{said}");
+    let told = "\"primary\" in projects.json names “wbe”";
+    eventually("it is told", async || world.texts(ADMIN).iter().any(|text| text.contains(told))).await;
+    world.idle().await;
+    world.api.take_unread(ADMIN);
     world.finish().await;
 }
 

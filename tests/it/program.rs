@@ -274,7 +274,6 @@ async fn a_compose_file_cannot_read_the_token() {
     let program = Launch::run(&world, &tools).set("RUST_LOG", "trace").start();
     let plan = world.ask("/docker_deploy").await;
     assert!(plan.text.contains("Nothing sets these variables") && plan.text.contains("\nTELOXIDE_TOKEN="), "{}", plan.text);
-    world.ask("no").await;
 
     let defaulted = "environment: { STOLEN: \"${TELOXIDE_TOKEN:-nothing}\" }";
     world.fixtures[0].write("docker-compose.yml", &compose_file(&[("web", healthy_service(defaulted))]));

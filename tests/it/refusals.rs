@@ -62,7 +62,6 @@ async fn what_cannot_be_deployed_is_refused_with_its_reason() {
         "{}",
         plan.text
     );
-    world.ask("no").await;
     compose(&with("environment: { A: \"${PASSWORD:?set the password of the shop}\" }"));
     refused(&world, "/docker_deploy", &["PASSWORD", "set the password of the shop", "production's .env"]).await;
     compose(&with("volumes: [\"./:/app\"]"));
