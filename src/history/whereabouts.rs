@@ -175,6 +175,7 @@ pub(super) fn ready(dir: &Path) -> Result<(), LockError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::lock::tests::take_soon;
     use crate::history::lock::{DataLock, Holder};
 
     struct Two {
@@ -198,7 +199,7 @@ mod tests {
         fn starts(&self) -> [String; 2] {
             [&self.old, &self.new].map(|dir| {
                 let said = match settled(dir) {
-                    Ok(at) => DataLock::take(&at, Holder::Bot).map(|_| at.file_name().unwrap().to_string_lossy().into_owned()),
+                    Ok(at) => take_soon(&at, Holder::Bot).map(|_| at.file_name().unwrap().to_string_lossy().into_owned()),
                     Err(error) => Err(error),
                 };
                 said.unwrap_or_else(|e| e.to_string().replace(&self._root.path().display().to_string(), ""))

@@ -14,7 +14,7 @@ use super::lifecycle::{Act, containers_of, stopped};
 use super::runner::{Job, StepResult, Stop};
 use super::tools::{process_failure, refusal};
 use super::verify::shown;
-use crate::domain::container::{Container, State};
+use crate::domain::container::{Container, Health, State};
 use crate::domain::event::Progress;
 use crate::domain::failure::Failure;
 use crate::domain::outcome::ServiceOutcome;
@@ -196,10 +196,15 @@ async fn explained(job: &Job, what: &str, services: &[ServiceName], refused: Ref
 /// Compose says only which container failed; its log says why.
 pub(super) async fn explain(job: &Job, message: &str, plain: Failure) -> Failure {
     let Ok(containers) = job.tools.containers(&job.project).await else { return plain };
-    // It may name one that others depend on, which was not meant itself.
-    let named = containers.iter().find(|c| !c.is_up() && !c.ended_well() && message.contains(c.name.as_str()));
-    match named {
-        Some(container) => failed(&job.tools, &job.project, container, &said(message), &job.recorder).await,
-        None => plain,
-    }
+    let is_down = |c: &&Container| !c.is_up() && !c.ended_well();
+    // It may name one that others depend on, which was not meant itself. What the engine says of one that it cannot start names none.
+    let named = containers.iter().filter(is_down).find(|c| message.contains(c.name.as_str()));
+    let refused = |c: &&Container| !c.error.is_empty() && message.contains(c.error.trim());
+    let Some(container) = named.or_else(|| containers.iter().filter(is_down).find(refused)) else { return plain };
+    let seen = match (container.error.is_empty(), container.health) {
+        (false, _) => "not started".to_owned(),
+        (true, Health::Unhealthy) if container.runs() => "unhealthy".to_owned(),
+        _ => said(message),
+    };
+    failed(&job.tools, &job.project, container, &seen, &job.recorder).await
 }

@@ -150,3 +150,19 @@ async fn deploy_that_changes_nothing_makes_no_release() {
     assert!(world.ask("/docker_deploy").await.text.starts_with("Nothing to deploy"));
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn container_that_cannot_start_is_named() {
+    let sleeps = || plain_service("exec sleep 1000000", "");
+    let fixture = Fixture::up(&[("web", sleeps())]).with(json!({ "stateful": [] }));
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    let broken = format!("{{ image: {}, entrypoint: [/nothing] }}", image());
+    let needs = plain_service("exec sleep 1000000", "depends_on: [broken]");
+    shop.write("docker-compose.yml", &compose_file(&[("web", sleeps()), ("broken", broken), ("needs", needs)]));
+    world.ask("/docker_deploy").await;
+    let outcome = world.confirm().await.text;
+    assert!(outcome.contains("broken did not come up.") && outcome.contains("It is not started; the engine says:"), "{outcome}");
+    assert_eq!(outcome.matches("runc create failed").count(), 1, "said once: {outcome}");
+    world.finish().await;
+}

@@ -41,6 +41,13 @@ impl Resolved {
                 value.as_str().into_iter().for_each(|value| note(&mut found, name, value));
             }
         }
+        self.gathered(found)
+    }
+
+    /// The name of a service stays, whatever else is called so: it says which one failed.
+    fn gathered(&self, mut found: BTreeSet<String>) -> Hidden {
+        let services = self.0.get("services").and_then(Value::as_object);
+        found.retain(|value| !services.is_some_and(|services| services.contains_key(value)));
         Hidden::gather(found)
     }
 
@@ -62,7 +69,7 @@ impl Resolved {
             }
             service.pointer("/build/context").and_then(Value::as_str).into_iter().for_each(|context| note(&mut found, "", context));
         }
-        Hidden::gather(found)
+        self.gathered(found)
     }
 }
 
@@ -100,6 +107,15 @@ fn note(found: &mut BTreeSet<String>, name: &str, value: &str) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn service_name_stays_whatever_is_called_so() {
+        let value = json!({ "services": { "minio": { "environment": { "ACCESS_KEY_ID": "minio", "SECRET_KEY": "minio-secret" } } } });
+        let resolved = Resolved::parse(value.to_string().as_bytes()).unwrap();
+        for hidden in [resolved.hidden(), resolved.hidden_environment()] {
+            assert_eq!(hidden.hide("container p-minio-1 with minio-secret"), "container p-minio-1 with [value]");
+        }
+    }
 
     #[test]
     fn values_are_left_out_and_words_are_not() {
