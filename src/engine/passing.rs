@@ -16,7 +16,13 @@ const PASSING: [&str; 9] = [
 /// Whether a refusal, in these words, may be gone in a moment. What is not known to pass does not.
 pub fn may_pass(words: &str) -> bool {
     let words = words.to_lowercase();
-    PASSING.iter().any(|known| words.contains(known))
+    PASSING.iter().any(|known| words.contains(known)) || is_left_task(&words)
+}
+
+/// An engine that was killed starts its containers again while containerd still has what it started before: `failed to create task for
+/// container: task 0a1b: already exists`.
+fn is_left_task(words: &str) -> bool {
+    words.contains("failed to create task") && words.contains(": already exists")
 }
 
 #[cfg(test)]
@@ -32,6 +38,7 @@ mod tests {
             "container is marked for removal and cannot be started",
             "Conflict. The container name \"/shop-web-1\" is already in use by container \"0a1b\"",
             "error while removing: Device or resource busy",
+            "failed to create task for container: task 0a1b: already exists: unknown",
             "Cannot connect to the Docker daemon at unix:///run/docker.sock. Is the docker daemon running?",
         ] {
             assert!(may_pass(words), "{words}");

@@ -169,7 +169,9 @@ pub(super) async fn call(
         tracing::warn!(operation = job.operation, why = refused.message, attempt, "Compose is called again");
         job.recorder.line(&announced(attempt, &refused.message));
     };
-    let passes = |refused: &Refused| !job.plan.kind().is_release() && may_pass(&refused.message);
+    // A release that fails is undone, rather than tried again; nothing undoes what fails to be undone.
+    let repeats = !job.plan.kind().is_release() || job.undoing.get().is_some();
+    let passes = |refused: &Refused| repeats && may_pass(&refused.message);
     attempts(PAUSE, job.ends_watching(), try_it, passes, again).await
 }
 
