@@ -1,7 +1,9 @@
 //! The name that a compose project's own files give it: `COMPOSE_PROJECT_NAME` of its `.env`, before `name:` of its compose files.
-//! Without either, whoever calls Compose names it.
+//! Without either, the caller of Compose names the project (`-p`).
 
 use std::collections::BTreeMap;
+
+use super::env_file::values;
 
 /// The variable by which `.env` names a project.
 pub const VARIABLE: &str = "COMPOSE_PROJECT_NAME";
@@ -9,7 +11,7 @@ pub const VARIABLE: &str = "COMPOSE_PROJECT_NAME";
 /// The name that a project's files give it, and what of them does. A file's `name:` may use variables of `.env`; a later file counts
 /// before an earlier one. None where they give none, or one that cannot be told without Compose.
 pub fn name_in_files(environment: Option<&str>, files: &[String]) -> Option<(String, &'static str)> {
-    let variables = environment.map(variables).unwrap_or_default();
+    let variables = environment.map(|text| values(text.as_bytes())).unwrap_or_default();
     if let Some(name) = variables.get(VARIABLE).filter(|name| !name.is_empty()) {
         return Some((name.clone(), "COMPOSE_PROJECT_NAME of .env"));
     }
@@ -29,19 +31,6 @@ pub fn declares(files: &[String], service: &str) -> bool {
         })
     };
     files.iter().any(is_key)
-}
-
-/// The variables of a `.env`, as far as each stands on a line of its own.
-fn variables(text: &str) -> BTreeMap<String, String> {
-    let pair = |line: &str| {
-        let line = line.trim();
-        let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
-        let value = value.trim();
-        let quoted = ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.split(quote).next());
-        let value = quoted.unwrap_or_else(|| value.split(" #").next().unwrap_or_default().trim());
-        (!name.starts_with('#')).then(|| (name.trim().to_owned(), value.to_owned()))
-    };
-    text.trim_start_matches('\u{feff}').lines().filter_map(pair).collect()
 }
 
 /// What a compose file says after `name:` at its top level, as it is written.

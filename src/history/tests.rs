@@ -31,23 +31,7 @@ fn plan(project: &str) -> Plan {
     let target = Target { project: name(project), service: None };
     let steps = vec![Step::Stop { services: vec![ServiceName::new("web").unwrap()] }, Step::Record];
     let (services, warnings) = (Vec::new(), vec!["<b> & ü".to_owned()]);
-    Plan {
-        request: Request::Stop(target),
-        strategy: None,
-        by_compose: false,
-        steps,
-        services,
-        files: None,
-        release: None,
-        not_copied: Vec::new(),
-        unset: Vec::new(),
-        unmarked: Vec::new(),
-        preserved: Vec::new(),
-        written: Vec::new(),
-        absent: Vec::new(),
-        warnings,
-        digest: "d".into(),
-    }
+    Plan::without_files(&Request::Stop(target), steps, services, warnings, "d".into())
 }
 
 fn operation(mark: &str, origin: Option<Origin>) -> NewOperation {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::tools::Tools;
+use crate::domain::env_file;
 use crate::domain::failure::Failure;
 use crate::domain::text::listing;
 use crate::domain::untrusted::UntrustedText;
@@ -91,7 +92,7 @@ async fn of_variables(
         let asked = ask(tools, what, files.check_with(&with), Some(variables::PLAIN.as_bytes().to_vec())).await;
         if asked.is_some_and(|(checked, _)| !checked.success()) {
             let is_set = |name: &str| known.contains(name) || process::passes(name);
-            let (why, next) = match variables::mistake(text, &is_set) {
+            let (why, next) = match env_file::mistake(text, &is_set) {
                 Some(mistake) => (format!("Compose cannot read {shown}: line {} {}.", mistake.line, mistake.kind), CORRECT_LINE),
                 None => {
                     (format!("Compose cannot read {shown}: one of its lines is not NAME=value as Compose understands it."), CORRECT_LINE)
@@ -99,10 +100,10 @@ async fn of_variables(
             };
             return Failure::new(what, why, next);
         }
-        known.extend(variables::set(text));
+        known.extend(env_file::set(text));
     }
     // Only those of `.env` are put into the compose files.
-    let put_in: BTreeSet<String> = read.iter().filter(|(path, _)| own.contains(path)).flat_map(|(_, text)| variables::set(text)).collect();
+    let put_in: BTreeSet<String> = read.iter().filter(|(path, _)| own.contains(path)).flat_map(|(_, text)| env_file::set(text)).collect();
     let missing: Vec<(String, String)> =
         variables::required(texts).into_iter().filter(|(name, _)| !put_in.contains(name) && !process::passes(name)).collect();
     if !missing.is_empty() {

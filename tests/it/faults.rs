@@ -57,13 +57,15 @@ fn tells(outcome: &str, all: &[&str]) {
     }
 }
 
-async fn running(fixture: Fixture, tools: &Tools) -> (World, Program) {
+/// A program of its own with one project.
+pub(crate) async fn running(fixture: Fixture, tools: &Tools) -> (World, Program) {
     let world = World::prepare(vec![fixture], json!({ "default_project": "shop" })).await;
     let program = Launch::run(&world, tools).start();
     (world, program)
 }
 
-async fn end(world: World, program: Program) {
+/// Ends both; nothing is left unread.
+pub(crate) async fn end(world: World, program: Program) {
     world.api.wait_acknowledged(PATIENCE).await.unwrap();
     program.stop().await;
     world.finish().await;

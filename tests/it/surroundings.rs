@@ -5,27 +5,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::faults::{end, running};
 use crate::support::fixture::{engine_get, plain_service, tree};
-use crate::support::program::{Launch, Program, Tools};
+use crate::support::program::Tools;
 use crate::support::proxy::Proxy;
 use crate::support::shop::{deployed, shop};
-use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
+use crate::support::{ADMIN, Fixture, World, eventually};
 
 const CHATS: i64 = 198;
 /// How long they may all wait, with a debug build on a busy machine.
 const ALL_WITHIN: Duration = Duration::from_secs(60);
-
-async fn running(fixture: Fixture, tools: &Tools) -> (World, Program) {
-    let world = World::prepare(vec![fixture], json!({ "default_project": "shop" })).await;
-    let program = Launch::run(&world, tools).start();
-    (world, program)
-}
-
-async fn end(world: World, program: Program) {
-    world.api.wait_acknowledged(PATIENCE).await.unwrap();
-    program.stop().await;
-    world.finish().await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plans_in_198_chats_are_all_answered() {

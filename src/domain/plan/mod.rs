@@ -79,7 +79,13 @@ pub struct Plan {
 
 impl Plan {
     /// One that concerns no files.
-    fn without_files(request: &Request, steps: Vec<Step>, services: Vec<ServicePlan>, warnings: Vec<String>, digest: String) -> Self {
+    pub(crate) fn without_files(
+        request: &Request,
+        steps: Vec<Step>,
+        services: Vec<ServicePlan>,
+        warnings: Vec<String>,
+        digest: String,
+    ) -> Self {
         Self {
             request: request.clone(),
             strategy: None,

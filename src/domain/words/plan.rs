@@ -233,23 +233,10 @@ pub(crate) mod tests {
         let mut postgres = service("postgres", Action::Stay);
         postgres.reasons = vec!["keeps data; name it to include it".into()];
         postgres.stateful = true;
-        Plan {
-            request: Request::Restart { target: target(None), strategy: None, force: false },
-            strategy: Some(Strategy::Dependency),
-            by_compose: false,
-            steps: vec![Step::Restart { services: vec![name("api")] }, Step::Restart { services: vec![name("web")] }],
-            services: vec![api, postgres, service("web", Action::Restart)],
-            files: None,
-            release: None,
-            not_copied: Vec::new(),
-            unset: Vec::new(),
-            unmarked: Vec::new(),
-            preserved: Vec::new(),
-            written: Vec::new(),
-            absent: Vec::new(),
-            warnings: Vec::new(),
-            digest: "d1".into(),
-        }
+        let request = Request::Restart { target: target(None), strategy: None, force: false };
+        let steps = vec![Step::Restart { services: vec![name("api")] }, Step::Restart { services: vec![name("web")] }];
+        let services = vec![api, postgres, service("web", Action::Restart)];
+        Plan { strategy: Some(Strategy::Dependency), ..Plan::without_files(&request, steps, services, Vec::new(), "d1".into()) }
     }
 
     pub(crate) fn tidy() -> Plan {

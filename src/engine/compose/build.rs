@@ -1,5 +1,5 @@
-//! What Compose is told when images are built: how, and nothing else. What a service runs with (its `env_file`, its mounts) need
-//! not be where an image is built, and production's own names must not move before a release arrives.
+//! The configuration that Compose builds images from: the build sections and nothing else. What a service runs with (its `env_file`, its
+//! mounts) need not be where an image is built, and production's own names must not move before a release arrives.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -33,7 +33,7 @@ impl Hidden {
 }
 
 impl Resolved {
-    /// The values of environments alone: what a service prints of its own command is no secret to whoever reads its log.
+    /// The values of environments alone. Everybody who may read a service's log may see its command.
     pub fn hidden_environment(&self) -> Hidden {
         let mut found = BTreeSet::new();
         for service in self.0.get("services").and_then(Value::as_object).into_iter().flat_map(|all| all.values()) {

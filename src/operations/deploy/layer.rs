@@ -24,7 +24,7 @@ pub(super) struct Layers<'a> {
     /// The configuration, with the definitions of what stays in their places where `substituted` says so.
     pub(super) resolved: &'a Resolved,
     pub(super) substituted: bool,
-    /// Whether Compose is told to leave alone what a service needs.
+    /// Whether Compose ignores what a service depends on (`--no-deps`).
     pub(super) without_dependencies: bool,
     pub(super) definitions: &'a BTreeMap<ServiceName, Definition>,
     /// All services of the step.

@@ -11,6 +11,7 @@ use super::super::tools::{process_failure, refusal};
 use super::Facts;
 use super::declared::{Composed, declared};
 use super::places::{release_directory, release_tree};
+use super::production::environment;
 use super::trees::hashes;
 use super::up::configuration_changed;
 use crate::domain::failure::Failure;
@@ -45,10 +46,6 @@ fn composed(facts: &Facts) -> Result<&Composed, Stop> {
 /// The tree of the release that comes.
 fn coming(job: &Job, facts: &Facts) -> PathBuf {
     release_tree(&job.tools, &job.project.name, facts.release)
-}
-
-fn production_environment(facts: &Facts) -> Option<PathBuf> {
-    Some(facts.directory.join(".env")).filter(|p| p.is_file())
 }
 
 /// Copies the workspace aside, and compares the copy with what was confirmed.
@@ -101,7 +98,7 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
     let stage = coming(job, facts);
     let tags: BTreeMap<ServiceName, String> =
         services.iter().map(|s| (s.clone(), job.tools.own_tag(&job.project.name, s, facts.release))).collect();
-    let environment = production_environment(facts);
+    let environment = environment(&facts.directory);
     let composed = composed(facts)?;
     let files = composed.files(&facts.directory, &facts.directory, environment.as_deref());
     let resolved = &composed.config.resolved;

@@ -8,7 +8,7 @@ use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
 use super::layer::Layers;
-use super::production::production_only;
+use super::production::{environment, production_only};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::plan::layers;
@@ -50,7 +50,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     let services: Vec<ServiceName> = services.iter().filter(|s| undoing.is_none() || definitions.contains_key(*s)).cloned().collect();
     let services = services.as_slice();
     let needed = needed(&definitions, services);
-    let environment = Some(production.join(".env")).filter(|p| p.is_file());
+    let environment = environment(production);
     let files =
         Files { name: &compose.name, root: production, files: &compose.files, directory: production, environment: environment.as_deref() };
     // Only what is looked after because of others is asked for its hashes.

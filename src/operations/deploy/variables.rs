@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::super::tools::Config;
 use super::production::environment;
+use crate::domain::env_file::defined;
 use crate::domain::plan::Variables;
-use crate::engine::compose::variables::{defined, used};
+use crate::engine::compose::variables::used;
 use crate::history::releases::ReleaseRecord;
 use crate::untrusted::{self, CONFIGURATION_MAX};
 
