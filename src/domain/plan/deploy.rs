@@ -111,6 +111,8 @@ pub struct ServiceFacts {
     pub asks: Vec<String>,
     /// Whether it looks like one that keeps data: by its image, or because it mounts a volume.
     pub seems_stateful: bool,
+    /// Why its containers are recreated although Compose sees no reason to, a few words each.
+    pub unseen: Vec<String>,
 }
 
 /// What a service's containers are to be made from.
@@ -329,7 +331,10 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     let stateful = facts.project.stateful.contains(&service.name);
     let (mut action, build, mut reasons) = wanted(facts, service, files, &containers);
     let (made_from, name) = (service.made.hash().map(str::to_owned), service.name.clone());
-    let plan = |action, build, reasons, ails| ServicePlan { service: name.clone(), action, build, reasons, stateful, ails, made_from };
+    let plan = |action, build, reasons, ails| {
+        let forced = action == Action::Recreate && !service.unseen.is_empty();
+        ServicePlan { service: name.clone(), action, build, forced, reasons, stateful, ails, made_from }
+    };
     let is_named = with.contains(&service.name);
     let stopped = facts.stopped.get(&service.name).filter(|_| !containers.is_empty());
     let pending = |reasons: &[String]| if reasons.is_empty() { String::new() } else { format!("; pending: {}", reasons.join(", ")) };
@@ -394,6 +399,10 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
     if let Some(moved) = moved.filter(|_| !build) {
         action = Action::Recreate;
         reasons.push(moved);
+    }
+    if !service.unseen.is_empty() {
+        action = Action::Recreate;
+        reasons.extend(service.unseen.iter().cloned());
     }
     let read: Vec<&TreePath> = files.touched().filter(|p| service.mounts.iter().any(|r| p.is_within(r))).collect();
     if !read.is_empty() {

@@ -120,6 +120,7 @@ fn service_plan(
         service: service.clone(),
         action,
         build: false,
+        forced: false,
         reasons,
         stateful,
         ails: lifecycle::ails(containers, facts.now).filter(|_| !facts.stopped.contains_key(service)),

@@ -220,7 +220,16 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn service(service: &str, action: Action) -> ServicePlan {
-        ServicePlan { service: name(service), action, build: false, reasons: Vec::new(), stateful: false, ails: None, made_from: None }
+        ServicePlan {
+            service: name(service),
+            action,
+            build: false,
+            forced: false,
+            reasons: Vec::new(),
+            stateful: false,
+            ails: None,
+            made_from: None,
+        }
     }
 
     pub(crate) fn target(service: Option<&str>) -> Target {

@@ -466,6 +466,7 @@ async fn service(
         mounts,
         asks,
         seems_stateful: definition.has_volume || is_store(&definition.image),
+        unseen: Vec::new(),
     })
 }
 

@@ -23,6 +23,7 @@ fn services(names: &[&str]) -> Vec<ServiceFacts> {
         mounts: Vec::new(),
         asks: Vec::new(),
         seems_stateful: is_store(service),
+        unseen: Vec::new(),
     };
     names.iter().enumerate().map(fact).collect()
 }
