@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lifecycle::ails;
 use super::preserve::{self, Preserved, WrittenMount};
-use super::{Action, Plan, ServicePlan, Step, Variables, digest, layers};
+use super::{Action, Plan, Resources, ServicePlan, Step, Variables, digest, layers};
 use crate::domain::Millis;
 use crate::domain::container::{ConfigHash, Container, State};
 use crate::domain::failure::Failure;
@@ -86,6 +86,8 @@ pub struct DeployFacts<'a> {
     pub lost: &'a BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was: `stopped by Ann`.
     pub stopped: &'a BTreeMap<ServiceName, String>,
+    /// What is known of networks and volumes.
+    pub resources: &'a Resources,
     /// The time.
     pub now: Millis,
 }
@@ -192,12 +194,18 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     let order: Vec<Vec<ServiceName>> = layers(&all, |s| depends.get(s).map(|d| (*d).clone()).unwrap_or_default());
     let rank = |name: &ServiceName| order.iter().position(|layer| layer.contains(name));
     services.sort_by_key(|s| (rank(&s.service), s.service.clone()));
+    let options = request.release_options();
+    facts.resources.check_swaps(&what(facts), &command(facts), &services, &options.new_volumes)?;
     let steps = steps(facts, &files, &services);
     let mut warnings = warnings(facts, &services, &files);
+    warnings.extend(facts.resources.warnings(&services, facts.containers));
     warnings.extend(lost_images(facts, &services, request.is_forced())?);
     let digest = digest(request, &steps, &services, |feed| {
         facts.workspace.feed(feed);
         facts.staged.feed(feed);
+        for network in facts.resources.remade() {
+            feed(network.as_bytes());
+        }
         for path in files.touched().chain(&files.edited).chain(facts.preserved.changed.keys()) {
             feed(path.bytes());
         }
@@ -219,6 +227,7 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
         preserved: facts.preserved.changed.iter().map(|(path, how)| (path.clone(), how.clone())).collect(),
         written: facts.written.iter().map(|mount| mount.path.clone()).collect(),
         absent: facts.absent.to_vec(),
+        remade_networks: facts.resources.remade(),
         warnings,
         digest,
     })
@@ -271,15 +280,28 @@ pub fn is_store(image: &str) -> bool {
     STORES.contains(&name)
 }
 
+/// That it cannot be done, in words.
+fn what(facts: &DeployFacts<'_>) -> String {
+    format!("{} cannot be {}.", facts.project.name, if facts.back { "rolled back" } else { "deployed" })
+}
+
+/// How to ask for it.
+fn command(facts: &DeployFacts<'_>) -> String {
+    match facts.back {
+        true => format!("/docker_rollback {} {}", facts.project.name, facts.release),
+        false => format!("/docker_deploy {}", facts.project.name),
+    }
+}
+
 fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>) -> Result<(), Failure> {
-    let project = &facts.project.name;
-    let what = format!("{project} cannot be {}.", if facts.back { "rolled back" } else { "deployed" });
+    let (project, what) = (&facts.project.name, what(facts));
     let fail = |why: String, next: String| Err(Failure::new(what.clone(), why, next));
     preserve::refuse_missing(project.as_str(), &what, facts.written)?;
     if facts.staged.files() == 0 {
         return fail("The workspace is empty.".into(), "Put the code there, or correct \"workspace\" in projects.json.".into());
     }
     facts.variables.check(&what)?;
+    facts.resources.check(&what, &command(facts), &facts.project.stateful, with)?;
     let most = facts.project.deploy.max_delete;
     if files.deleted.len() > most {
         return fail(

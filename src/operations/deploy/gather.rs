@@ -15,6 +15,7 @@ use super::mounts::same_on_host;
 use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::production::{environment, environment_hash};
+use super::resources::resources;
 use super::trees::{rules, scans, touchable, tree_path};
 use super::variables::variables;
 use super::writable::{Ground, Mounted, below_production, written};
@@ -24,7 +25,9 @@ use crate::domain::failure::Failure;
 use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
-use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy};
+use crate::domain::plan::{
+    BuildFacts, DeployFacts, Made, Plan, Preserved, Resources, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
+};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
@@ -84,6 +87,7 @@ pub(in super::super) struct Facts {
     lost: BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was.
     stopped: BTreeMap<ServiceName, String>,
+    resources: Resources,
     now: Millis,
     pub(super) variables: Variables,
     /// The paths that services may write to.
@@ -158,6 +162,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         job::assign(project, &composed.config.resolved.purposes(), &mut containers);
     }
     let stopped = stopped(tools, &containers).await;
+    let resources = resources(tools, &declared, &containers, &what).await?;
     let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), &options.overwrite).await?;
     let kept = touchable(&trees.production, &trees.coming, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &trees.preserved), &containers, &what).await?;
@@ -170,6 +175,10 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         services.push(
             service(tools, project, name, definition, asks, &made, &trees.staged, &directory, ours.as_ref(), &containers, &what).await?,
         );
+    }
+    for service in &mut services {
+        let own: Vec<&Container> = containers.iter().filter(|c| c.service == service.name).collect();
+        service.unseen.extend(resources.unseen(&service.name, &own));
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -206,6 +215,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         containers,
         lost,
         stopped,
+        resources,
         now: (tools.clock)(),
         variables,
         written: trees.written,
@@ -262,6 +272,7 @@ impl Facts {
             free: self.free,
             lost: &self.lost,
             stopped: &self.stopped,
+            resources: &self.resources,
             now: self.now,
         };
         let mut plan = plan_deploy(&facts, &request, &with)?;
