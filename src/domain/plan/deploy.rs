@@ -172,6 +172,8 @@ pub struct BuildFacts {
     pub context: TreePath,
     /// Its Dockerfile, below the workspace; none where it stands in the compose file.
     pub dockerfile: Option<TreePath>,
+    /// What of its context the build does not see (`.dockerignore`).
+    pub ignored: BTreeSet<TreePath>,
     /// The inputs of the image that the running container was made from, where they are known.
     pub running: Option<String>,
     /// Whether the release had an image, and somebody removed it.
@@ -477,7 +479,8 @@ fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first
     // What an image is built from need not come into production.
     let staged = facts.held_staged.map(|held| Changes::between(held, facts.staged, Some(held))).unwrap_or_default();
     let touched: BTreeSet<&TreePath> = files.touched().chain(staged.touched()).collect();
-    let within: Vec<&TreePath> = touched.iter().copied().filter(|p| p.is_within(&build.context)).collect();
+    let within: Vec<&TreePath> =
+        touched.iter().copied().filter(|p| p.is_within(&build.context) && !build.ignored.contains(*p)).collect();
     if build.dockerfile.as_ref().is_some_and(|d| touched.contains(d)) {
         return Some("Dockerfile changed".to_owned());
     }

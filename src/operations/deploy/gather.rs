@@ -18,7 +18,7 @@ use super::production::{environment, environment_hash};
 use super::resources::resources;
 use super::trees::{rules, scans, touchable, tree_path};
 use super::variables::variables;
-use super::writable::{Ground, Mounted, below_production, written};
+use super::writable::{Ground, Mounted, below_production, build_ignore, written};
 use crate::domain::Millis;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
@@ -33,6 +33,7 @@ use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{BuildSection, Definition};
 use crate::engine::docker::EngineError;
+use crate::files::build_ignore::BuildIgnore;
 use crate::files::rsync;
 use crate::files::rules::Rules;
 use crate::files::scan::Scan;
@@ -173,7 +174,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
         services.push(
-            service(tools, project, name, definition, asks, &made, &trees.staged, &directory, ours.as_ref(), &containers, &what).await?,
+            service(tools, project, name, definition, asks, &made, &trees.staged, (&source_root, &directory), ours.as_ref(), &containers, &what).await?,
         );
     }
     for service in &mut services {
@@ -432,7 +433,7 @@ async fn service(
     asks: Vec<String>,
     made: &BTreeMap<ServiceName, Made>,
     staged: &Manifest,
-    production: &Path,
+    (source, production): (&Path, &Path),
     ours: Option<&ServiceName>,
     containers: &[Container],
     what: &str,
@@ -440,7 +441,10 @@ async fn service(
     let build = match &definition.build {
         None => None,
         Some(section) => {
-            let mut facts = build_facts(name, section, staged, production, what)?;
+            let (of, root, from) = (section.clone(), production.to_owned(), source.to_owned());
+            let ignored = untrusted::off_runtime(move || build_ignore(&of, &root, &from)).await;
+            let ignored = ignored.map_err(|error| unread_place(project, &error, what))?;
+            let mut facts = build_facts(name, section, &ignored, staged, production, what)?;
             if let Some(container) = containers.iter().find(|c| c.service == *name) {
                 let inputs = tools.history.build_inputs(project.name.clone(), container.image_id.clone()).await;
                 facts.running = inputs.map_err(|e| history_failure(what, &e))?;
@@ -474,6 +478,7 @@ async fn service(
 fn build_facts(
     name: &ServiceName,
     section: &BuildSection,
+    ignore: &BuildIgnore,
     staged: &Manifest,
     production: &Path,
     what: &str,
@@ -485,24 +490,33 @@ fn build_facts(
             "A release holds everything that it is built from: move it into the workspace.",
         )
     };
-    let below = |path: &Path, shown: &str| below_production(path, production).ok_or_else(|| outside(shown));
+    let inside = |path: &Path, shown: &str| below_production(path, production).ok_or_else(|| outside(shown));
     let context_path = Path::new(&section.context);
-    let context = below(context_path, &section.context)?;
-    let dockerfile = section.dockerfile.as_ref().map(|d| below(&context_path.join(d), d)).transpose()?;
+    let context = inside(context_path, &section.context)?;
+    let dockerfile = section.dockerfile.as_ref().map(|d| inside(&context_path.join(d), d)).transpose()?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(section.hash.as_bytes());
     let mut feed = |bytes: &[u8]| {
         hasher.update(bytes);
     };
-    staged.below(&context).feed(&mut feed);
+    let relative = |path: &TreePath| match context.bytes().len() {
+        0 => path.clone(),
+        length => TreePath::new(path.bytes().get(length + 1..).unwrap_or_default()),
+    };
+    let below = staged.below(&context);
+    let ignored: BTreeSet<TreePath> = match ignore.is_empty() {
+        true => BTreeSet::new(),
+        false => below.0.keys().filter(|path| ignore.ignores(&relative(path))).cloned().collect(),
+    };
+    below.0.iter().filter(|(path, _)| !ignored.contains(*path)).map(|(p, e)| (p.clone(), e.clone())).collect::<Manifest>().feed(&mut feed);
     if let Some(dockerfile) = &dockerfile {
         staged.below(dockerfile).feed(&mut feed);
     }
     for more in &section.additional {
         // Images and addresses are named in the section, whose hash is in already; paths are inputs of their own.
         if more.starts_with('/') {
-            staged.below(&below(Path::new(more), more)?).feed(&mut feed);
+            staged.below(&inside(Path::new(more), more)?).feed(&mut feed);
         }
     }
-    Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, running: None, pruned: false })
+    Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, ignored, running: None, pruned: false })
 }
