@@ -10,11 +10,13 @@ use super::super::recorder::history_failure;
 use super::super::relay;
 use super::super::stops::stopped;
 use super::super::tools::{Config, Tools};
+use super::bind_sources::BindSources;
 use super::declared::{Declared, declared};
 use super::mounts::same_on_host;
 use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::production::{environment, environment_hash};
+use super::pull::pull_facts;
 use super::resources::resources;
 use super::trees::{rules, scans, touchable, tree_path};
 use super::variables::variables;
@@ -26,9 +28,11 @@ use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
 use crate::domain::plan::{
-    BuildFacts, DeployFacts, Made, Plan, Preserved, Resources, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
+    BuildFacts, DeployFacts, Made, MissingSource, Plan, Preserved, Pull, Resources, ServiceFacts, Variables, WrittenMount, is_store,
+    plan_deploy,
 };
 use crate::domain::project::{Project, ServiceName, Source};
+use crate::domain::pull_policy::PullPolicy;
 use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{BuildSection, Definition};
@@ -82,12 +86,13 @@ pub(in super::super) struct Facts {
     pub(super) kept: Manifest,
     /// A hash of production's `.env`.
     pub(super) environment: Option<String>,
-    services: Vec<ServiceFacts>,
+    pub(super) services: Vec<ServiceFacts>,
     containers: Vec<Container>,
     /// The services that run an image which is gone from the engine.
     lost: BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was.
     stopped: BTreeMap<ServiceName, String>,
+    missing: Vec<MissingSource>,
     resources: Resources,
     now: Millis,
     pub(super) variables: Variables,
@@ -165,6 +170,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let stopped = stopped(tools, &containers).await;
     let resources = resources(tools, &declared, &containers, &what).await?;
     let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), &options.overwrite).await?;
+    let binds = BindSources::of(&ground, &trees, &containers).await?;
     let kept = touchable(&trees.production, &trees.coming, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &trees.preserved), &containers, &what).await?;
     let keeps = keeps.then_some(next);
@@ -174,12 +180,25 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
         services.push(
-            service(tools, project, name, definition, asks, &made, &trees.staged, (&source_root, &directory), ours.as_ref(), &containers, &what).await?,
+            service(
+                tools,
+                project,
+                name,
+                definition,
+                asks,
+                &made,
+                &trees.staged,
+                (&source_root, &directory),
+                ours.as_ref(),
+                &containers,
+                &what,
+            )
+            .await?,
         );
     }
     for service in &mut services {
         let own: Vec<&Container> = containers.iter().filter(|c| c.service == service.name).collect();
-        service.unseen.extend(resources.unseen(&service.name, &own));
+        service.unseen.extend(resources.unseen(&service.name, &own).into_iter().chain(binds.unseen(&service.name)));
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -190,7 +209,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     writable(&production_root, &what)?;
     let releases = current.iter().map(|current| &current.release);
     let variables = variables(declared.composed.as_ref().map(|c| &c.config), &directory, releases, old.as_ref()).await;
-    let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).collect();
+    let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).chain(provided(&declared)).collect();
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
     Ok(Facts {
         since,
@@ -216,6 +235,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         containers,
         lost,
         stopped,
+        missing: binds.missing,
         resources,
         now: (tools.clock)(),
         variables,
@@ -273,6 +293,7 @@ impl Facts {
             free: self.free,
             lost: &self.lost,
             stopped: &self.stopped,
+            missing: &self.missing,
             resources: &self.resources,
             now: self.now,
         };
@@ -307,6 +328,15 @@ impl Facts {
     }
 }
 
+/// What is said of services that have no containers.
+fn provided(declared: &Declared) -> impl Iterator<Item = String> {
+    let provided = declared.composed.as_ref().map(|c| c.config.resolved.provided()).unwrap_or_default();
+    provided.into_iter().map(|(service, provider)| {
+        let (service, provider) = (UntrustedText::from(service), UntrustedText::from(provider));
+        format!("{service} has no container: Compose runs {provider} for it whenever it brings up what needs it.")
+    })
+}
+
 /// What is said of images that get further names.
 fn further_tags(definitions: &BTreeMap<ServiceName, Definition>) -> impl Iterator<Item = String> + '_ {
     let tagged = definitions.iter().filter_map(|(name, d)| Some((name, &d.build.as_ref()?.tags))).filter(|(_, tags)| !tags.is_empty());
@@ -317,9 +347,9 @@ fn further_tags(definitions: &BTreeMap<ServiceName, Definition>) -> impl Iterato
 }
 
 /// The files of a deploy, as they are to be and as they are.
-struct Trees {
+pub(super) struct Trees {
     /// What production is to hold.
-    coming: Manifest,
+    pub(super) coming: Manifest,
     staged: Manifest,
     /// What production holds, without what is left as it is there.
     production: Manifest,
@@ -410,7 +440,8 @@ async fn lost_images(tools: &Tools, project: &Project, containers: &[Container],
 
 /// The image that a service of an earlier release ran: nothing is built where it is still there.
 async fn kept_image(tools: &Tools, project: &Project, old: &ReleaseRecord, service: &mut ServiceFacts, what: &str) -> Result<(), Failure> {
-    if !old.images.contains_key(&service.name) {
+    // A name with a digest means the same image in every release.
+    if !old.images.contains_key(&service.name) || service.image.contains('@') {
         return Ok(());
     }
     let own = tools.own_tag(&project.name, &service.name, old.number);
@@ -458,6 +489,10 @@ async fn service(
         Some(_) if definition.image.is_empty() => None,
         Some(_) => tools.docker.image_id(&definition.image).await.map_err(|e| e.failure(what))?,
     };
+    let pull = match build {
+        None if image_id.is_some() || definition.pull_policy == PullPolicy::Never => pull_facts(tools, definition, what).await?,
+        _ => Pull::default(),
+    };
     let read = definition.binds.iter().filter(|b| !b.writable).filter_map(|b| b.source.strip_prefix(production).ok()).map(tree_path);
     let mounts = read.chain(written(production, ours, std::iter::once((name, definition))).into_iter().map(|(path, _)| path)).collect();
     Ok(ServiceFacts {
@@ -470,6 +505,7 @@ async fn service(
         mounts,
         asks,
         seems_stateful: definition.has_volume || is_store(&definition.image),
+        pull,
         unseen: Vec::new(),
     })
 }

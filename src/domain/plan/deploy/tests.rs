@@ -24,6 +24,7 @@ fn services(names: &[&str]) -> Vec<ServiceFacts> {
         mounts: Vec::new(),
         asks: Vec::new(),
         seems_stateful: is_store(service),
+        pull: Pull::default(),
         unseen: Vec::new(),
     };
     names.iter().enumerate().map(fact).collect()
@@ -87,6 +88,7 @@ impl Given {
             free: None,
             lost: &none,
             stopped: &self.stopped,
+            missing: &[],
             resources: &Resources::default(),
             now: 1_000_000,
         };
