@@ -3,6 +3,7 @@
 mod build;
 mod hidden;
 mod jobs;
+mod links;
 mod networks;
 mod said;
 pub mod variables;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use build::BuildPlaces;
 pub use hidden::Hidden;
+pub use links::DeclaredLinks;
 pub use said::{lines, reason, unset_variable, was_ended};
 
 use crate::domain::plan::MOUNT_OF;
@@ -77,6 +79,21 @@ pub struct Files<'a> {
     pub environment: Option<&'a Path>,
 }
 
+/// Which containers of the services that are named `up` remakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recreate {
+    /// Those that differ from the files.
+    Changed,
+    /// All of them. What they need is left as it is all the same, and labels are those of any other `up`.
+    All,
+}
+
+impl Recreate {
+    fn option(self) -> Option<OsString> {
+        (self == Self::All).then(|| "--force-recreate".into())
+    }
+}
+
 impl Files<'_> {
     fn global(&self, with_files: bool) -> Vec<OsString> {
         let mut args: Vec<OsString> = vec!["--ansi".into(), "never".into(), "-p".into(), self.name.into()];
@@ -120,9 +137,10 @@ impl Files<'_> {
     }
 
     /// Makes or remakes containers, from the files or, with `from_stdin`, from a resolved configuration.
-    pub fn up(&self, from_stdin: bool, without_dependencies: bool, services: &[ServiceName]) -> Vec<OsString> {
+    pub fn up(&self, from_stdin: bool, without_dependencies: bool, recreate: Recreate, services: &[ServiceName]) -> Vec<OsString> {
         let mut args = self.global(!from_stdin);
         args.extend(words(&["--progress", "plain", "up", "-d", "--no-build", "--pull", "never"]));
+        args.extend(recreate.option());
         if without_dependencies {
             args.push("--no-deps".into());
         }
@@ -159,6 +177,8 @@ pub struct Definition {
     pub asks: BTreeSet<String>,
     /// Whether it mounts a volume of the engine's.
     pub has_volume: bool,
+    /// What it says of others that act on it.
+    pub links: DeclaredLinks,
 }
 
 /// How an image is built.
@@ -304,6 +324,7 @@ fn definition(project: &str, production: &Path, name: &str, value: &Value) -> De
         depends_on: depends.filter_map(|(name, _)| ServiceName::new(name).ok()).collect(),
         binds: volumes().filter_map(bind).collect(),
         asks: asks(value, production),
+        links: links::declared_links(value),
         has_volume: volumes().any(|volume| volume.get("type").and_then(Value::as_str) == Some("volume")),
     }
 }

@@ -27,6 +27,7 @@ mod matrix;
 mod measures;
 mod mounted;
 mod moving;
+mod namespaces;
 mod orphans;
 mod outage;
 mod outcomes;

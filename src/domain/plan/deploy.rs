@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::consequences::{follow, outlived, restarted};
 use super::lifecycle::ails;
+use super::links::Links;
+use super::order::restarts;
 use super::preserve::{self, Preserved, WrittenMount};
 use super::{Action, Plan, ServicePlan, Step, Variables, digest, layers};
 use crate::domain::Millis;
@@ -58,6 +61,8 @@ pub struct DeployFacts<'a> {
     pub services: &'a [ServiceFacts],
     /// The project's containers.
     pub containers: &'a [Container],
+    /// What acts between the services.
+    pub links: &'a Links,
     /// A hash of the whole resolved configuration.
     pub configuration: &'a str,
     /// What is known of the variables that the compose files use.
@@ -185,9 +190,12 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     files.edited.retain(|path| facts.held.is_none_or(|held| held.0.get(path) != facts.production.0.get(path)));
     refuse(facts, &files, with)?;
     let mut services: Vec<ServicePlan> = facts.services.iter().map(|s| service_plan(facts, s, &files, with)).collect();
-    let depends: BTreeMap<&ServiceName, &BTreeSet<ServiceName>> = facts.services.iter().map(|s| (&s.name, &s.depends_on)).collect();
+    for planned in services.iter_mut().filter(|s| s.action == Action::Recreate) {
+        planned.force |= unseen(facts, &planned.service);
+    }
+    follow(facts, &mut services, with)?;
     let all: BTreeSet<ServiceName> = services.iter().map(|s| s.service.clone()).collect();
-    let order: Vec<Vec<ServiceName>> = layers(&all, |s| depends.get(s).map(|d| (*d).clone()).unwrap_or_default());
+    let order: Vec<Vec<ServiceName>> = layers(&all, |s| facts.follows(s));
     let rank = |name: &ServiceName| order.iter().position(|layer| layer.contains(name));
     services.sort_by_key(|s| (rank(&s.service), s.service.clone()));
     let steps = steps(facts, &files, &services);
@@ -220,6 +228,14 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
         warnings,
         digest,
     })
+}
+
+impl DeployFacts<'_> {
+    /// What a service comes after: what it needs, and what it shares something with.
+    fn follows(&self, service: &ServiceName) -> BTreeSet<ServiceName> {
+        let needed = self.services.iter().find(|s| s.name == *service).map(|s| s.depends_on.clone()).unwrap_or_default();
+        &needed | &self.links.owners(service)
+    }
 }
 
 /// The services that look as if they kept data, in the first deploy of a project that leaves open which do.
@@ -329,7 +345,16 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     let stateful = facts.project.stateful.contains(&service.name);
     let (mut action, build, mut reasons) = wanted(facts, service, files, &containers);
     let (made_from, name) = (service.made.hash().map(str::to_owned), service.name.clone());
-    let plan = |action, build, reasons, ails| ServicePlan { service: name.clone(), action, build, reasons, stateful, ails, made_from };
+    let plan = |action, build, reasons, ails| ServicePlan {
+        service: name.clone(),
+        action,
+        build,
+        reasons,
+        stateful,
+        ails,
+        made_from,
+        force: false,
+    };
     let is_named = with.contains(&service.name);
     let stopped = facts.stopped.get(&service.name).filter(|_| !containers.is_empty());
     let pending = |reasons: &[String]| if reasons.is_empty() { String::new() } else { format!("; pending: {}", reasons.join(", ")) };
@@ -385,7 +410,8 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         reasons.push(if action == Action::Create { "new" } else { "it has no container" }.to_owned());
         return (action, build, reasons);
     }
-    if let Some(differs) = service.made.differs(containers) {
+    let outlived = outlived(facts, &service.name, containers);
+    if let Some(differs) = service.made.differs(containers).map(|differs| outlived.clone().map_or(differs, |(why, _)| why)) {
         let few = matches!(service.made, Made::Managed(..)) && !service.made.is_other(containers) && moved.is_none();
         action = if few { Action::Create } else { Action::Recreate };
         // Another image is another configuration, and says more.
@@ -395,6 +421,10 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         action = Action::Recreate;
         reasons.push(moved);
     }
+    if let Some((why, _)) = outlived.filter(|(_, is_named)| *is_named && action != Action::Recreate) {
+        action = Action::Recreate;
+        reasons.push(why);
+    }
     let read: Vec<&TreePath> = files.touched().filter(|p| service.mounts.iter().any(|r| p.is_within(r))).collect();
     if !read.is_empty() {
         if action == Action::Stay {
@@ -403,6 +433,12 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         reasons.push(format!("mounted files changed: {}", listing(read, 3)));
     }
     (action, build, reasons)
+}
+
+/// Whether a service is remade for what Compose does not see.
+fn unseen(facts: &DeployFacts<'_>, service: &ServiceName) -> bool {
+    let containers: Vec<&Container> = facts.containers.iter().filter(|c| c.service == *service).collect();
+    outlived(facts, service, &containers).is_some_and(|(_, is_named)| is_named)
 }
 
 /// That the image has another name than the one that the containers were made from.
@@ -468,7 +504,7 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     let built = having(&|s| s.build);
     let made = having(&|s| matches!(s.action, Action::Recreate | Action::Create));
     let started = having(&|s| s.action == Action::Start);
-    let restarted = having(&|s| s.action == Action::Restart);
+    let restarted = restarts(&restarted(facts, services), |service| facts.links.owners(service));
     // One order for both where something is made: either may need the other.
     let together = !made.is_empty() || matches!(facts.project.source, Source::Services(_));
     let (up, started) = match together {
@@ -487,13 +523,9 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     }
     let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
     if files.is_empty() && made.is_empty() {
-        let up = [
-            some(up, |services| Step::Up { services }),
-            some(started, |services| Step::Start { services }),
-            some(restarted, |services| Step::Restart { services }),
-            some(touched, |services| Step::Verify { services }),
-        ];
-        return up.into_iter().flatten().collect();
+        let up = [some(up, |services| Step::Up { services }), some(started, |services| Step::Start { services })];
+        let verify = some(touched, |services| Step::Verify { services });
+        return up.into_iter().flatten().chain(restarted).chain(verify).collect();
     }
     let steps = [
         (!facts.back).then_some(Step::Stage),
@@ -504,11 +536,9 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         (!files.is_empty()).then_some(Step::Promote),
         some(up, |services| Step::Up { services }),
         some(started, |services| Step::Start { services }),
-        some(restarted, |services| Step::Restart { services }),
-        some(touched, |services| Step::Verify { services }),
-        Some(Step::Record),
     ];
-    steps.into_iter().flatten().collect()
+    let end = [some(touched, |services| Step::Verify { services }), Some(Step::Record)];
+    steps.into_iter().flatten().chain(restarted).chain(end.into_iter().flatten()).collect()
 }
 
 fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) -> Vec<String> {

@@ -124,6 +124,7 @@ fn service_plan(
         stateful,
         ails: lifecycle::ails(containers, facts.now).filter(|_| !facts.stopped.contains_key(service)),
         made_from,
+        force: false,
     }
 }
 

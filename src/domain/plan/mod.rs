@@ -1,7 +1,9 @@
 //! Plans: what an operation will do, computed before anybody confirms. Facts in, plan out.
 
+mod consequences;
 mod deploy;
 mod lifecycle;
+mod links;
 mod managed;
 mod needs;
 mod order;
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use deploy::{BuildFacts, DeployFacts, MOUNT_OF, Made, ServiceFacts, is_store, plan_deploy};
 pub use lifecycle::{LifecycleFacts, plan_lifecycle};
+pub use links::{Link, Links};
 pub use managed::{ManagedFacts, ManagedService, plan_managed};
 pub use needs::{Declared, Need, Needs};
 pub use preserve::{PreserveFacts, Preserved, WrittenMount};
@@ -288,6 +291,9 @@ pub struct ServicePlan {
     /// For a service that dockmaster makes itself, the hash of what it is made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_from: Option<String>,
+    /// Whether Compose sees no reason to replace its container, so that it has to be told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// What happens to a service.

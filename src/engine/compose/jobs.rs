@@ -5,21 +5,20 @@ use std::ffi::OsString;
 
 use serde_json::Value;
 
-use super::{Files, Resolved, names, words};
+use super::{Files, Recreate, Resolved, names, words};
 use crate::domain::job::{Job, Purpose, Purposes};
 use crate::domain::plan::Need;
 use crate::domain::project::ServiceName;
 
-/// Fields of a service that name another service as `service:NAME`.
-const SHARED: [&str; 3] = ["network_mode", "ipc", "pid"];
 /// Fields of a service that list others.
 const LISTED: [&str; 3] = ["volumes_from", "links", "external_links"];
 
 impl Files<'_> {
     /// Makes or remakes containers and starts none, from the files or, with `from_stdin`, from a resolved configuration.
-    pub fn make(&self, from_stdin: bool, without_dependencies: bool, services: &[ServiceName]) -> Vec<OsString> {
+    pub fn make(&self, from_stdin: bool, without_dependencies: bool, recreate: Recreate, services: &[ServiceName]) -> Vec<OsString> {
         let mut args =
             [self.global(!from_stdin), words(&["--progress", "plain", "up", "--no-start", "--no-build", "--pull", "never"])].concat();
+        args.extend(recreate.option());
         if without_dependencies {
             args.push("--no-deps".into());
         }
@@ -73,15 +72,6 @@ impl Resolved {
         let mut part = self.only(services);
         for service in part.0.get_mut("services").and_then(Value::as_object_mut).into_iter().flat_map(|all| all.values_mut()) {
             let Some(fields) = service.as_object_mut() else { continue };
-            let elsewhere = |value: &Value| {
-                let other = value.as_str().and_then(|text| text.strip_prefix("service:"));
-                other.is_some_and(|other| !services.contains(other))
-            };
-            for key in SHARED {
-                if fields.get(key).is_some_and(elsewhere) {
-                    fields.remove(key);
-                }
-            }
             for key in LISTED {
                 fields.remove(key);
             }

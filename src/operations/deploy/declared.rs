@@ -13,7 +13,7 @@ use crate::domain::managed::{Managed, MountSource};
 use crate::domain::plan::Made;
 use crate::domain::project::{ComposeSource, Project, ServiceName, Source};
 use crate::domain::volumes::StoreKind;
-use crate::engine::compose::{Bind, Definition, Files};
+use crate::engine::compose::{Bind, DeclaredLinks, Definition, Files};
 use crate::files::rules::Rules;
 
 /// What a project's services are made from.
@@ -141,6 +141,7 @@ fn definition(image: &str) -> Definition {
         binds: Vec::new(),
         asks: BTreeSet::new(),
         has_volume: false,
+        links: DeclaredLinks::default(),
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::relay;
 use super::super::stops::stopped;
 use super::super::tools::{Config, Tools};
 use super::declared::{Declared, declared};
+use super::links::{first_ids, links};
 use super::mounts::same_on_host;
 use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
@@ -24,7 +25,9 @@ use crate::domain::failure::Failure;
 use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
-use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy};
+use crate::domain::plan::{
+    BuildFacts, DeployFacts, Links, Made, Plan, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
+};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
 use crate::domain::untrusted::UntrustedText;
@@ -79,6 +82,8 @@ pub(in super::super) struct Facts {
     /// A hash of production's `.env`.
     pub(super) environment: Option<String>,
     services: Vec<ServiceFacts>,
+    /// What acts between them.
+    links: Links,
     containers: Vec<Container>,
     /// The services that run an image which is gone from the engine.
     lost: BTreeSet<ServiceName>,
@@ -152,10 +157,13 @@ pub(in super::super) async fn gather(
         what: &what,
     };
     let mounted = Mounted::of(&ground).await?;
-    let (made, (workspace_scan, production_scan), mut containers, next) = tokio::try_join!(
-        made(tools, &declared, &source_root, &directory, &what),
+    let ((mut containers, made), (workspace_scan, production_scan), next) = tokio::try_join!(
+        async {
+            let containers = tools.containers(project).await.map_err(|e| e.failure(&*what))?;
+            let made = made(tools, &declared, &source_root, &directory, &containers, &what).await?;
+            Ok((containers, made))
+        },
         scans(tools, project, workspace.as_deref(), &production_root, &mounted, &what),
-        async { tools.containers(project).await.map_err(|e| e.failure(&*what)) },
         async { tools.history.release_next(project.name.clone()).await.map_err(unread) },
     )?;
     if let Some(composed) = &declared.composed {
@@ -185,6 +193,7 @@ pub(in super::super) async fn gather(
     writable(&production_root, &what)?;
     let releases = current.iter().map(|current| &current.release);
     let variables = variables(declared.composed.as_ref().map(|c| &c.config), &directory, releases, old.as_ref()).await;
+    let links = links(definitions, &containers);
     let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).collect();
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
     Ok(Facts {
@@ -208,6 +217,7 @@ pub(in super::super) async fn gather(
         declared,
         excluded,
         services,
+        links,
         containers,
         lost,
         stopped,
@@ -265,6 +275,7 @@ impl Facts {
             held_staged: self.current.as_ref().map(|c| &c.release.staged),
             services: &self.services,
             containers: &self.containers,
+            links: &self.links,
             configuration: &self.declared.configuration,
             variables: &self.variables,
             written: &self.written,
@@ -352,12 +363,13 @@ async fn made(
     declared: &Declared,
     source: &Path,
     production: &Path,
+    containers: &[Container],
     what: &str,
 ) -> Result<BTreeMap<ServiceName, Made>, Failure> {
     let Some(composed) = &declared.composed else { return Ok(declared.made.clone()) };
     let environment = environment(production);
     let files = composed.files(source, production, environment.as_deref());
-    let hashes = tools.hashes(what, &files, &composed.config.resolved).await?;
+    let hashes = tools.hashes(what, &files, &composed.config.resolved, &first_ids(containers)).await?;
     Ok(hashes.into_iter().map(|(service, hash)| (service, Made::Compose(hash))).collect())
 }
 

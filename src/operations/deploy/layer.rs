@@ -13,7 +13,7 @@ use crate::domain::container::Container;
 use crate::domain::job::Job as JobKind;
 use crate::domain::plan::Need;
 use crate::domain::project::ServiceName;
-use crate::engine::compose::{Definition, Files, Hidden, Resolved};
+use crate::engine::compose::{Definition, Files, Hidden, Recreate, Resolved};
 
 /// What the layers of a step have in common.
 pub(super) struct Layers<'a> {
@@ -29,6 +29,8 @@ pub(super) struct Layers<'a> {
     pub(super) definitions: &'a BTreeMap<ServiceName, Definition>,
     /// All services of the step.
     pub(super) services: &'a [ServiceName],
+    /// Those among them whose containers Compose sees no reason to remake.
+    pub(super) forced: &'a BTreeSet<ServiceName>,
     pub(super) hidden: &'a Hidden,
     /// How long a call may take.
     pub(super) limit: Duration,
@@ -41,6 +43,17 @@ impl Layers<'_> {
     /// would come back. Where there is such a service, what the layer needs is waited for here, its containers are made without
     /// being started, and then started over a configuration of nothing else. Their labels are those of a plain `up`.
     pub(super) async fn up(&self, layer: &[ServiceName]) -> Result<(), Stop> {
+        // By a call of its own: it would remake the others as well.
+        let (forced, others): (Vec<ServiceName>, Vec<ServiceName>) = layer.iter().cloned().partition(|s| self.forced.contains(s));
+        for (part, recreate) in [(others, Recreate::Changed), (forced, Recreate::All)] {
+            if !part.is_empty() {
+                self.part(&part, recreate).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn part(&self, layer: &[ServiceName], recreate: Recreate) -> Result<(), Stop> {
         let (job, what) = (self.job, self.what);
         let beneath = beneath(self.definitions, layer);
         let containers = match beneath.is_empty() {
@@ -52,9 +65,9 @@ impl Layers<'_> {
             self.await_needed(layer, &containers).await?;
         }
         if !apart {
-            return self.call(self.files.up(self.substituted, self.without_dependencies, layer), self.input()).await;
+            return self.call(self.files.up(self.substituted, self.without_dependencies, recreate, layer), self.input()).await;
         }
-        self.call(self.files.make(self.substituted, self.without_dependencies, layer), self.input()).await?;
+        self.call(self.files.make(self.substituted, self.without_dependencies, recreate, layer), self.input()).await?;
         let made = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
         // Of a service without containers Compose would say that there is nothing to start.
         let asleep: BTreeSet<ServiceName> =

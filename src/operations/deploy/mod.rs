@@ -3,6 +3,7 @@
 mod declared;
 mod gather;
 mod layer;
+mod links;
 mod mounts;
 mod named;
 mod networks;

@@ -8,6 +8,7 @@ use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
 use super::layer::Layers;
+use super::links::{first_ids, links};
 use super::production::{environment, production_only};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
@@ -54,13 +55,18 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     let files =
         Files { name: &compose.name, root: production, files: &compose.files, directory: production, environment: environment.as_deref() };
     // Only what is looked after because of others is asked for its hashes.
-    let hashes = if needed.is_empty() { Hashes::new() } else { job.tools.hashes(what, &files, &config.resolved).await? };
+    let ids = first_ids(&containers);
+    let hashes = if needed.is_empty() { Hashes::new() } else { job.tools.hashes(what, &files, &config.resolved, &ids).await? };
     let staying = staying(&hashes, &containers, &needed);
     let moved = image_moved(job, &containers, &needed).await.map_err(|e| e.failure(what))?;
     let substituted = !moved && !staying.is_empty() && substitute(job, &files, &staying, &containers, &hashes, &mut config).await;
     let without_dependencies = moved || (!staying.is_empty() && !substituted);
     let (hidden, limit) = (config.resolved.hidden(), job.project.deploy.health_timeout + UP_GRACE);
-    let depends = |service: &ServiceName| definitions.get(service).map(|d| d.depends_on.clone()).unwrap_or_default();
+    let links = links(&definitions, &containers);
+    let depends = |service: &ServiceName| {
+        let needed = definitions.get(service).map(|d| d.depends_on.clone()).unwrap_or_default();
+        &needed | &links.owners(service)
+    };
     let resolved = &config.resolved;
     let all = Layers {
         job,
@@ -71,6 +77,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         without_dependencies,
         definitions: &definitions,
         services,
+        forced: &forced(job, services),
         hidden: &hidden,
         limit,
     };
@@ -79,6 +86,12 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         all.up(&layer).await?;
     }
     Ok(Some(count(services.len(), "service")))
+}
+
+/// The services whose containers Compose sees no reason to remake.
+fn forced(job: &Job, services: &[ServiceName]) -> BTreeSet<ServiceName> {
+    let forced = job.plan.services.iter().filter(|s| s.force && services.contains(&s.service));
+    forced.map(|s| s.service.clone()).collect()
 }
 
 /// Gives the images of the release that comes the names that production uses, by what was kept of it: a helper goes on
@@ -203,7 +216,7 @@ async fn substitute(
         let what = "A kept release cannot be read.";
         // One that can no longer be resolved is passed over.
         let Ok(before) = job.tools.resolve(what, &files).await else { continue };
-        let Ok(hashes) = job.tools.hashes(what, &files, &before.resolved).await else { continue };
+        let Ok(hashes) = job.tools.hashes(what, &files, &before.resolved, &first_ids(containers)).await else { continue };
         left.retain(|service| {
             let labels = containers.iter().filter(|c| c.service == *service).map(Container::config_hash);
             let found = hashes.get(service).is_some_and(|hash| labels.into_iter().all(|label| label == Some(hash.whole.as_str())));
