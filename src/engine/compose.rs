@@ -6,6 +6,7 @@ mod jobs;
 mod links;
 mod networks;
 mod said;
+pub mod steering;
 pub mod variables;
 mod whole;
 
@@ -79,21 +80,6 @@ pub struct Files<'a> {
     pub environment: Option<&'a Path>,
 }
 
-/// Which containers of the services that are named `up` remakes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recreate {
-    /// Those that differ from the files.
-    Changed,
-    /// All of them. What they need is left as it is all the same, and labels are those of any other `up`.
-    All,
-}
-
-impl Recreate {
-    fn option(self) -> Option<OsString> {
-        (self == Self::All).then(|| "--force-recreate".into())
-    }
-}
-
 impl Files<'_> {
     fn global(&self, with_files: bool) -> Vec<OsString> {
         let mut args: Vec<OsString> = vec!["--ansi".into(), "never".into(), "-p".into(), self.name.into()];
@@ -136,18 +122,33 @@ impl Files<'_> {
         [self.global(false), words(&["--progress", "plain", "pull", "--"]), names(services)].concat()
     }
 
-    /// Makes or remakes containers, from the files or, with `from_stdin`, from a resolved configuration.
-    pub fn up(&self, from_stdin: bool, without_dependencies: bool, recreate: Recreate, services: &[ServiceName]) -> Vec<OsString> {
-        let mut args = self.global(!from_stdin);
-        args.extend(words(&["--progress", "plain", "up", "-d", "--no-build", "--pull", "never"]));
-        args.extend(recreate.option());
-        if without_dependencies {
-            args.push("--no-deps".into());
-        }
-        args.push("--".into());
-        args.extend(names(services));
-        args
+    /// Makes or remakes the containers of some services and starts them.
+    pub fn up(&self, how: Up, services: &[ServiceName]) -> Vec<OsString> {
+        self.up_with(how, "--detach", services)
     }
+
+    /// As [`Files::up`], and starts none.
+    pub fn make(&self, how: Up, services: &[ServiceName]) -> Vec<OsString> {
+        self.up_with(how, "--no-start", services)
+    }
+
+    fn up_with(&self, how: Up, option: &str, services: &[ServiceName]) -> Vec<OsString> {
+        let options = [(how.without_dependencies, "--no-deps"), (how.forced, "--force-recreate")];
+        let options: Vec<&str> = options.into_iter().filter_map(|(is_set, option)| is_set.then_some(option)).collect();
+        let up = words(&["--progress", "plain", "up", option, "--no-build", "--pull", "never"]);
+        [self.global(!how.from_stdin), up, words(&options), words(&["--"]), names(services)].concat()
+    }
+}
+
+/// How containers are made or remade.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Up {
+    /// Whether the configuration comes on the standard input, resolved, instead of from the files.
+    pub from_stdin: bool,
+    /// Whether what the services depend on is left alone.
+    pub without_dependencies: bool,
+    /// Whether they are remade although Compose sees no reason to.
+    pub forced: bool,
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {

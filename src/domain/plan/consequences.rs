@@ -38,7 +38,7 @@ pub(super) fn follow(facts: &DeployFacts<'_>, services: &mut [ServicePlan], with
                 let force = wanted == Action::Recreate && is_named(links);
                 if rank(planned.action) >= rank(wanted) {
                     // It is remade anyway, by Compose only where that sees why.
-                    changed |= force && planned.action == Action::Recreate && !std::mem::replace(&mut planned.force, true);
+                    changed |= force && planned.action == Action::Recreate && !std::mem::replace(&mut planned.forced, true);
                     continue;
                 }
                 let is_stopped = facts.stopped.contains_key(&planned.service);
@@ -52,7 +52,7 @@ pub(super) fn follow(facts: &DeployFacts<'_>, services: &mut [ServicePlan], with
                     }
                     continue;
                 }
-                planned.force |= force;
+                planned.forced |= force;
                 planned.action = wanted;
                 planned.reasons.push(reason);
                 if wanted == Action::Recreate && containers.iter().any(|c| c.purpose.is_to_end() && c.started.is_some()) {

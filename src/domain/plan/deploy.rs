@@ -116,6 +116,8 @@ pub struct ServiceFacts {
     pub asks: Vec<String>,
     /// Whether it looks like one that keeps data: by its image, or because it mounts a volume.
     pub seems_stateful: bool,
+    /// Why its containers are recreated although Compose sees no reason to, a few words each.
+    pub unseen: Vec<String>,
 }
 
 /// What a service's containers are to be made from.
@@ -191,7 +193,7 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     refuse(facts, &files, with)?;
     let mut services: Vec<ServicePlan> = facts.services.iter().map(|s| service_plan(facts, s, &files, with)).collect();
     for planned in services.iter_mut().filter(|s| s.action == Action::Recreate) {
-        planned.force |= unseen(facts, &planned.service);
+        planned.forced |= unseen(facts, &planned.service);
     }
     follow(facts, &mut services, with)?;
     let all: BTreeSet<ServiceName> = services.iter().map(|s| s.service.clone()).collect();
@@ -345,15 +347,9 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     let stateful = facts.project.stateful.contains(&service.name);
     let (mut action, build, mut reasons) = wanted(facts, service, files, &containers);
     let (made_from, name) = (service.made.hash().map(str::to_owned), service.name.clone());
-    let plan = |action, build, reasons, ails| ServicePlan {
-        service: name.clone(),
-        action,
-        build,
-        reasons,
-        stateful,
-        ails,
-        made_from,
-        force: false,
+    let plan = |action, build, reasons, ails| {
+        let forced = action == Action::Recreate && !service.unseen.is_empty();
+        ServicePlan { service: name.clone(), action, build, forced, reasons, stateful, ails, made_from }
     };
     let is_named = with.contains(&service.name);
     let stopped = facts.stopped.get(&service.name).filter(|_| !containers.is_empty());
@@ -424,6 +420,10 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
     if let Some((why, _)) = outlived.filter(|(_, is_named)| *is_named && action != Action::Recreate) {
         action = Action::Recreate;
         reasons.push(why);
+    }
+    if !service.unseen.is_empty() {
+        action = Action::Recreate;
+        reasons.extend(service.unseen.iter().cloned());
     }
     let read: Vec<&TreePath> = files.touched().filter(|p| service.mounts.iter().any(|r| p.is_within(r))).collect();
     if !read.is_empty() {

@@ -59,6 +59,11 @@ impl Links {
         self.0.get(service).into_iter().flatten()
     }
 
+    /// The services whose containers one shares something of by their names.
+    pub fn named(&self, service: &ServiceName) -> impl Iterator<Item = &ServiceName> {
+        self.of(service).filter(|(_, links)| is_named(links)).map(|(on, _)| on)
+    }
+
     /// The services that one is linked to.
     pub fn owners(&self, service: &ServiceName) -> BTreeSet<ServiceName> {
         self.of(service).map(|(on, _)| on.clone()).collect()

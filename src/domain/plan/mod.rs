@@ -279,6 +279,9 @@ pub struct ServicePlan {
     /// Whether its image is built anew first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub build: bool,
+    /// Whether it is recreated for a reason that Compose does not see, so that Compose has to be told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
     /// Why, a few words each. For a service that stays: what is left pending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -291,9 +294,6 @@ pub struct ServicePlan {
     /// For a service that dockmaster makes itself, the hash of what it is made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_from: Option<String>,
-    /// Whether Compose sees no reason to replace its container, so that it has to be told.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub force: bool,
 }
 
 /// What happens to a service.
@@ -343,6 +343,9 @@ fn digest(request: &Request, steps: &[Step], services: &[ServicePlan], more: imp
         feed(service.service.as_str().as_bytes());
         feed(service.action.word().as_bytes());
         feed(service.made_from.as_deref().unwrap_or_default().as_bytes());
+        if service.forced {
+            feed(b"forced");
+        }
     }
     more(&mut feed);
     hasher.finalize().to_hex().to_string()

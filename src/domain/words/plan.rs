@@ -220,9 +220,8 @@ pub(crate) mod tests {
     use crate::domain::orphans::Orphan;
     use crate::domain::plan::{TidyFacts, plan_tidy};
     use crate::domain::project::{ProjectName, ServiceName, Strategy};
-    use crate::domain::request::{Request, Target};
+    use crate::domain::request::{ReleaseOptions, Request, Target};
     use expect_test::expect;
-    use std::collections::BTreeSet;
 
     pub(crate) fn name(name: &str) -> ServiceName {
         ServiceName::new(name).unwrap()
@@ -233,11 +232,11 @@ pub(crate) mod tests {
             service: name(service),
             action,
             build: false,
+            forced: false,
             reasons: Vec::new(),
             stateful: false,
             ails: None,
             made_from: None,
-            force: false,
         }
     }
 
@@ -278,12 +277,7 @@ pub(crate) mod tests {
         let mut web = service("web", Action::Restart);
         web.reasons = vec!["mounted files changed: nginx.conf".into()];
         Plan {
-            request: Request::Deploy {
-                project: ProjectName::new("shop").unwrap(),
-                with: BTreeSet::new(),
-                overwrite: BTreeSet::new(),
-                force: false,
-            },
+            request: Request::Deploy { project: ProjectName::new("shop").unwrap(), options: ReleaseOptions::default() },
             strategy: None,
             by_compose: false,
             steps: vec![

@@ -29,7 +29,7 @@ use crate::domain::plan::{
     BuildFacts, DeployFacts, Links, Made, Plan, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
 };
 use crate::domain::project::{Project, ServiceName, Source};
-use crate::domain::request::Request;
+use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{BuildSection, Definition};
 use crate::engine::docker::EngineError;
@@ -108,13 +108,8 @@ fn unread_place(project: &Project, error: &ReadError, what: &str) -> Failure {
     )
 }
 
-/// Finds out everything. `overwrite` names what production has changed and is replaced all the same.
-pub(in super::super) async fn gather(
-    tools: &Tools,
-    project: &Project,
-    coming: Coming,
-    overwrite: &BTreeSet<TreePath>,
-) -> Result<Facts, Failure> {
+/// Finds out everything.
+pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: Coming, options: &ReleaseOptions) -> Result<Facts, Failure> {
     let since = Instant::now();
     let what = match coming {
         Coming::Workspace => format!("{} cannot be deployed.", project.name),
@@ -171,7 +166,7 @@ pub(in super::super) async fn gather(
         job::assign(project, &composed.config.resolved.purposes(), &mut containers);
     }
     let stopped = stopped(tools, &containers).await;
-    let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), overwrite).await?;
+    let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), &options.overwrite).await?;
     let kept = touchable(&trees.production, &trees.coming, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &trees.preserved), &containers, &what).await?;
     let keeps = keeps.then_some(next);
@@ -242,24 +237,18 @@ impl Facts {
     }
 
     /// The plan that follows from these facts.
-    pub(in super::super) fn plan(
-        &self,
-        project: &Project,
-        with: &BTreeSet<ServiceName>,
-        overwrite: &BTreeSet<TreePath>,
-        force: bool,
-    ) -> Result<Plan, Failure> {
+    pub(in super::super) fn plan(&self, project: &Project, options: &ReleaseOptions) -> Result<Plan, Failure> {
         // Names are matched in any case; what is unknown stays as it was typed, to be refused.
         let spelt = |typed: &ServiceName| {
             let known = self.services.iter().map(|s| s.name.as_str());
             let Match::Found(name) = find(typed.as_str(), known) else { return typed.clone() };
             ServiceName::new(name).unwrap_or_else(|_| typed.clone())
         };
-        let with: BTreeSet<ServiceName> = with.iter().map(spelt).collect();
-        let (name, overwrite) = (project.name.clone(), overwrite.clone());
+        let with: BTreeSet<ServiceName> = options.with.iter().map(spelt).collect();
+        let (name, options) = (project.name.clone(), ReleaseOptions { with: with.clone(), ..options.clone() });
         let request = match &self.old {
-            None => Request::Deploy { project: name, with: with.clone(), overwrite, force },
-            Some(old) => Request::Rollback { project: name, release: Some(old.number), with: with.clone(), overwrite, force },
+            None => Request::Deploy { project: name, options },
+            Some(old) => Request::Rollback { project: name, release: Some(old.number), options },
         };
         let facts = DeployFacts {
             project,
@@ -478,6 +467,7 @@ async fn service(
         mounts,
         asks,
         seems_stateful: definition.has_volume || is_store(&definition.image),
+        unseen: Vec::new(),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::domain::container::Container;
 use crate::domain::job::Job as JobKind;
 use crate::domain::plan::Need;
 use crate::domain::project::ServiceName;
-use crate::engine::compose::{Definition, Files, Hidden, Recreate, Resolved};
+use crate::engine::compose::{Definition, Files, Hidden, Resolved, Up};
 
 /// What the layers of a step have in common.
 pub(super) struct Layers<'a> {
@@ -26,11 +26,11 @@ pub(super) struct Layers<'a> {
     pub(super) substituted: bool,
     /// Whether Compose ignores what a service depends on (`--no-deps`).
     pub(super) without_dependencies: bool,
+    /// The services that Compose sees no reason to remake.
+    pub(super) forced: BTreeSet<ServiceName>,
     pub(super) definitions: &'a BTreeMap<ServiceName, Definition>,
     /// All services of the step.
     pub(super) services: &'a [ServiceName],
-    /// Those among them whose containers Compose sees no reason to remake.
-    pub(super) forced: &'a BTreeSet<ServiceName>,
     pub(super) hidden: &'a Hidden,
     /// How long a call may take.
     pub(super) limit: Duration,
@@ -43,17 +43,6 @@ impl Layers<'_> {
     /// would come back. Where there is such a service, what the layer needs is waited for here, its containers are made without
     /// being started, and then started over a configuration of nothing else. Their labels are those of a plain `up`.
     pub(super) async fn up(&self, layer: &[ServiceName]) -> Result<(), Stop> {
-        // By a call of its own: it would remake the others as well.
-        let (forced, others): (Vec<ServiceName>, Vec<ServiceName>) = layer.iter().cloned().partition(|s| self.forced.contains(s));
-        for (part, recreate) in [(others, Recreate::Changed), (forced, Recreate::All)] {
-            if !part.is_empty() {
-                self.part(&part, recreate).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn part(&self, layer: &[ServiceName], recreate: Recreate) -> Result<(), Stop> {
         let (job, what) = (self.job, self.what);
         let beneath = beneath(self.definitions, layer);
         let containers = match beneath.is_empty() {
@@ -64,10 +53,15 @@ impl Layers<'_> {
         if apart || (self.without_dependencies && !beneath.is_empty()) {
             self.await_needed(layer, &containers).await?;
         }
-        if !apart {
-            return self.call(self.files.up(self.substituted, self.without_dependencies, recreate, layer), self.input()).await;
+        let (forced, seen): (Vec<ServiceName>, Vec<ServiceName>) = layer.iter().cloned().partition(|s| self.forced.contains(s));
+        for (services, forced) in [(seen, false), (forced, true)].iter().filter(|(services, _)| !services.is_empty()) {
+            let how = Up { from_stdin: self.substituted, without_dependencies: self.without_dependencies, forced: *forced };
+            let args = if apart { self.files.make(how, services) } else { self.files.up(how, services) };
+            self.call(args, self.input()).await?;
         }
-        self.call(self.files.make(self.substituted, self.without_dependencies, recreate, layer), self.input()).await?;
+        if !apart {
+            return Ok(());
+        }
         let made = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
         // Of a service without containers Compose would say that there is nothing to start.
         let asleep: BTreeSet<ServiceName> =
@@ -83,8 +77,7 @@ impl Layers<'_> {
     }
 
     async fn call(&self, args: Vec<std::ffi::OsString>, input: Option<Vec<u8>>) -> Result<(), Stop> {
-        let mut invocation =
-            self.job.tools.compose(self.what, args, self.limit, &self.job.mark)?.environment("COMPOSE_IGNORE_ORPHANS", "1");
+        let mut invocation = self.job.tools.compose(self.what, args, self.limit, &self.job.mark)?;
         if let Some(input) = input {
             invocation = invocation.stdin(input);
         }

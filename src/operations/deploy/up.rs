@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
+use super::Facts;
 use super::layer::Layers;
 use super::links::{first_ids, links};
 use super::production::{environment, production_only};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
-use crate::domain::plan::layers;
+use crate::domain::plan::{Links, layers};
 use crate::domain::project::{ServiceName, Source};
 use crate::domain::text::count;
 use crate::engine::compose::{Definition, Files};
@@ -75,9 +76,9 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         resolved,
         substituted,
         without_dependencies,
+        forced: forced(job, services, &containers, &links),
         definitions: &definitions,
         services,
-        forced: &forced(job, services),
         hidden: &hidden,
         limit,
     };
@@ -88,10 +89,17 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     Ok(Some(count(services.len(), "service")))
 }
 
-/// The services whose containers Compose sees no reason to remake.
-fn forced(job: &Job, services: &[ServiceName]) -> BTreeSet<ServiceName> {
-    let forced = job.plan.services.iter().filter(|s| s.force && services.contains(&s.service));
-    forced.map(|s| s.service.clone()).collect()
+/// The services that are remade although Compose sees no reason to. Where that is undone, those that were not remade yet stay.
+fn forced(job: &Job, services: &[ServiceName], containers: &[Container], links: &Links) -> BTreeSet<ServiceName> {
+    let planned = job.plan.services.iter().filter(|s| s.forced && services.contains(&s.service)).map(|s| &s.service);
+    let before = job.deploy.as_ref().filter(|_| job.undoing.get().is_some()).map(Facts::containers);
+    let is_untouched = |service: &ServiceName| {
+        let mut of = containers.iter().filter(|c| c.service == *service).peekable();
+        before.is_some_and(|before| of.peek().is_some() && of.all(|c| before.iter().any(|b| b.id == c.id)))
+    };
+    // What it shares by name is another container's, now that this one is remade once more.
+    let follows = |service: &ServiceName| links.named(service).any(|owner| services.contains(owner));
+    planned.filter(|service| !is_untouched(service) || follows(service)).cloned().collect()
 }
 
 /// Gives the images of the release that comes the names that production uses, by what was kept of it: a helper goes on
