@@ -2,6 +2,7 @@
 
 mod build;
 mod hidden;
+mod inline;
 mod jobs;
 mod links;
 mod networks;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use build::BuildPlaces;
 pub use hidden::Hidden;
+pub use inline::{Inline, InlineSource, answered, asking};
 pub use links::DeclaredLinks;
 pub use said::{lines, reason, unset_variable, was_ended};
 
@@ -38,6 +40,8 @@ pub struct Compose {
     pub program: PathBuf,
     /// What stands before every other argument: `compose` for the plugin.
     pub prefix: Vec<OsString>,
+    /// Its version, as it labels containers with it: `2.26.1`.
+    pub version: String,
 }
 
 impl Compose {
@@ -48,15 +52,22 @@ impl Compose {
         let candidates = [("docker-compose", None), ("docker", Some("compose"))];
         for (name, plugin) in candidates {
             let Some(program) = std::env::split_paths(path).map(|d| d.join(name)).find(|p| p.is_file()) else { continue };
-            let compose = Self { program, prefix: plugin.map(OsString::from).into_iter().collect() };
+            let mut compose = Self { program, prefix: plugin.map(OsString::from).into_iter().collect(), version: String::new() };
             let version = Invocation::new(&compose.program).args(&compose.prefix).args(["version", "--short"]).limit(VERSION_LIMIT);
             let asked = process::run(&version, &mut |_| {}, &CancellationToken::new()).await;
-            if asked.is_ok_and(|a| a.success() && is_new_enough(&String::from_utf8_lossy(&a.stdout))) {
+            let said = asked.ok().filter(process::Finished::success).map(|asked| String::from_utf8_lossy(&asked.stdout).into_owned());
+            if let Some(said) = said.filter(|said| is_new_enough(said)) {
+                compose.version = plain_version(&said);
                 return Some(compose);
             }
         }
         None
     }
+}
+
+/// A version without what a distribution adds to it: `2.26.1-4`, `v2.29.0`.
+fn plain_version(version: &str) -> String {
+    version.trim().trim_start_matches('v').split(['-', '+']).next().unwrap_or_default().to_owned()
 }
 
 /// Whether a version (`2.26.1-4`, `v2.29.0`) is one of Compose v2 or later.
@@ -439,6 +450,7 @@ mod tests {
 
     #[test]
     fn only_compose_v2_will_do() {
+        assert_eq!(["2.26.1-4\n", "v2.29.0", "5.0.0-rc1", ""].map(plain_version), ["2.26.1", "2.29.0", "5.0.0", ""]);
         assert!(["2.26.1-4\n", "v2.29.0", "3.0.0-rc1"].into_iter().all(is_new_enough));
         assert!(!["1.29.2", "", "docker-compose version 1.29.2", "unknown"].into_iter().any(is_new_enough));
     }

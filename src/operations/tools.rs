@@ -244,6 +244,21 @@ impl Tools {
         Ok(Config { resolved, unset })
     }
 
+    /// The values of variables, as Compose would put them in.
+    pub(super) async fn values(
+        &self,
+        what: &str,
+        files: &Files<'_>,
+        variables: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let invocation = self.compose(what, files.values(), CONFIG_LIMIT, &self.plan_mark())?.stdin(compose::asking(variables));
+        let shown = process::run(&invocation, &mut |_| {}, &self.stopping).await.map_err(|e| secretive(what, e))?;
+        if shown.code != Some(0) {
+            return Err(Failure::new(what, "Compose did not say what its variables are set to.", "Check production's .env and ask again."));
+        }
+        Ok(compose::answered(&shown.stdout))
+    }
+
     /// The hashes of a resolved configuration's services; `ids` are the first containers of services.
     pub(super) async fn hashes(
         &self,

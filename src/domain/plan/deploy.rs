@@ -118,6 +118,10 @@ pub struct ServiceFacts {
     pub seems_stateful: bool,
     /// Why its containers are recreated although Compose sees no reason to, a few words each.
     pub unseen: Vec<String>,
+    /// That only Compose has changed where its hash has, in a few words.
+    pub upgraded: Option<String>,
+    /// A hash of what its configs and secrets hold that are no files: what a confirmation binds of it.
+    pub content: Option<String>,
 }
 
 /// What a service's containers are to be made from.
@@ -210,6 +214,9 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
             feed(path.bytes());
         }
         feed(facts.configuration.as_bytes());
+        for service in facts.services {
+            feed(service.content.as_deref().unwrap_or_default().as_bytes());
+        }
     });
     // What only starts what is down brings nothing into production.
     let release = (steps.is_empty() || steps.contains(&Step::Record)).then_some(facts.release);
@@ -394,7 +401,10 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
     });
     let moved = moved.filter(|_| renamed.is_none());
     // What is built here is built again where its name was given to something else: that may be anything.
-    let why_build = service.build.as_ref().and_then(|b| why_build(facts, b, files, containers.is_empty()).or_else(|| moved.clone()));
+    let why_build = service
+        .build
+        .as_ref()
+        .and_then(|b| why_build(facts, b, files, containers.is_empty(), service.image_id.is_some()).or_else(|| moved.clone()));
     let build = why_build.is_some();
     let mut reasons: Vec<String> = why_build.into_iter().collect();
     let mut action = if build { Action::Recreate } else { Action::Stay };
@@ -407,11 +417,12 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         return (action, build, reasons);
     }
     let outlived = outlived(facts, &service.name, containers);
-    if let Some(differs) = service.made.differs(containers).map(|differs| outlived.clone().map_or(differs, |(why, _)| why)) {
+    if let Some(differs) = service.made.differs(containers).map(|differs| service.upgraded.clone().unwrap_or(differs)) {
         let few = matches!(service.made, Made::Managed(..)) && !service.made.is_other(containers) && moved.is_none();
         action = if few { Action::Create } else { Action::Recreate };
         // Another image is another configuration, and says more.
-        reasons.push(renamed.unwrap_or(differs));
+        let outlived = outlived.as_ref().map(|(why, _)| why.clone());
+        reasons.push(renamed.or(outlived).unwrap_or(differs));
     }
     if let Some(moved) = moved.filter(|_| !build) {
         action = Action::Recreate;
@@ -469,12 +480,13 @@ fn down(container: &Container) -> Option<String> {
     }
 }
 
-fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first: bool) -> Option<String> {
+fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first: bool, is_there: bool) -> Option<String> {
     if build.pruned {
         return Some("its kept image is gone, so it is built again".to_owned());
     }
     if build.running.as_deref() == Some(build.inputs.as_str()) {
-        return None;
+        // Under a new name it is built once more.
+        return (!is_there).then(|| "image to be built".to_owned());
     }
     if first {
         return Some("image to be built".to_owned());

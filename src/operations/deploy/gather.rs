@@ -10,6 +10,7 @@ use super::super::recorder::history_failure;
 use super::super::relay;
 use super::super::stops::stopped;
 use super::super::tools::{Config, Tools};
+use super::content;
 use super::declared::{Declared, declared};
 use super::links::{first_ids, links};
 use super::mounts::same_on_host;
@@ -17,6 +18,7 @@ use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::production::{environment, environment_hash};
 use super::trees::{rules, scans, touchable, tree_path};
+use super::upgrades;
 use super::variables::variables;
 use super::writable::{Ground, Mounted, below_production, written};
 use crate::domain::Millis;
@@ -188,6 +190,12 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     writable(&production_root, &what)?;
     let releases = current.iter().map(|current| &current.release);
     let variables = variables(declared.composed.as_ref().map(|c| &c.config), &directory, releases, old.as_ref()).await;
+    if let Some(composed) = &declared.composed {
+        let environment = environment(&directory);
+        let files = composed.files(&source_root, &directory, environment.as_deref());
+        content::compare(tools, project, &files, &composed.config.resolved, &mut services, &containers, &what).await?;
+        upgrades::explain(tools, project, (composed, &directory), current.as_ref(), (&mut services, &containers), &stopped).await;
+    }
     let links = links(definitions, &containers);
     let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).collect();
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
@@ -468,6 +476,8 @@ async fn service(
         asks,
         seems_stateful: definition.has_volume || is_store(&definition.image),
         unseen: Vec::new(),
+        upgraded: None,
+        content: None,
     })
 }
 

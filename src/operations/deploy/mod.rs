@@ -1,5 +1,6 @@
 //! Deploying and going back: gathering what the plan needs, the steps, and undoing them.
 
+mod content;
 mod declared;
 mod gather;
 mod layer;
@@ -16,6 +17,7 @@ mod steps;
 mod trees;
 mod undo;
 mod up;
+mod upgrades;
 mod variables;
 mod writable;
 

@@ -8,6 +8,7 @@ use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
 use super::Facts;
+use super::content;
 use super::layer::Layers;
 use super::links::{first_ids, links};
 use super::production::{environment, production_only};
@@ -85,6 +86,10 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     // A layer at a time: once Compose has remade a service it remakes, in the same call, whatever needs that one, meant or not.
     for layer in layers(&services.iter().cloned().collect(), depends) {
         all.up(&layer).await?;
+    }
+    // They are up all the same; the next plan looks at what the containers hold.
+    if let Err(failure) = content::record(job, &files, resolved, services).await {
+        tracing::warn!(operation = job.operation, why = %failure, "what configs and secrets hold could not be kept");
     }
     Ok(Some(count(services.len(), "service")))
 }

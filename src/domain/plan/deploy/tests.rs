@@ -25,6 +25,8 @@ fn services(names: &[&str]) -> Vec<ServiceFacts> {
         asks: Vec::new(),
         seems_stateful: is_store(service),
         unseen: Vec::new(),
+        upgraded: None,
+        content: None,
     };
     names.iter().enumerate().map(fact).collect()
 }
