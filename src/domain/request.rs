@@ -190,6 +190,14 @@ impl Request {
         }
     }
 
+    /// What it may do because somebody named it, of a deploy or a rollback.
+    pub fn release_options(&self) -> ReleaseOptions {
+        match self {
+            Self::Deploy { options, .. } | Self::Rollback { options, .. } => options.clone(),
+            _ => ReleaseOptions::default(),
+        }
+    }
+
     /// Whether it is to be done although something that takes part depends on what is down, or could not be rolled back.
     pub fn is_forced(&self) -> bool {
         matches!(

@@ -2,13 +2,16 @@
 
 mod build;
 mod hidden;
+mod hooks;
 mod inline;
 mod jobs;
 mod links;
 mod networks;
+mod resources;
 mod said;
 pub mod steering;
 pub mod variables;
+mod version;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,14 +24,17 @@ use tokio_util::sync::CancellationToken;
 
 pub use build::BuildPlaces;
 pub use hidden::Hidden;
+pub use hooks::HOOKS;
 pub use inline::{Inline, InlineSource, answered, asking};
 pub use links::DeclaredLinks;
+pub use resources::{MountedVolume, Resource};
 pub use said::{lines, reason, unset_variable, was_ended};
+pub use version::Version;
 
 use crate::domain::plan::MOUNT_OF;
 use crate::domain::project::{ProjectName, ServiceName};
 use crate::domain::untrusted::UntrustedText;
-use crate::process::{self, Invocation};
+use crate::process::{self, Finished, Invocation};
 
 /// How long Compose may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(20);
@@ -40,8 +46,8 @@ pub struct Compose {
     pub program: PathBuf,
     /// What stands before every other argument: `compose` for the plugin.
     pub prefix: Vec<OsString>,
-    /// Its version, as it labels containers with it: `2.26.1`.
-    pub version: String,
+    /// Its version.
+    pub version: Version,
 }
 
 impl Compose {
@@ -52,28 +58,16 @@ impl Compose {
         let candidates = [("docker-compose", None), ("docker", Some("compose"))];
         for (name, plugin) in candidates {
             let Some(program) = std::env::split_paths(path).map(|d| d.join(name)).find(|p| p.is_file()) else { continue };
-            let mut compose = Self { program, prefix: plugin.map(OsString::from).into_iter().collect(), version: String::new() };
-            let version = Invocation::new(&compose.program).args(&compose.prefix).args(["version", "--short"]).limit(VERSION_LIMIT);
-            let asked = process::run(&version, &mut |_| {}, &CancellationToken::new()).await;
-            let said = asked.ok().filter(process::Finished::success).map(|asked| String::from_utf8_lossy(&asked.stdout).into_owned());
-            if let Some(said) = said.filter(|said| is_new_enough(said)) {
-                compose.version = plain_version(&said);
-                return Some(compose);
+            let prefix: Vec<OsString> = plugin.map(OsString::from).into_iter().collect();
+            let ask = Invocation::new(&program).args(&prefix).args(["version", "--short"]).limit(VERSION_LIMIT);
+            let asked = process::run(&ask, &mut |_| {}, &CancellationToken::new()).await.ok().filter(Finished::success);
+            let version = asked.and_then(|asked| Version::parse(&String::from_utf8_lossy(&asked.stdout)));
+            if let Some(version) = version.filter(|version| version.is_supported()) {
+                return Some(Self { program, prefix, version });
             }
         }
         None
     }
-}
-
-/// A version without what a distribution adds to it: `2.26.1-4`, `v2.29.0`.
-fn plain_version(version: &str) -> String {
-    version.trim().trim_start_matches('v').split(['-', '+']).next().unwrap_or_default().to_owned()
-}
-
-/// Whether a version (`2.26.1-4`, `v2.29.0`) is one of Compose v2 or later.
-fn is_new_enough(version: &str) -> bool {
-    let major = version.trim().trim_start_matches('v').split('.').next();
-    major.and_then(|m| m.parse::<u32>().ok()).is_some_and(|m| m >= 2)
 }
 
 /// Which files of a project Compose reads, and in whose name.
@@ -447,13 +441,6 @@ fn repository_part(name: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn only_compose_v2_will_do() {
-        assert_eq!(["2.26.1-4\n", "v2.29.0", "5.0.0-rc1", ""].map(plain_version), ["2.26.1", "2.29.0", "5.0.0", ""]);
-        assert!(["2.26.1-4\n", "v2.29.0", "3.0.0-rc1"].into_iter().all(is_new_enough));
-        assert!(!["1.29.2", "", "docker-compose version 1.29.2", "unknown"].into_iter().any(is_new_enough));
-    }
 
     #[test]
     fn a_definition_says_what_matters() {

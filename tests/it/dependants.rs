@@ -50,7 +50,7 @@ fn changes(before: &[(String, String, String)], now: &[(String, String, String)]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dependants_restart_after_what_they_depend_on() {
-    let fixture = Fixture::new(&[]).with(json!({ "stateful": ["store"] }));
+    let fixture = Fixture::new(&[]).with(json!({ "stateful": ["store"], "deploy": { "stability": "200ms", "health_timeout": "20s" } }));
     for root in [&fixture.workspace, &fixture.production] {
         std::fs::write(root.join("docker-compose.yml"), services(1, 1)).unwrap();
         std::fs::write(root.join("conf"), "one\n").unwrap();

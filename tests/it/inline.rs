@@ -40,7 +40,7 @@ fn label(shop: &Fixture, service: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_content_of_configs_and_secrets_is_brought_up() {
-    let fixture = Fixture::new(&[]).with(json!({ "stateful": ["store"] }));
+    let fixture = Fixture::new(&[]).with(json!({ "stateful": ["store"], "deploy": { "stability": "200ms", "health_timeout": "20s" } }));
     for root in [&fixture.workspace, &fixture.production] {
         std::fs::write(root.join("docker-compose.yml"), compose("costs $$5")).unwrap();
     }

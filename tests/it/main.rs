@@ -16,6 +16,7 @@ mod fallback;
 mod faults;
 mod files;
 mod found;
+mod hooks;
 mod hosted;
 mod inline;
 mod interrupted;

@@ -49,7 +49,7 @@ const SHARERS: [(&str, &str); 5] =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sharers_of_a_container_follow_their_owner() {
-    let fixture = Fixture::new(&[]).with(json!({ "stateful": ["memory"] }));
+    let fixture = Fixture::new(&[]).with(json!({ "stateful": ["memory"], "deploy": { "stability": "200ms", "health_timeout": "20s" } }));
     let vpn = format!("{}-vpn-1", fixture.name);
     std::fs::remove_file(fixture.production.join("docker-compose.yml")).unwrap();
     fixture.write("docker-compose.yml", &compose(&vpn, 1));

@@ -42,7 +42,7 @@ fn made_by_another_compose(shop: &Fixture, service: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upgraded_compose_is_no_changed_configuration() {
-    let fixture = Fixture::new(&[]).with(json!({ "stateful": ["store"] }));
+    let fixture = Fixture::new(&[]).with(json!({ "stateful": ["store"], "deploy": { "stability": "200ms", "health_timeout": "20s" } }));
     std::fs::remove_file(fixture.production.join("docker-compose.yml")).unwrap();
     fixture.write("docker-compose.yml", &services(1, 1));
     let world = World::start(fixture).await;

@@ -8,6 +8,7 @@ mod managed;
 mod needs;
 mod order;
 mod preserve;
+mod resources;
 mod tidy;
 mod variables;
 
@@ -21,6 +22,7 @@ pub use links::{Link, Links};
 pub use managed::{ManagedFacts, ManagedService, plan_managed};
 pub use needs::{Declared, Need, Needs};
 pub use preserve::{PreserveFacts, Preserved, WrittenMount};
+pub use resources::{NetworkFacts, Resources, VolumeSwap};
 pub use tidy::{TidyFacts, plan_tidy};
 pub use variables::Variables;
 
@@ -73,6 +75,9 @@ pub struct Plan {
     /// The directories that production had not and services mount: the engine makes them. Going back removes those that are empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<TreePath>,
+    /// The networks that Compose removes and makes anew, as the compose files call them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remade_networks: Vec<String>,
     /// What the person should know before they confirm, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -103,6 +108,7 @@ impl Plan {
             preserved: Vec::new(),
             written: Vec::new(),
             absent: Vec::new(),
+            remade_networks: Vec::new(),
             warnings,
             digest,
         }

@@ -304,6 +304,7 @@ pub(crate) mod tests {
             preserved: vec![("app.conf".into(), "changed since release 1".into())],
             written: Vec::new(),
             absent: Vec::new(),
+            remade_networks: Vec::new(),
             warnings: vec!["Edited by hand in production and overwritten: nginx.conf.".into()],
             digest: "d2".into(),
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
+use super::super::hooks;
 use super::super::recorder::history_failure;
 use super::super::relay;
 use super::super::stops::stopped;
@@ -17,10 +18,11 @@ use super::mounts::same_on_host;
 use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::production::{environment, environment_hash};
+use super::resources::resources;
 use super::trees::{rules, scans, touchable, tree_path};
 use super::upgrades;
 use super::variables::variables;
-use super::writable::{Ground, Mounted, below_production, written};
+use super::writable::{Ground, Mounted, below_production, build_ignore, written};
 use crate::domain::Millis;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
@@ -28,13 +30,14 @@ use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
 use crate::domain::plan::{
-    BuildFacts, DeployFacts, Links, Made, Plan, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
+    BuildFacts, DeployFacts, Links, Made, Plan, Preserved, Resources, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
 };
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
-use crate::engine::compose::{BuildSection, Definition};
+use crate::engine::compose::{BuildSection, Definition, Version};
 use crate::engine::docker::EngineError;
+use crate::files::build_ignore::BuildIgnore;
 use crate::files::rsync;
 use crate::files::rules::Rules;
 use crate::files::scan::Scan;
@@ -86,11 +89,14 @@ pub(in super::super) struct Facts {
     services: Vec<ServiceFacts>,
     /// What acts between them.
     links: Links,
+    /// The version of Compose.
+    compose: Option<Version>,
     containers: Vec<Container>,
     /// The services that run an image which is gone from the engine.
     lost: BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was.
     stopped: BTreeMap<ServiceName, String>,
+    resources: Resources,
     now: Millis,
     pub(super) variables: Variables,
     /// The paths that services may write to.
@@ -168,6 +174,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         job::assign(project, &composed.config.resolved.purposes(), &mut containers);
     }
     let stopped = stopped(tools, &containers).await;
+    let resources = resources(tools, &declared, &containers, &what).await?;
     let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), &options.overwrite).await?;
     let kept = touchable(&trees.production, &trees.coming, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &trees.preserved), &containers, &what).await?;
@@ -178,8 +185,25 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
         services.push(
-            service(tools, project, name, definition, asks, &made, &trees.staged, &directory, ours.as_ref(), &containers, &what).await?,
+            service(
+                tools,
+                project,
+                name,
+                definition,
+                asks,
+                &made,
+                &trees.staged,
+                (&source_root, &directory),
+                ours.as_ref(),
+                &containers,
+                &what,
+            )
+            .await?,
         );
+    }
+    for service in &mut services {
+        let own: Vec<&Container> = containers.iter().filter(|c| c.service == service.name).collect();
+        service.unseen.extend(resources.unseen(&service.name, &own));
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -221,9 +245,11 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         excluded,
         services,
         links,
+        compose: tools.compose.as_ref().map(|compose| compose.version),
         containers,
         lost,
         stopped,
+        resources,
         now: (tools.clock)(),
         variables,
         written: trees.written,
@@ -281,10 +307,13 @@ impl Facts {
             free: self.free,
             lost: &self.lost,
             stopped: &self.stopped,
+            resources: &self.resources,
             now: self.now,
         };
         let mut plan = plan_deploy(&facts, &request, &with)?;
         plan.warnings.extend(self.remarks.iter().cloned());
+        let hooks = self.declared.composed.as_ref().map(|composed| composed.config.resolved.hooks()).unwrap_or_default();
+        plan.warnings.extend(hooks::ignored(self.compose, &hooks, &plan));
         if self.old.as_ref().is_some_and(|old| old.environment != self.environment) && !plan.is_empty() {
             plan.warnings.push(".env is not the one that this release ran with: it is never kept, and the current one is used.".to_owned());
         }
@@ -441,7 +470,7 @@ async fn service(
     asks: Vec<String>,
     made: &BTreeMap<ServiceName, Made>,
     staged: &Manifest,
-    production: &Path,
+    (source, production): (&Path, &Path),
     ours: Option<&ServiceName>,
     containers: &[Container],
     what: &str,
@@ -449,7 +478,10 @@ async fn service(
     let build = match &definition.build {
         None => None,
         Some(section) => {
-            let mut facts = build_facts(name, section, staged, production, what)?;
+            let (of, root, from) = (section.clone(), production.to_owned(), source.to_owned());
+            let ignored = untrusted::off_runtime(move || build_ignore(&of, &root, &from)).await;
+            let ignored = ignored.map_err(|error| unread_place(project, &error, what))?;
+            let mut facts = build_facts(name, section, &ignored, staged, production, what)?;
             if let Some(container) = containers.iter().find(|c| c.service == *name) {
                 let inputs = tools.history.build_inputs(project.name.clone(), container.image_id.clone()).await;
                 facts.running = inputs.map_err(|e| history_failure(what, &e))?;
@@ -485,6 +517,7 @@ async fn service(
 fn build_facts(
     name: &ServiceName,
     section: &BuildSection,
+    ignore: &BuildIgnore,
     staged: &Manifest,
     production: &Path,
     what: &str,
@@ -496,24 +529,33 @@ fn build_facts(
             "A release holds everything that it is built from: move it into the workspace.",
         )
     };
-    let below = |path: &Path, shown: &str| below_production(path, production).ok_or_else(|| outside(shown));
+    let inside = |path: &Path, shown: &str| below_production(path, production).ok_or_else(|| outside(shown));
     let context_path = Path::new(&section.context);
-    let context = below(context_path, &section.context)?;
-    let dockerfile = section.dockerfile.as_ref().map(|d| below(&context_path.join(d), d)).transpose()?;
+    let context = inside(context_path, &section.context)?;
+    let dockerfile = section.dockerfile.as_ref().map(|d| inside(&context_path.join(d), d)).transpose()?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(section.hash.as_bytes());
     let mut feed = |bytes: &[u8]| {
         hasher.update(bytes);
     };
-    staged.below(&context).feed(&mut feed);
+    let relative = |path: &TreePath| match context.bytes().len() {
+        0 => path.clone(),
+        length => TreePath::new(path.bytes().get(length + 1..).unwrap_or_default()),
+    };
+    let below = staged.below(&context);
+    let ignored: BTreeSet<TreePath> = match ignore.is_empty() {
+        true => BTreeSet::new(),
+        false => below.0.keys().filter(|path| ignore.ignores(&relative(path))).cloned().collect(),
+    };
+    below.0.iter().filter(|(path, _)| !ignored.contains(*path)).map(|(p, e)| (p.clone(), e.clone())).collect::<Manifest>().feed(&mut feed);
     if let Some(dockerfile) = &dockerfile {
         staged.below(dockerfile).feed(&mut feed);
     }
     for more in &section.additional {
         // Images and addresses are named in the section, whose hash is in already; paths are inputs of their own.
         if more.starts_with('/') {
-            staged.below(&below(Path::new(more), more)?).feed(&mut feed);
+            staged.below(&inside(Path::new(more), more)?).feed(&mut feed);
         }
     }
-    Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, running: None, pruned: false })
+    Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, ignored, running: None, pruned: false })
 }

@@ -37,6 +37,24 @@ pub(super) struct Layers<'a> {
 }
 
 impl Layers<'_> {
+    /// Remakes all services of networks that Compose makes anew, by one call and without starting any. The layers start them.
+    ///
+    /// Compose stops what is in such a network, and fails half way where it was not told of all of them. By itself it would then
+    /// connect the containers that there were to the new network without the names by which they find each other: they are remade.
+    pub(super) async fn with_remade_networks(mut self, containers: &[Container]) -> Result<Self, Stop> {
+        let remade = self.resolved.used_networks().into_iter().filter(|network| self.job.plan.remade_networks.contains(&network.key));
+        let within: BTreeSet<ServiceName> = remade.flat_map(|network| network.services).collect();
+        // Nothing was remade yet of what is undone.
+        if within.is_disjoint(&self.forced) {
+            return Ok(self);
+        }
+        let together: Vec<ServiceName> = within.into_iter().filter(|service| containers.iter().any(|c| c.service == *service)).collect();
+        let how = Up { from_stdin: self.substituted, without_dependencies: self.without_dependencies, forced: true };
+        self.call(self.files.make(how, &together), self.input()).await?;
+        self.forced.retain(|service| !together.contains(service));
+        Ok(self)
+    }
+
     /// Brings up one layer.
     ///
     /// Compose starts whatever the layer needs and does not run: a job that is done would run again, and what a person stopped

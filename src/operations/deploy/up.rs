@@ -83,6 +83,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         hidden: &hidden,
         limit,
     };
+    let all = all.with_remade_networks(&containers).await?;
     // A layer at a time: once Compose has remade a service it remakes, in the same call, whatever needs that one, meant or not.
     for layer in layers(&services.iter().cloned().collect(), depends) {
         all.up(&layer).await?;

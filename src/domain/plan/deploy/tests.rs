@@ -91,6 +91,7 @@ impl Given {
             free: None,
             lost: &none,
             stopped: &self.stopped,
+            resources: &Resources::default(),
             now: 1_000_000,
         };
         let with: BTreeSet<ServiceName> = with.iter().map(|service| name(service)).collect();
