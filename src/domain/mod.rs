@@ -29,6 +29,7 @@ pub mod redact;
 pub mod reload;
 pub mod request;
 pub mod selftest;
+pub mod shared;
 pub mod snapshot;
 pub mod space;
 pub mod status;

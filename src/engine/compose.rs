@@ -3,7 +3,10 @@
 mod asks;
 mod build;
 mod hidden;
+mod hooks;
+mod inline;
 mod jobs;
+mod links;
 mod networks;
 mod resources;
 mod said;
@@ -23,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use build::BuildPlaces;
 pub use hidden::Hidden;
+pub use hooks::HOOKS;
+pub use inline::{Inline, InlineSource, answered, asking};
+pub use links::DeclaredLinks;
 pub use resources::{MountedVolume, Resource};
 pub use said::{lines, reason, unset_variable, was_ended};
 pub use unprintable::unprintable;
@@ -182,6 +188,8 @@ pub struct Definition {
     pub pull_policy: PullPolicy,
     /// Whether it mounts a volume of the engine's.
     pub has_volume: bool,
+    /// What it says of others that act on it.
+    pub links: DeclaredLinks,
 }
 
 /// How an image is built.
@@ -334,6 +342,7 @@ fn definition(project: &str, production: &Path, all: &Value, name: &str, value: 
         binds: volumes().filter_map(bind).collect(),
         asks: asks(all, value, production),
         pull_policy: text("pull_policy").map(PullPolicy::parse).unwrap_or_default(),
+        links: links::declared_links(value),
         has_volume: volumes().any(|volume| volume.get("type").and_then(Value::as_str) == Some("volume")),
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::binds;
+use super::consequences::{follow, outlived, restarted};
 use super::lifecycle::ails;
+use super::links::Links;
+use super::order::restarts;
 use super::preserve::{self, Preserved, WrittenMount};
 use super::{Action, MissingSource, Plan, Resources, ServicePlan, Step, Variables, digest, layers};
 use crate::domain::Millis;
@@ -59,6 +62,8 @@ pub struct DeployFacts<'a> {
     pub services: &'a [ServiceFacts],
     /// The project's containers.
     pub containers: &'a [Container],
+    /// What acts between the services.
+    pub links: &'a Links,
     /// A hash of the whole resolved configuration.
     pub configuration: &'a str,
     /// What is known of the variables that the compose files use.
@@ -120,6 +125,10 @@ pub struct ServiceFacts {
     pub pull: Pull,
     /// Why its containers are recreated although Compose sees no reason to, a few words each.
     pub unseen: Vec<String>,
+    /// That only Compose has changed where its hash has, in a few words.
+    pub upgraded: Option<String>,
+    /// A hash of what its configs and secrets hold that are no files: what a confirmation binds of it.
+    pub content: Option<String>,
 }
 
 /// What is known of an image in its registry, as far as its `pull_policy` wants that.
@@ -210,9 +219,12 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     files.edited.retain(|path| facts.held.is_none_or(|held| held.0.get(path) != facts.production.0.get(path)));
     refuse(facts, &files, with)?;
     let mut services: Vec<ServicePlan> = facts.services.iter().map(|s| service_plan(facts, s, &files, with)).collect();
-    let depends: BTreeMap<&ServiceName, &BTreeSet<ServiceName>> = facts.services.iter().map(|s| (&s.name, &s.depends_on)).collect();
+    for planned in services.iter_mut().filter(|s| s.action == Action::Recreate) {
+        planned.forced |= unseen(facts, &planned.service);
+    }
+    follow(facts, &mut services, with)?;
     let all: BTreeSet<ServiceName> = services.iter().map(|s| s.service.clone()).collect();
-    let order: Vec<Vec<ServiceName>> = layers(&all, |s| depends.get(s).map(|d| (*d).clone()).unwrap_or_default());
+    let order: Vec<Vec<ServiceName>> = layers(&all, |s| facts.follows(s));
     let rank = |name: &ServiceName| order.iter().position(|layer| layer.contains(name));
     services.sort_by_key(|s| (rank(&s.service), s.service.clone()));
     refuse_unpulled(facts, &services)?;
@@ -233,6 +245,9 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
             feed(path.bytes());
         }
         feed(facts.configuration.as_bytes());
+        for service in facts.services {
+            feed(service.content.as_deref().unwrap_or_default().as_bytes());
+        }
     });
     // What only starts what is down brings nothing into production.
     let release = (steps.is_empty() || steps.contains(&Step::Record)).then_some(facts.release);
@@ -254,6 +269,14 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
         warnings,
         digest,
     })
+}
+
+impl DeployFacts<'_> {
+    /// What a service comes after: what it needs, and what it shares something with.
+    fn follows(&self, service: &ServiceName) -> BTreeSet<ServiceName> {
+        let needed = self.services.iter().find(|s| s.name == *service).map(|s| s.depends_on.clone()).unwrap_or_default();
+        &needed | &self.links.owners(service)
+    }
 }
 
 /// The services that look as if they kept data, in the first deploy of a project that leaves open which do.
@@ -434,7 +457,10 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
     });
     let moved = moved.filter(|_| renamed.is_none());
     // What is built here is built again where its name was given to something else: that may be anything.
-    let why_build = service.build.as_ref().and_then(|b| why_build(facts, b, files, containers.is_empty()).or_else(|| moved.clone()));
+    let why_build = service
+        .build
+        .as_ref()
+        .and_then(|b| why_build(facts, b, files, containers.is_empty(), service.image_id.is_some()).or_else(|| moved.clone()));
     let build = why_build.is_some();
     let mut reasons: Vec<String> = why_build.into_iter().collect();
     let mut action = if build { Action::Recreate } else { Action::Stay };
@@ -446,11 +472,13 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         reasons.push(if action == Action::Create { "new" } else { "it has no container" }.to_owned());
         return (action, build, reasons);
     }
-    if let Some(differs) = service.made.differs(containers) {
+    let outlived = outlived(facts, &service.name, containers);
+    if let Some(differs) = service.made.differs(containers).map(|differs| service.upgraded.clone().unwrap_or(differs)) {
         let few = matches!(service.made, Made::Managed(..)) && !service.made.is_other(containers) && moved.is_none();
         action = if few { Action::Create } else { Action::Recreate };
         // Another image is another configuration, and says more.
-        reasons.push(renamed.unwrap_or(differs));
+        let outlived = outlived.as_ref().map(|(why, _)| why.clone());
+        reasons.push(renamed.or(outlived).unwrap_or(differs));
     }
     if let Some(moved) = moved.filter(|_| !build) {
         action = Action::Recreate;
@@ -459,6 +487,10 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
     if service.pull == Pull::Newer {
         action = Action::Recreate;
         reasons.push("the registry has a newer image".to_owned());
+    }
+    if let Some((why, _)) = outlived.filter(|(_, is_named)| *is_named && action != Action::Recreate) {
+        action = Action::Recreate;
+        reasons.push(why);
     }
     if !service.unseen.is_empty() {
         action = Action::Recreate;
@@ -472,6 +504,12 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         reasons.push(format!("mounted files changed: {}", listing(read, 3)));
     }
     (action, build, reasons)
+}
+
+/// Whether a service is remade for what Compose does not see.
+fn unseen(facts: &DeployFacts<'_>, service: &ServiceName) -> bool {
+    let containers: Vec<&Container> = facts.containers.iter().filter(|c| c.service == *service).collect();
+    outlived(facts, service, &containers).is_some_and(|(_, is_named)| is_named)
 }
 
 /// That the image has another name than the one that the containers were made from.
@@ -502,12 +540,13 @@ fn down(container: &Container) -> Option<String> {
     }
 }
 
-fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first: bool) -> Option<String> {
+fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first: bool, is_there: bool) -> Option<String> {
     if build.pruned {
         return Some("its kept image is gone, so it is built again".to_owned());
     }
     if build.running.as_deref() == Some(build.inputs.as_str()) {
-        return None;
+        // Under a new name it is built once more.
+        return (!is_there).then(|| "image to be built".to_owned());
     }
     if first {
         return Some("image to be built".to_owned());
@@ -537,7 +576,7 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     let built = having(&|s| s.build);
     let made = having(&|s| matches!(s.action, Action::Recreate | Action::Create));
     let started = having(&|s| s.action == Action::Start);
-    let restarted = having(&|s| s.action == Action::Restart);
+    let restarted = restarts(&restarted(facts, services), |service| facts.links.owners(service));
     // One order for both where something is made: either may need the other.
     let together = !made.is_empty() || matches!(facts.project.source, Source::Services(_));
     let (up, started) = match together {
@@ -556,13 +595,9 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     }
     let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
     if files.is_empty() && made.is_empty() {
-        let up = [
-            some(up, |services| Step::Up { services }),
-            some(started, |services| Step::Start { services }),
-            some(restarted, |services| Step::Restart { services }),
-            some(touched, |services| Step::Verify { services }),
-        ];
-        return up.into_iter().flatten().collect();
+        let up = [some(up, |services| Step::Up { services }), some(started, |services| Step::Start { services })];
+        let verify = some(touched, |services| Step::Verify { services });
+        return up.into_iter().flatten().chain(restarted).chain(verify).collect();
     }
     let steps = [
         (!facts.back).then_some(Step::Stage),
@@ -573,11 +608,9 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         (!files.is_empty()).then_some(Step::Promote),
         some(up, |services| Step::Up { services }),
         some(started, |services| Step::Start { services }),
-        some(restarted, |services| Step::Restart { services }),
-        some(touched, |services| Step::Verify { services }),
-        Some(Step::Record),
     ];
-    steps.into_iter().flatten().collect()
+    let end = [some(touched, |services| Step::Verify { services }), Some(Step::Record)];
+    steps.into_iter().flatten().chain(restarted).chain(end.into_iter().flatten()).collect()
 }
 
 fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) -> Vec<String> {

@@ -14,7 +14,7 @@ use crate::domain::plan::Made;
 use crate::domain::project::{ComposeSource, Project, ServiceName, Source};
 use crate::domain::pull_policy::PullPolicy;
 use crate::domain::volumes::StoreKind;
-use crate::engine::compose::{Bind, Definition, Files, Resolved};
+use crate::engine::compose::{Bind, DeclaredLinks, Definition, Files, Resolved};
 use crate::files::rules::Rules;
 
 /// What a project's services are made from.
@@ -150,6 +150,7 @@ fn definition(image: &str) -> Definition {
         asks: BTreeSet::new(),
         pull_policy: PullPolicy::default(),
         has_volume: false,
+        links: DeclaredLinks::default(),
     }
 }
 

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
+use super::super::hooks;
 use super::super::recorder::history_failure;
 use super::super::relay;
 use super::super::stops::stopped;
 use super::super::tools::{Config, Tools};
 use super::bind_sources::BindSources;
+use super::content;
 use super::declared::{Declared, declared};
+use super::links::{first_ids, links};
 use super::mounts::same_on_host;
 use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
@@ -19,6 +22,7 @@ use super::production::{environment, environment_hash};
 use super::pull::pull_facts;
 use super::resources::resources;
 use super::trees::{rules, scans, touchable, tree_path};
+use super::upgrades;
 use super::variables::variables;
 use super::writable::{Ground, Mounted, below_production, build_ignore, written};
 use crate::domain::Millis;
@@ -28,14 +32,14 @@ use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
 use crate::domain::plan::{
-    BuildFacts, DeployFacts, Made, MissingSource, Plan, Preserved, Pull, Resources, ServiceFacts, Variables, WrittenMount, is_store,
+    BuildFacts, DeployFacts, Links, Made, MissingSource, Plan, Preserved, Pull, Resources, ServiceFacts, Variables, WrittenMount, is_store,
     plan_deploy,
 };
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::pull_policy::PullPolicy;
 use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
-use crate::engine::compose::{BuildSection, Definition};
+use crate::engine::compose::{BuildSection, Definition, Version};
 use crate::engine::docker::EngineError;
 use crate::files::build_ignore::BuildIgnore;
 use crate::files::rsync;
@@ -87,6 +91,10 @@ pub(in super::super) struct Facts {
     /// A hash of production's `.env`.
     pub(super) environment: Option<String>,
     pub(super) services: Vec<ServiceFacts>,
+    /// What acts between them.
+    links: Links,
+    /// The version of Compose.
+    compose: Option<Version>,
     containers: Vec<Container>,
     /// The services that run an image which is gone from the engine.
     lost: BTreeSet<ServiceName>,
@@ -157,10 +165,13 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         what: &what,
     };
     let mounted = Mounted::of(&ground).await?;
-    let (made, (workspace_scan, production_scan), mut containers, next) = tokio::try_join!(
-        made(tools, &declared, &source_root, &directory, &what),
+    let ((mut containers, made), (workspace_scan, production_scan), next) = tokio::try_join!(
+        async {
+            let containers = tools.containers(project).await.map_err(|e| e.failure(&*what))?;
+            let made = made(tools, &declared, &source_root, &directory, &containers, &what).await?;
+            Ok((containers, made))
+        },
         scans(tools, project, workspace.as_deref(), &production_root, &mounted, &what),
-        async { tools.containers(project).await.map_err(|e| e.failure(&*what)) },
         async { tools.history.release_next(project.name.clone()).await.map_err(unread) },
     )?;
     if let Some(composed) = &declared.composed {
@@ -209,6 +220,13 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     writable(&production_root, &what)?;
     let releases = current.iter().map(|current| &current.release);
     let variables = variables(declared.composed.as_ref().map(|c| &c.config), &directory, releases, old.as_ref()).await;
+    if let Some(composed) = &declared.composed {
+        let environment = environment(&directory);
+        let files = composed.files(&source_root, &directory, environment.as_deref());
+        content::compare(tools, project, &files, &composed.config.resolved, &mut services, &containers, &what).await?;
+        upgrades::explain(tools, project, (composed, &directory), current.as_ref(), (&mut services, &containers), &stopped).await;
+    }
+    let links = links(definitions, &containers);
     let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).chain(provided(&declared)).collect();
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
     Ok(Facts {
@@ -232,6 +250,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         declared,
         excluded,
         services,
+        links,
+        compose: tools.compose.as_ref().map(|compose| compose.version),
         containers,
         lost,
         stopped,
@@ -285,6 +305,7 @@ impl Facts {
             held_staged: self.current.as_ref().map(|c| &c.release.staged),
             services: &self.services,
             containers: &self.containers,
+            links: &self.links,
             configuration: &self.declared.configuration,
             variables: &self.variables,
             written: &self.written,
@@ -299,6 +320,8 @@ impl Facts {
         };
         let mut plan = plan_deploy(&facts, &request, &with)?;
         plan.warnings.extend(self.remarks.iter().cloned());
+        let hooks = self.declared.composed.as_ref().map(|composed| composed.config.resolved.hooks()).unwrap_or_default();
+        plan.warnings.extend(hooks::ignored(self.compose, &hooks, &plan));
         if self.old.as_ref().is_some_and(|old| old.environment != self.environment) && !plan.is_empty() {
             plan.warnings.push(".env is not the one that this release ran with: it is never kept, and the current one is used.".to_owned());
         }
@@ -383,12 +406,13 @@ async fn made(
     declared: &Declared,
     source: &Path,
     production: &Path,
+    containers: &[Container],
     what: &str,
 ) -> Result<BTreeMap<ServiceName, Made>, Failure> {
     let Some(composed) = &declared.composed else { return Ok(declared.made.clone()) };
     let environment = environment(production);
     let files = composed.files(source, production, environment.as_deref());
-    let hashes = tools.hashes(what, &files, &composed.config.resolved).await?;
+    let hashes = tools.hashes(what, &files, &composed.config.resolved, &first_ids(containers)).await?;
     Ok(hashes.into_iter().map(|(service, hash)| (service, Made::Compose(hash))).collect())
 }
 
@@ -507,6 +531,8 @@ async fn service(
         seems_stateful: definition.has_volume || is_store(&definition.image),
         pull,
         unseen: Vec::new(),
+        upgraded: None,
+        content: None,
     })
 }
 

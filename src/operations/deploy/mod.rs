@@ -1,9 +1,11 @@
 //! Deploying and going back: gathering what the plan needs, the steps, and undoing them.
 
 mod bind_sources;
+mod content;
 mod declared;
 mod gather;
 mod layer;
+mod links;
 mod mounts;
 mod named;
 mod networks;
@@ -18,6 +20,7 @@ mod steps;
 mod trees;
 mod undo;
 mod up;
+mod upgrades;
 mod variables;
 mod writable;
 
