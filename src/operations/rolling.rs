@@ -1,6 +1,6 @@
 //! Restarting one container after another: the next only when the one before is up again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use super::lifecycle::{Act, containers_of, each, watch_for};
@@ -51,7 +51,8 @@ pub(super) async fn roll(job: &Job, services: &[ServiceName]) -> StepResult {
         if let (_, Some(failure)) = each(job, Act::Restart, std::slice::from_ref(container), &all).await {
             return Err(failure.into());
         }
-        let whom = Whom { services: &[container.service.clone()].into(), container: Some(&container.name), enough: &BTreeMap::new() };
+        let service = BTreeSet::from([container.service.clone()]);
+        let whom = Whom { container: Some(&container.name), ..Whom::of(&service) };
         watch_for(job, whom).await?;
         job.rolled.change(|taken| taken.done.push(shown(container, &all)));
     }

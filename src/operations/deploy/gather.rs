@@ -10,6 +10,7 @@ use super::super::recorder::history_failure;
 use super::super::relay;
 use super::super::stops::stopped;
 use super::super::tools::{Config, Tools};
+use super::counts::added_since;
 use super::declared::{Declared, declared};
 use super::mounts::same_on_host;
 use super::named::check_names;
@@ -21,6 +22,7 @@ use super::variables::variables;
 use super::writable::{Ground, Mounted, below_production, build_ignore, written};
 use crate::domain::Millis;
 use crate::domain::container::Container;
+use crate::domain::desired::DesiredState;
 use crate::domain::failure::Failure;
 use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
@@ -84,6 +86,10 @@ pub(in super::super) struct Facts {
     pub(super) environment: Option<String>,
     services: Vec<ServiceFacts>,
     containers: Vec<Container>,
+    /// What the coming files say of which services there are to be.
+    desired: Option<DesiredState>,
+    /// Of a rollback, the services that later releases added.
+    added: BTreeSet<ServiceName>,
     /// The services that run an image which is gone from the engine.
     lost: BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was.
@@ -174,12 +180,33 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
         services.push(
-            service(tools, project, name, definition, asks, &made, &trees.staged, (&source_root, &directory), ours.as_ref(), &containers, &what).await?,
+            service(
+                tools,
+                project,
+                name,
+                definition,
+                asks,
+                &made,
+                &trees.staged,
+                (&source_root, &directory),
+                ours.as_ref(),
+                &containers,
+                &what,
+            )
+            .await?,
         );
     }
+    let desired = declared.composed.as_ref().map(|composed| composed.config.desired());
     for service in &mut services {
         let own: Vec<&Container> = containers.iter().filter(|c| c.service == service.name).collect();
         service.unseen.extend(resources.unseen(&service.name, &own));
+        service.replicas = desired.as_ref().and_then(|desired| desired.replicas(&service.name));
+    }
+    let mut added = BTreeSet::new();
+    if let (Some(old), Some(desired)) = (&old, &desired) {
+        let before = before.keys().cloned().collect();
+        added = added_since(tools, project, (old, desired, &before), &containers, &what).await?;
+        added.retain(|service| ours.as_ref() != Some(service));
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -214,6 +241,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         excluded,
         services,
         containers,
+        desired,
+        added,
         lost,
         stopped,
         resources,
@@ -241,7 +270,8 @@ impl Facts {
     pub(in super::super) fn plan(&self, project: &Project, options: &ReleaseOptions) -> Result<Plan, Failure> {
         // Names are matched in any case; what is unknown stays as it was typed, to be refused.
         let spelt = |typed: &ServiceName| {
-            let known = self.services.iter().map(|s| s.name.as_str());
+            let known = self.services.iter().map(|s| &s.name).chain(self.containers.iter().map(|c| &c.service));
+            let known = known.chain(self.desired.iter().flat_map(DesiredState::names)).map(ServiceName::as_str);
             let Match::Found(name) = find(typed.as_str(), known) else { return typed.clone() };
             ServiceName::new(name).unwrap_or_else(|_| typed.clone())
         };
@@ -251,8 +281,12 @@ impl Facts {
             None => Request::Deploy { project: name, options },
             Some(old) => Request::Rollback { project: name, release: Some(old.number), options },
         };
+        let before = self.declared.before.keys().cloned().collect();
         let facts = DeployFacts {
             project,
+            desired: self.desired.as_ref(),
+            before: &before,
+            added: &self.added,
             workspace: &self.workspace,
             staged: &self.staged,
             production: &self.production,
@@ -466,6 +500,7 @@ async fn service(
         build,
         image_id,
         image: definition.image.clone(),
+        replicas: None,
         depends_on: definition.depends_on.clone(),
         mounts,
         asks,

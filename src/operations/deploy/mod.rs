@@ -1,8 +1,10 @@
 //! Deploying and going back: gathering what the plan needs, the steps, and undoing them.
 
+mod counts;
 mod declared;
 mod gather;
 mod layer;
+mod leftovers;
 mod mounts;
 mod named;
 mod networks;
@@ -19,11 +21,13 @@ mod up;
 mod variables;
 mod writable;
 
+pub(super) use counts::expected;
 pub(super) use gather::{Facts, gather};
+pub(super) use leftovers::leftovers;
 pub(super) use named::check_names;
 pub(super) use networks::verify_networks;
 pub(super) use places::Coming;
-pub(super) use production::{environment, missing_production, production_config, production_only};
+pub(super) use production::{environment, learning, missing_production, production_config, production_of, production_only};
 pub(super) use project_name::check_project_name;
 pub(super) use releases::{arrive, keep, set_out, sweep};
 pub(super) use steps::{build, promote, pull, stage};

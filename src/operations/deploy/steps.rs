@@ -230,7 +230,7 @@ impl Facts {
     pub(super) fn images(&self, plan: &Plan) -> BTreeMap<ServiceName, String> {
         let built = plan.steps.iter().filter_map(|s| if let Step::Build { services } = s { Some(services) } else { None }).flatten();
         let kept = self.old.iter().flat_map(|old| old.images.keys());
-        let is_made = |s: &ServicePlan| matches!(s.action, Action::Create | Action::Recreate);
+        let is_made = |s: &ServicePlan| matches!(s.action, Action::Create | Action::Recreate | Action::Scale);
         let recreated = |service: &&ServiceName| plan.affected().any(|s| s.service == **service && is_made(s));
         built.chain(kept.filter(recreated)).filter_map(|s| Some((s.clone(), self.declared.definitions.get(s)?.image.clone()))).collect()
     }
