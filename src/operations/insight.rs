@@ -71,8 +71,10 @@ impl Insights {
     pub(super) async fn learn_once(&self, tools: &Tools, project: &Project) {
         let is_compose = matches!(project.source, Source::Compose(_)) && tools.compose.is_some();
         if is_compose && tools.desired(&project.name).is_none() && self.asked.insert(project.name.clone(), ()).is_none() {
-            // What is wrong with the files is told by the measure.
-            let _ = tokio::time::timeout(LEARN_ONCE, deploy::production_only(tools, project)).await;
+            let (tools, project) = (tools.clone(), project.clone());
+            // Who does not wait for it is told later. What is wrong with the files is told by the measure.
+            let learning = tokio::spawn(async move { deploy::production_only(&tools, &project).await.map(drop) });
+            let _ = tokio::time::timeout(LEARN_ONCE, learning).await;
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::counts::{SERVES, ids, quick, there, told, untold};
 use crate::lifecycle::{carry_out, good};
 use crate::support::fixture::{compose_file, plain_service};
-use crate::support::{Fixture, World};
+use crate::support::{Fixture, World, eventually};
 
 fn compose(version: u8, moved: &str) -> String {
     let serves = |more: &str| plain_service(SERVES, &format!("environment: {{ V: \"{version}\" }}{more}"));
@@ -32,6 +32,8 @@ async fn service_behind_inactive_profile_is_left_alone() {
     let debug = ids(shop, "debug");
     const LEFT: &str = "debug is behind a profile that is not active: left as it is.";
 
+    // The first status waits for Compose only for so long.
+    eventually("what the files say is known", async || world.ask("/docker_status").await.text.contains("all 2 up")).await;
     told(&world.ask("/docker_status").await.text, &["all 2 up, 1 behind a profile that is not active", "▫️ debug\nup"]);
     shop.write("docker-compose.yml", &compose(2, ""));
     let (plan, outcome) = carry_out(&world, "/docker_deploy").await;
