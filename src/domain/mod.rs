@@ -24,6 +24,7 @@ pub mod orphans;
 pub mod outcome;
 pub mod plan;
 pub mod project;
+pub mod pull_policy;
 pub mod redact;
 pub mod reload;
 pub mod request;

@@ -286,7 +286,7 @@ fn check(run: &HealthcheckResult) -> Option<Check> {
 }
 
 /// The engine's time; none for its zero, the year 1.
-fn time(text: &str) -> Option<Millis> {
+pub(super) fn time(text: &str) -> Option<Millis> {
     text.parse::<jiff::Timestamp>().ok().map(|t| t.as_millisecond()).filter(|ms| *ms > 0)
 }
 

@@ -46,6 +46,7 @@ mod releases;
 mod reload;
 mod remade;
 mod replacing;
+mod resources;
 mod secrets;
 mod special_files;
 mod status;

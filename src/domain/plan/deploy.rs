@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::binds;
 use super::consequences::{follow, outlived, restarted};
 use super::lifecycle::ails;
 use super::links::Links;
 use super::order::restarts;
 use super::preserve::{self, Preserved, WrittenMount};
-use super::{Action, Plan, Resources, ServicePlan, Step, Variables, digest, layers};
+use super::{Action, MissingSource, Plan, Resources, ServicePlan, Step, Variables, digest, layers};
 use crate::domain::Millis;
 use crate::domain::container::{ConfigHash, Container, State};
 use crate::domain::failure::Failure;
@@ -91,6 +92,8 @@ pub struct DeployFacts<'a> {
     pub lost: &'a BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was: `stopped by Ann`.
     pub stopped: &'a BTreeMap<ServiceName, String>,
+    /// What services mount of the host and is not there.
+    pub missing: &'a [MissingSource],
     /// What is known of networks and volumes.
     pub resources: &'a Resources,
     /// The time.
@@ -118,12 +121,28 @@ pub struct ServiceFacts {
     pub asks: Vec<String>,
     /// Whether it looks like one that keeps data: by its image, or because it mounts a volume.
     pub seems_stateful: bool,
+    /// What is known of its image in the registry.
+    pub pull: Pull,
     /// Why its containers are recreated although Compose sees no reason to, a few words each.
     pub unseen: Vec<String>,
     /// That only Compose has changed where its hash has, in a few words.
     pub upgraded: Option<String>,
     /// A hash of what its configs and secrets hold that are no files: what a confirmation binds of it.
     pub content: Option<String>,
+}
+
+/// What is known of an image in its registry, as far as its `pull_policy` wants that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// It is pulled where the engine has none.
+    #[default]
+    Missing,
+    /// It is never pulled.
+    Never,
+    /// The registry has another one.
+    Newer,
+    /// The registry could not be asked, and why.
+    Unknown(String),
 }
 
 /// What a service's containers are to be made from.
@@ -208,11 +227,13 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     let order: Vec<Vec<ServiceName>> = layers(&all, |s| facts.follows(s));
     let rank = |name: &ServiceName| order.iter().position(|layer| layer.contains(name));
     services.sort_by_key(|s| (rank(&s.service), s.service.clone()));
+    refuse_unpulled(facts, &services)?;
     let options = request.release_options();
     facts.resources.check_swaps(&what(facts), &command(facts), &services, &options.new_volumes)?;
     let steps = steps(facts, &files, &services);
     let mut warnings = warnings(facts, &services, &files);
     warnings.extend(facts.resources.warnings(&services, facts.containers));
+    warnings.extend(binds::warnings(facts.missing));
     warnings.extend(lost_images(facts, &services, request.is_forced())?);
     let digest = digest(request, &steps, &services, |feed| {
         facts.workspace.feed(feed);
@@ -326,6 +347,7 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
         return fail("The workspace is empty.".into(), "Put the code there, or correct \"workspace\" in projects.json.".into());
     }
     facts.variables.check(&what)?;
+    binds::refuse_missing(&what, facts.missing)?;
     facts.resources.check(&what, &command(facts), &facts.project.stateful, with)?;
     let most = facts.project.deploy.max_delete;
     if files.deleted.len() > most {
@@ -349,6 +371,16 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
         ),
         _ => Ok(()),
     }
+}
+
+/// Refuses what needs an image that the engine has not and that may not be pulled.
+fn refuse_unpulled(facts: &DeployFacts<'_>, services: &[ServicePlan]) -> Result<(), Failure> {
+    let is_made = |name: &ServiceName| services.iter().any(|s| s.service == *name && matches!(s.action, Action::Create | Action::Recreate));
+    let lacks = |s: &&ServiceFacts| s.pull == Pull::Never && s.build.is_none() && s.image_id.is_none() && is_made(&s.name);
+    let Some(service) = facts.services.iter().find(lacks) else { return Ok(()) };
+    let image = UntrustedText::from(&service.image);
+    let why = format!("The engine has no image {image}, and “pull_policy” of {} is never.", service.name);
+    Err(Failure::new(what(facts), why, format!("Load it (docker load, docker pull {}), or change the policy.", service.image)))
 }
 
 /// What is said of services that would be recreated although the image they run is gone.
@@ -452,6 +484,10 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         action = Action::Recreate;
         reasons.push(moved);
     }
+    if service.pull == Pull::Newer {
+        action = Action::Recreate;
+        reasons.push("the registry has a newer image".to_owned());
+    }
     if let Some((why, _)) = outlived.filter(|(_, is_named)| *is_named && action != Action::Recreate) {
         action = Action::Recreate;
         reasons.push(why);
@@ -550,7 +586,7 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     let pulled: Vec<ServiceName> = facts
         .services
         .iter()
-        .filter(|s| s.build.is_none() && s.image_id.is_none() && made.contains(&s.name))
+        .filter(|s| s.build.is_none() && (s.image_id.is_none() || s.pull == Pull::Newer) && made.contains(&s.name))
         .map(|s| s.name.clone())
         .collect();
     let touched = having(&|s| s.action != Action::Stay);
@@ -591,6 +627,10 @@ fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) 
     let mounted: BTreeSet<String> = facts.services.iter().filter(|_| is_first).flat_map(mounts).collect();
     if !mounted.is_empty() {
         warnings.push(format!("Mounts outside production: {}.", listing(mounted, 5)));
+    }
+    let unasked = |s: &ServiceFacts| if let Pull::Unknown(why) = &s.pull { Some((s.name.clone(), why.clone())) } else { None };
+    for (service, why) in facts.services.iter().filter_map(unasked) {
+        warnings.push(format!("The registry could not be asked for a newer image of {service} ({why}): the one that is here is used."));
     }
     if !files.edited.is_empty() {
         let edited = &files.edited;

@@ -34,7 +34,8 @@ impl Resolved {
     pub fn declared(&self) -> BTreeMap<ServiceName, Declared> {
         let services = self.0.get("services").and_then(Value::as_object).into_iter().flatten();
         let read = |(name, value): (&String, &Value)| Some((ServiceName::new(name).ok()?, declared(value)));
-        services.filter_map(read).filter(|(_, declared)| declared.replicas > 0).collect()
+        let is_made = |(_, service): &(&String, &Value)| service.get("provider").is_none_or(Value::is_null);
+        services.filter(is_made).filter_map(read).filter(|(_, declared)| declared.replicas > 0).collect()
     }
 
     /// This configuration with some of its services alone; what they need of the others is forgotten.

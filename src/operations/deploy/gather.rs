@@ -11,6 +11,7 @@ use super::super::recorder::history_failure;
 use super::super::relay;
 use super::super::stops::stopped;
 use super::super::tools::{Config, Tools};
+use super::bind_sources::BindSources;
 use super::content;
 use super::declared::{Declared, declared};
 use super::links::{first_ids, links};
@@ -18,6 +19,7 @@ use super::mounts::same_on_host;
 use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::production::{environment, environment_hash};
+use super::pull::pull_facts;
 use super::resources::resources;
 use super::trees::{rules, scans, touchable, tree_path};
 use super::upgrades;
@@ -30,9 +32,11 @@ use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
 use crate::domain::plan::{
-    BuildFacts, DeployFacts, Links, Made, Plan, Preserved, Resources, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
+    BuildFacts, DeployFacts, Links, Made, MissingSource, Plan, Preserved, Pull, Resources, ServiceFacts, Variables, WrittenMount, is_store,
+    plan_deploy,
 };
 use crate::domain::project::{Project, ServiceName, Source};
+use crate::domain::pull_policy::PullPolicy;
 use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{BuildSection, Definition, Version};
@@ -86,7 +90,7 @@ pub(in super::super) struct Facts {
     pub(super) kept: Manifest,
     /// A hash of production's `.env`.
     pub(super) environment: Option<String>,
-    services: Vec<ServiceFacts>,
+    pub(super) services: Vec<ServiceFacts>,
     /// What acts between them.
     links: Links,
     /// The version of Compose.
@@ -96,6 +100,7 @@ pub(in super::super) struct Facts {
     lost: BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was.
     stopped: BTreeMap<ServiceName, String>,
+    missing: Vec<MissingSource>,
     resources: Resources,
     now: Millis,
     pub(super) variables: Variables,
@@ -176,6 +181,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let stopped = stopped(tools, &containers).await;
     let resources = resources(tools, &declared, &containers, &what).await?;
     let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), &options.overwrite).await?;
+    let binds = BindSources::of(&ground, &trees, &containers).await?;
     let kept = touchable(&trees.production, &trees.coming, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &trees.preserved), &containers, &what).await?;
     let keeps = keeps.then_some(next);
@@ -203,7 +209,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     }
     for service in &mut services {
         let own: Vec<&Container> = containers.iter().filter(|c| c.service == service.name).collect();
-        service.unseen.extend(resources.unseen(&service.name, &own));
+        service.unseen.extend(resources.unseen(&service.name, &own).into_iter().chain(binds.unseen(&service.name)));
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -221,7 +227,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         upgrades::explain(tools, project, (composed, &directory), current.as_ref(), (&mut services, &containers), &stopped).await;
     }
     let links = links(definitions, &containers);
-    let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).collect();
+    let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).chain(provided(&declared)).collect();
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
     Ok(Facts {
         since,
@@ -249,6 +255,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         containers,
         lost,
         stopped,
+        missing: binds.missing,
         resources,
         now: (tools.clock)(),
         variables,
@@ -307,6 +314,7 @@ impl Facts {
             free: self.free,
             lost: &self.lost,
             stopped: &self.stopped,
+            missing: &self.missing,
             resources: &self.resources,
             now: self.now,
         };
@@ -343,6 +351,15 @@ impl Facts {
     }
 }
 
+/// What is said of services that have no containers.
+fn provided(declared: &Declared) -> impl Iterator<Item = String> {
+    let provided = declared.composed.as_ref().map(|c| c.config.resolved.provided()).unwrap_or_default();
+    provided.into_iter().map(|(service, provider)| {
+        let (service, provider) = (UntrustedText::from(service), UntrustedText::from(provider));
+        format!("{service} has no container: Compose runs {provider} for it whenever it brings up what needs it.")
+    })
+}
+
 /// What is said of images that get further names.
 fn further_tags(definitions: &BTreeMap<ServiceName, Definition>) -> impl Iterator<Item = String> + '_ {
     let tagged = definitions.iter().filter_map(|(name, d)| Some((name, &d.build.as_ref()?.tags))).filter(|(_, tags)| !tags.is_empty());
@@ -353,9 +370,9 @@ fn further_tags(definitions: &BTreeMap<ServiceName, Definition>) -> impl Iterato
 }
 
 /// The files of a deploy, as they are to be and as they are.
-struct Trees {
+pub(super) struct Trees {
     /// What production is to hold.
-    coming: Manifest,
+    pub(super) coming: Manifest,
     staged: Manifest,
     /// What production holds, without what is left as it is there.
     production: Manifest,
@@ -447,7 +464,8 @@ async fn lost_images(tools: &Tools, project: &Project, containers: &[Container],
 
 /// The image that a service of an earlier release ran: nothing is built where it is still there.
 async fn kept_image(tools: &Tools, project: &Project, old: &ReleaseRecord, service: &mut ServiceFacts, what: &str) -> Result<(), Failure> {
-    if !old.images.contains_key(&service.name) {
+    // A name with a digest means the same image in every release.
+    if !old.images.contains_key(&service.name) || service.image.contains('@') {
         return Ok(());
     }
     let own = tools.own_tag(&project.name, &service.name, old.number);
@@ -495,6 +513,10 @@ async fn service(
         Some(_) if definition.image.is_empty() => None,
         Some(_) => tools.docker.image_id(&definition.image).await.map_err(|e| e.failure(what))?,
     };
+    let pull = match build {
+        None if image_id.is_some() || definition.pull_policy == PullPolicy::Never => pull_facts(tools, definition, what).await?,
+        _ => Pull::default(),
+    };
     let read = definition.binds.iter().filter(|b| !b.writable).filter_map(|b| b.source.strip_prefix(production).ok()).map(tree_path);
     let mounts = read.chain(written(production, ours, std::iter::once((name, definition))).into_iter().map(|(path, _)| path)).collect();
     Ok(ServiceFacts {
@@ -507,6 +529,7 @@ async fn service(
         mounts,
         asks,
         seems_stateful: definition.has_volume || is_store(&definition.image),
+        pull,
         unseen: Vec::new(),
         upgraded: None,
         content: None,

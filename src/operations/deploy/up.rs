@@ -128,7 +128,8 @@ pub(in super::super) async fn is_as_confirmed(job: &Job, what: &str) -> Result<(
 
 /// Gives images with a release's own tags the names that production uses.
 async fn tag(job: &Job, release: i64, images: &BTreeMap<ServiceName, String>) -> Result<(), EngineError> {
-    for (service, image) in images {
+    // A name with a digest means the same image for ever.
+    for (service, image) in images.iter().filter(|(_, image)| !image.contains('@')) {
         job.tools.docker.tag(&job.tools.own_tag(&job.project.name, service, release), image).await?;
     }
     Ok(())

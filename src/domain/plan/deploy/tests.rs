@@ -26,6 +26,7 @@ fn services(names: &[&str]) -> Vec<ServiceFacts> {
         mounts: Vec::new(),
         asks: Vec::new(),
         seems_stateful: is_store(service),
+        pull: Pull::default(),
         unseen: Vec::new(),
         upgraded: None,
         content: None,
@@ -93,6 +94,7 @@ impl Given {
             free: None,
             lost: &none,
             stopped: &self.stopped,
+            missing: &[],
             resources: &Resources::default(),
             now: 1_000_000,
         };
