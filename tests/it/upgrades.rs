@@ -108,3 +108,37 @@ async fn new_tag_of_a_built_service_is_another_image() {
         sh("docker", &["image", "rm", "-f", &format!("dmt-tagged:{tag}")]);
     }
 }
+
+/// Another Compose of this machine than the first in PATH, where there is one: `./scripts/long compose240` brings one.
+fn older_compose() -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let mut all = std::env::split_paths(&path).map(|directory| directory.join("docker-compose")).filter(|program| program.is_file());
+    let version = |program: &std::path::Path| sh(program.to_str().unwrap(), &["version", "--short"]);
+    let first = version(&all.next()?);
+    all.find(|program| version(program) != first)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_of_an_older_compose_are_told_apart() {
+    let Some(older) = older_compose() else { return };
+    let fixture = Fixture::new(&[]);
+    std::fs::remove_file(fixture.production.join("docker-compose.yml")).unwrap();
+    let shares = plain_service(SERVES, "network_mode: \"service:web\"");
+    let services = [("web", plain_service(SERVES, "depends_on: [cache]")), ("app", shares), ("cache", plain_service(SERVES, ""))];
+    fixture.write("docker-compose.yml", &compose_file(&services));
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    good(&carry_out(&world, "/docker_deploy").await.1);
+    let (root, file) = (shop.production.to_str().unwrap(), shop.production.join("docker-compose.yml"));
+    let args = ["-p", &shop.name, "--project-directory", root, "-f", file.to_str().unwrap(), "up", "-d", "--force-recreate"];
+    sh(older.to_str().unwrap(), &args);
+    let (plan, outcome) = carry_out(&world, "/docker_deploy").await;
+    good(&outcome);
+    told(
+        &plan.text,
+        &["web: recreate (made by Compose ", "app: recreate (made by Compose ", "would be recreated by it", "Stays as it is: cache"],
+    );
+    let again = world.ask("/docker_deploy").await.text;
+    assert!(again.starts_with("Nothing to deploy"), "{again}");
+    world.finish().await;
+}

@@ -608,11 +608,7 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         some(up, |services| Step::Up { services }),
         some(started, |services| Step::Start { services }),
     ];
-    let end = [
-        some(touched, |services| Step::Verify { services }),
-        some(last, |services| Step::Remove { services }),
-        Some(Step::Record),
-    ];
+    let end = [some(touched, |services| Step::Verify { services }), some(last, |services| Step::Remove { services }), Some(Step::Record)];
     steps.into_iter().flatten().chain(restarted).chain(end.into_iter().flatten()).collect()
 }
 

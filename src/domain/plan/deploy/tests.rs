@@ -7,7 +7,9 @@ use crate::domain::job::{Job, Purpose};
 use crate::domain::manifest::{Entry, Node};
 use crate::domain::plan::is_store;
 use crate::domain::plan::lifecycle::tests::project;
+use crate::domain::plan::links::Link;
 use crate::domain::request::ReleaseOptions;
+use crate::domain::shared::Shared;
 
 fn name(text: &str) -> ServiceName {
     ServiceName::new(text).unwrap()
@@ -338,4 +340,60 @@ fn rollback_removes_what_later_releases_added() {
         No longer in the compose file, and left running: older."#]]
     .assert_eq(&told(&given.plan(&[])));
     assert!(told(&given.plan(&["postgres"])).contains("Remove later, postgres"));
+}
+
+#[test]
+fn what_is_linked_to_a_service_follows_it() {
+    let mut given = Given::of(["vpn", "app", "named", "files", "api", "plain"].map(running).into());
+    for (service, link) in [
+        ("app", Link::Shares(Shared::Network)),
+        ("named", Link::SharesNamed(Shared::Processes)),
+        ("files", Link::Shares(Shared::Volumes)),
+        ("api", Link::Restarts),
+    ] {
+        given.links.add(name(service), name("vpn"), link);
+    }
+    given.links.add(name("plain"), name("api"), Link::Restarts);
+    given.services[0].made = Made::Compose(ConfigHash { whole: "new".into(), alone: "new".into() });
+    given.check(
+        &[],
+        &expect![[r#"
+            vpn recreate ["configuration changed"] None
+            app recreate ["shares the network of vpn"] None
+            named recreate ["shares the processes of vpn"] None
+            files recreate ["shares the volumes of vpn"] None
+            api restart ["depends on vpn, restart: true"] None
+            plain restart ["depends on api, restart: true"] None
+            Copy the workspace aside
+            Bring up vpn, app, named, files
+            Restart api
+            Restart plain
+            Verify vpn, app, named, files and 2 more
+            Record the release
+            release Some(4)"#]],
+    );
+    let plan = given.plan(&[]);
+    let forced: Vec<&str> = plan.services.iter().filter(|s| s.forced).map(|s| s.service.as_str()).collect();
+    assert_eq!(forced, ["named"], "of the others Compose sees it");
+
+    // One that a person stopped has it pending, and what only restarts leaves volumes as they are.
+    given.stopped.insert(name("app"), "stopped by Ann".into());
+    given.containers[1] = ended("app", 143);
+    given.services[0].made = Made::Compose(ConfigHash { whole: "now".into(), alone: "now".into() });
+    given.containers[0] = Container { state: State::Restarting, restarts: 4, exit_code: 1, ..running("vpn") };
+    given.check(
+        &[],
+        &expect![[r#"
+            vpn restart ["down: restarting in a loop"] Some("restarting in a loop already (4 times)")
+            app stays ["stopped by Ann"] None
+            named restart ["shares the processes of vpn"] None
+            files stays [] None
+            api restart ["depends on vpn, restart: true"] None
+            plain restart ["depends on api, restart: true"] None
+            Restart vpn
+            Restart api, named
+            Restart plain
+            Verify vpn, named, api, plain
+            release None"#]],
+    );
 }
