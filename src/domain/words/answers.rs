@@ -104,8 +104,8 @@ mod tests {
         check(
             &wrong_service("../x"),
             expect![[r#"
-            `../x` is no service's name: letters, digits, _ - and .
-            Example: `shop/backend`"#]],
+                `../x` is no service's name: it has letters, digits and _ - . only.
+                Example: `shop/backend`"#]],
         );
         check(
             &no_project("docker_stop", &all),

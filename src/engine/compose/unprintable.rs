@@ -1,6 +1,6 @@
 //! What Compose prints as JSON and does not read again, and what it cannot print at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -11,9 +11,15 @@ use crate::domain::untrusted::UntrustedText;
 const DEVICES: [&str; 5] = ["device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops", "weight_device"];
 
 /// Makes what Compose printed readable for it.
+///
+/// A service that is only wanted, and that no active profile has, is left out of the services and not out of what depends on it.
 pub(super) fn correct(config: &mut Value) {
     let services = config.get_mut("services").and_then(Value::as_object_mut);
+    let known: BTreeSet<String> = services.iter().flat_map(|all| all.keys().cloned()).collect();
     for service in services.into_iter().flat_map(|all| all.values_mut()) {
+        if let Some(needs) = service.get_mut("depends_on").and_then(Value::as_object_mut) {
+            needs.retain(|name, how| known.contains(name) || how.get("required").and_then(Value::as_bool) != Some(false));
+        }
         let Some(limits) = service.get_mut("blkio_config").and_then(Value::as_object_mut) else { continue };
         for key in DEVICES {
             for device in limits.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
@@ -63,6 +69,15 @@ mod tests {
             config["services"]["web"]["blkio_config"],
             json!({ "weight": 3, "device_read_bps": [{ "path": "/dev/sda", "rate": "1000" }], "weight_device": [{ "path": "/dev/sdb", "weight": 4 }] })
         );
+    }
+
+    #[test]
+    fn optional_dependency_that_is_not_there_is_left_out() {
+        let needs = json!({ "opt": { "required": false }, "db": { "required": false }, "gone": { "required": true } });
+        let mut config = json!({ "services": { "web": { "depends_on": needs }, "db": {} } });
+        correct(&mut config);
+        let left = config["services"]["web"]["depends_on"].as_object().unwrap();
+        assert_eq!(left.keys().collect::<Vec<_>>(), ["db", "gone"], "what is required and missing Compose refuses itself");
     }
 
     #[test]

@@ -532,7 +532,14 @@ async fn service(
         // Nothing is made from it.
         None | Some(Made::Elsewhere) => None,
         Some(_) if definition.image.is_empty() => None,
-        Some(_) => tools.docker.image_id(&definition.image).await.map_err(|e| e.failure(what))?,
+        Some(_) => tools.docker.image_id(&definition.image).await.map_err(|e| match e {
+            EngineError::Refused(why) => {
+                let image = UntrustedText::from(&definition.image);
+                let next = "Correct it in the compose file, or set the variable that it is made of in production's .env.";
+                Failure::new(what, format!("The image of {name} is {image}, which the engine refuses: {why}."), next)
+            }
+            other => other.failure(what),
+        })?,
     };
     let pull = match build {
         None if image_id.is_some() || definition.pull_policy == PullPolicy::Never => pull_facts(tools, definition, what).await?,

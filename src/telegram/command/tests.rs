@@ -312,9 +312,7 @@ fn releases_are_named_by_their_numbers() {
               ../x is no path below the project's directory: type it as the plan shows it.
               Example: overwrite=conf.d/app.conf
             /docker_rollback 3 new-volume=data,cache
-              I do not understand new-volume=data,cache here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]
-              Example: /docker_rollback shop
+              rollback shop to Some(3) with {} new {"cache", "data"}
             /docker_rollback 3 with=postgres,redis
               rollback shop to Some(3) with {ServiceName("postgres"), ServiceName("redis")}
             /docker_rollback with=postgres
