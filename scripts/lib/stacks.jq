@@ -10,15 +10,20 @@ def for_tag:
   | [.services | to_entries[] | select(.value.build or .value.provider | not) | select(.value.image // "@" | contains("@") | not)]
   | (map(select(.key | IN($needed[])))[0] // .[0] // {key: ""}).key;
 
-# A further compose file: health checks that a stub can answer, jobs that end, and what the steps change.
-def further($value; $tag; $image):
-  ([.services[].depends_on // {} | to_entries[] | select(.value.condition == "service_completed_successfully") | .key] | unique) as $jobs
+# A further compose file: entry points and health checks that a stub has, jobs that end, and what the steps change.
+def further($value; $tag; $image; $stub):
+  def with_condition($condition): [.services[].depends_on // {} | to_entries[] | select(.value.condition == $condition) | .key] | unique;
+  with_condition("service_completed_successfully") as $jobs
+  | with_condition("service_healthy") as $healthy # what has no check in the file has one in its real image
   | {services: (.services | with_entries(
       .key as $name
       | .value |= (
-          (if (.healthcheck.test // [])[0] // "NONE" | . == "NONE" | not
+          (if (.healthcheck.test // ["NONE"])[0] != "NONE" or ($name | IN($healthy[]))
            then {healthcheck: {test: ["CMD", "true"], interval: "1s", timeout: "5s", retries: 3, start_period: "0s"}} else {} end)
-          + (if $name | IN($jobs[]) then {entrypoint: ["true"], command: []} else {} end)
+          # More than this an engine in a container may not be able to grant.
+          + (if .ulimits then {ulimits: (.ulimits | map_values(if type == "object" then map_values(1024) else 1024 end))} else {} end)
+          + (if .build.dockerfile_inline then {build: {dockerfile_inline: ("FROM " + $stub + "\n")}} else {} end)
+          + (if $name | IN($jobs[]) then {entrypoint: ["true"], command: []} elif .entrypoint then {entrypoint: ["/bin/stub"], command: []} else {} end)
           + (if $name == $value.service then {environment: {STACKS_VALUE: $value.value}} else {} end)
           + (if $name == $tag and $image != "" then {image: $image} else {} end))
     ) | with_entries(select(.value != {})))};
@@ -53,6 +58,13 @@ def change($before; $after):
 
 def numbered: (. / " ") as [$service, $number] | if $number | IN("", "1") then $service else $service + "-" + $number end;
 def listed: if length > 4 then (.[0:4] | join(", ")) + " and \(length - 4) more" else join(", ") end;
+# In what two containers were made otherwise.
+def otherwise($twin; $ours):
+  [$twin, $ours | keys[]] | unique
+  | map(. as $key | [$twin[$key], $ours[$key]] | select(.[0] != .[1])
+      | if .[0] | type == "array" then "\($key) more: \(.[1] - .[0] | join("; ")), missing: \(.[0] - .[1] | join("; "))"
+        else "\($key) \(.[1]), twin \(.[0])" end)
+  | join(", ") | .[0:300];
 def plain($standing): if $standing == "unstarted" then null else $standing end;
 
 # How a step went on both sides: `{differences: [...], meant: [...]}`. Each side is `{before, after}` of `{containers, networks, volumes}`.
@@ -76,7 +88,7 @@ def compare($twin; $ours):
           | group_by([.twin.change, .twin.standing, .ours.change, .ours.standing])
           | map("\(map(.key | numbered) | listed): \(.[0].ours | .change + " and " + (.standing // "not started")), twin \(.[0].twin | .change + " and " + (.standing // "not started"))"))
         + [$all[] | select(.twin.standing and .ours.standing and .twin.after.made != .ours.after.made)
-            | "\(.key | numbered): made otherwise: \([.twin.after.made, .ours.after.made | tojson] | join(" and ") | .[0:400])"]
+            | "\(.key | numbered): made with \(otherwise(.twin.after.made; .ours.after.made))"]
         + (if $twin.after.networks != $ours.after.networks then ["networks \($ours.after.networks | join(", ")), twin \($twin.after.networks | join(", "))"] else [] end)
         + (if $twin.after.volumes != $ours.after.volumes then ["volumes \($ours.after.volumes - $twin.after.volumes | listed) more, \($twin.after.volumes - $ours.after.volumes | listed) missing"] else [] end)),
       meant: (
