@@ -329,6 +329,9 @@ pub struct With {
     /// Files that production has changed and that are replaced all the same; a directory means what is below it
     #[arg(long, value_name = "PATH,..", value_delimiter = ',')]
     pub overwrite: Vec<String>,
+    /// Volumes that a service gets new and empty in the place of what it has
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    pub new_volume: Vec<String>,
 }
 
 /// How an operation is confirmed.

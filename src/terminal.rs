@@ -18,7 +18,7 @@ use crate::domain::text::span;
 use crate::domain::words;
 use crate::http::dto::LogAsk;
 use crate::http::socket;
-use crate::settings::{ConfigAsk, How, LogsArguments, Place, TerminalCommand};
+use crate::settings::{ConfigAsk, How, LogsArguments, Place, TerminalCommand, With};
 
 /// How long it is waited for a dockmaster that has the data directory and does not answer: it may just be starting.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
@@ -197,6 +197,10 @@ async fn carry_out(command: TerminalCommand, mut console: Console<'_>, interrupt
     use TerminalCommand as T;
     let json = console.json;
     let typed = |target: Option<String>| Typed { target, ..Typed::default() };
+    let released = |with: With, target: Option<String>| {
+        let With { with, overwrite, new_volume } = with;
+        Typed { with, overwrite, new_volumes: new_volume, ..typed(target) }
+    };
     let (kind, typed, how) = match command {
         T::Status { project, all, .. } => return console.status(project.as_deref(), all).await,
         T::Logs(arguments) => return logs(&mut console, arguments, interrupted).await,
@@ -212,13 +216,9 @@ async fn carry_out(command: TerminalCommand, mut console: Console<'_>, interrupt
             let strategy = strategy.and_then(|word| Strategy::ALL.into_iter().find(|s| s.word() == word));
             (Kind::Restart, Typed { strategy, force: force.force, ..typed(target.target) }, how)
         }
-        T::Deploy { project, with, force, how } => {
-            (Kind::Deploy, Typed { with: with.with, overwrite: with.overwrite, force, ..typed(project) }, how)
-        }
+        T::Deploy { project, with, force, how } => (Kind::Deploy, Typed { force, ..released(with, project) }, how),
         T::Tidy { project, how } => (Kind::Tidy, typed(project), how),
-        T::Rollback { project, release, with, force, how } => {
-            (Kind::Rollback, Typed { release, with: with.with, overwrite: with.overwrite, force, ..typed(project) }, how)
-        }
+        T::Rollback { project, release, with, force, how } => (Kind::Rollback, Typed { release, force, ..released(with, project) }, how),
     };
     console.operate(kind, &typed, consent(&how, json), interrupted).await
 }

@@ -28,6 +28,8 @@ pub struct Typed {
     pub with: Vec<String>,
     /// What production has changed and is replaced all the same.
     pub overwrite: Vec<String>,
+    /// Volumes that a service gets new and empty.
+    pub new_volumes: Vec<String>,
 }
 
 fn wrong(text: &Text) -> Stop {
@@ -98,7 +100,9 @@ impl Projects {
             named.map(|name| ServiceName::new(name).map_err(|_| wrong(&words::wrong_service(name)))).collect::<Result<BTreeSet<_>, _>>()?;
         let paths = typed.overwrite.iter().filter(|path| !path.trim().is_empty());
         let overwrite = paths.map(|path| overwritten(path).ok_or_else(|| wrong(&words::wrong_path(path)))).collect::<Result<_, _>>()?;
-        Ok((project, Ask { service, strategy: typed.strategy, force: typed.force, release, with, overwrite, ..Ask::of(kind) }))
+        let new_volumes = typed.new_volumes.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+        let (strategy, force) = (typed.strategy, typed.force);
+        Ok((project, Ask { service, strategy, force, release, with, overwrite, new_volumes, ..Ask::of(kind) }))
     }
 }
 

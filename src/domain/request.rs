@@ -26,6 +26,22 @@ impl std::fmt::Display for Target {
     }
 }
 
+/// What a deploy or a rollback may do because somebody named it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseOptions {
+    /// Stateful services that take part.
+    pub with: BTreeSet<ServiceName>,
+    /// What production has changed and is replaced all the same: files, and directories with all that is below them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub overwrite: BTreeSet<TreePath>,
+    /// Volumes that a service gets new and empty in the place of what it has: names as the compose file has them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub new_volumes: BTreeSet<String>,
+    /// Also where the image that a service runs is gone, so that it could not be rolled back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
 /// An operation that somebody asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "operation", rename_all = "lowercase")]
@@ -55,14 +71,9 @@ pub enum Request {
     Deploy {
         /// Which project.
         project: ProjectName,
-        /// Stateful services that take part.
-        with: BTreeSet<ServiceName>,
-        /// What production has changed and is replaced all the same: files, and directories with all that is below them.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        overwrite: BTreeSet<TreePath>,
-        /// Also where the image that a service runs is gone, so that it could not be rolled back.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        force: bool,
+        /// What it may do beyond what every one does.
+        #[serde(flatten)]
+        options: ReleaseOptions,
     },
     /// Bring an earlier release back into production.
     Rollback {
@@ -70,14 +81,9 @@ pub enum Request {
         project: ProjectName,
         /// Which release; none means the one before the current one.
         release: Option<i64>,
-        /// Stateful services that take part.
-        with: BTreeSet<ServiceName>,
-        /// What production has changed and is replaced all the same: files, and directories with all that is below them.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        overwrite: BTreeSet<TreePath>,
-        /// Also where the image that a service runs is gone, so that it could not be rolled back.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        force: bool,
+        /// What it may do beyond what every one does.
+        #[serde(flatten)]
+        options: ReleaseOptions,
     },
     /// Remove the containers of services that are no longer configured.
     Tidy {
@@ -184,14 +190,22 @@ impl Request {
         }
     }
 
+    /// What it may do because somebody named it, of a deploy or a rollback.
+    pub fn release_options(&self) -> ReleaseOptions {
+        match self {
+            Self::Deploy { options, .. } | Self::Rollback { options, .. } => options.clone(),
+            _ => ReleaseOptions::default(),
+        }
+    }
+
     /// Whether it is to be done although something that takes part depends on what is down, or could not be rolled back.
     pub fn is_forced(&self) -> bool {
         matches!(
             self,
             Self::Start { force: true, .. }
                 | Self::Restart { force: true, .. }
-                | Self::Deploy { force: true, .. }
-                | Self::Rollback { force: true, .. }
+                | Self::Deploy { options: ReleaseOptions { force: true, .. }, .. }
+                | Self::Rollback { options: ReleaseOptions { force: true, .. }, .. }
         )
     }
 

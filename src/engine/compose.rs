@@ -4,8 +4,11 @@ mod build;
 mod hidden;
 mod jobs;
 mod networks;
+mod resources;
 mod said;
+pub mod steering;
 pub mod variables;
+mod version;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,12 +21,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use build::BuildPlaces;
 pub use hidden::Hidden;
+pub use resources::{MountedVolume, Resource};
 pub use said::{lines, reason, unset_variable, was_ended};
+pub use version::Version;
 
 use crate::domain::plan::MOUNT_OF;
 use crate::domain::project::{ProjectName, ServiceName};
 use crate::domain::untrusted::UntrustedText;
-use crate::process::{self, Invocation};
+use crate::process::{self, Finished, Invocation};
 
 /// How long Compose may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(20);
@@ -35,6 +40,8 @@ pub struct Compose {
     pub program: PathBuf,
     /// What stands before every other argument: `compose` for the plugin.
     pub prefix: Vec<OsString>,
+    /// Its version.
+    pub version: Version,
 }
 
 impl Compose {
@@ -45,21 +52,16 @@ impl Compose {
         let candidates = [("docker-compose", None), ("docker", Some("compose"))];
         for (name, plugin) in candidates {
             let Some(program) = std::env::split_paths(path).map(|d| d.join(name)).find(|p| p.is_file()) else { continue };
-            let compose = Self { program, prefix: plugin.map(OsString::from).into_iter().collect() };
-            let version = Invocation::new(&compose.program).args(&compose.prefix).args(["version", "--short"]).limit(VERSION_LIMIT);
-            let asked = process::run(&version, &mut |_| {}, &CancellationToken::new()).await;
-            if asked.is_ok_and(|a| a.success() && is_new_enough(&String::from_utf8_lossy(&a.stdout))) {
-                return Some(compose);
+            let prefix: Vec<OsString> = plugin.map(OsString::from).into_iter().collect();
+            let ask = Invocation::new(&program).args(&prefix).args(["version", "--short"]).limit(VERSION_LIMIT);
+            let asked = process::run(&ask, &mut |_| {}, &CancellationToken::new()).await.ok().filter(Finished::success);
+            let version = asked.and_then(|asked| Version::parse(&String::from_utf8_lossy(&asked.stdout)));
+            if let Some(version) = version.filter(|version| version.is_supported()) {
+                return Some(Self { program, prefix, version });
             }
         }
         None
     }
-}
-
-/// Whether a version (`2.26.1-4`, `v2.29.0`) is one of Compose v2 or later.
-fn is_new_enough(version: &str) -> bool {
-    let major = version.trim().trim_start_matches('v').split('.').next();
-    major.and_then(|m| m.parse::<u32>().ok()).is_some_and(|m| m >= 2)
 }
 
 /// Which files of a project Compose reads, and in whose name.
@@ -119,17 +121,33 @@ impl Files<'_> {
         [self.global(false), words(&["--progress", "plain", "pull", "--"]), names(services)].concat()
     }
 
-    /// Makes or remakes containers, from the files or, with `from_stdin`, from a resolved configuration.
-    pub fn up(&self, from_stdin: bool, without_dependencies: bool, services: &[ServiceName]) -> Vec<OsString> {
-        let mut args = self.global(!from_stdin);
-        args.extend(words(&["--progress", "plain", "up", "-d", "--no-build", "--pull", "never"]));
-        if without_dependencies {
-            args.push("--no-deps".into());
-        }
-        args.push("--".into());
-        args.extend(names(services));
-        args
+    /// Makes or remakes the containers of some services and starts them.
+    pub fn up(&self, how: Up, services: &[ServiceName]) -> Vec<OsString> {
+        self.up_with(how, "--detach", services)
     }
+
+    /// As [`Files::up`], and starts none.
+    pub fn make(&self, how: Up, services: &[ServiceName]) -> Vec<OsString> {
+        self.up_with(how, "--no-start", services)
+    }
+
+    fn up_with(&self, how: Up, option: &str, services: &[ServiceName]) -> Vec<OsString> {
+        let options = [(how.without_dependencies, "--no-deps"), (how.forced, "--force-recreate")];
+        let options: Vec<&str> = options.into_iter().filter_map(|(is_set, option)| is_set.then_some(option)).collect();
+        let up = words(&["--progress", "plain", "up", option, "--no-build", "--pull", "never"]);
+        [self.global(!how.from_stdin), up, words(&options), words(&["--"]), names(services)].concat()
+    }
+}
+
+/// How containers are made or remade.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Up {
+    /// Whether the configuration comes on the standard input, resolved, instead of from the files.
+    pub from_stdin: bool,
+    /// Whether what the services depend on is left alone.
+    pub without_dependencies: bool,
+    /// Whether they are remade although Compose sees no reason to.
+    pub forced: bool,
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {
@@ -414,12 +432,6 @@ fn repository_part(name: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn only_compose_v2_will_do() {
-        assert!(["2.26.1-4\n", "v2.29.0", "3.0.0-rc1"].into_iter().all(is_new_enough));
-        assert!(!["1.29.2", "", "docker-compose version 1.29.2", "unknown"].into_iter().any(is_new_enough));
-    }
 
     #[test]
     fn a_definition_says_what_matters() {

@@ -154,6 +154,8 @@ pub(super) fn volume(seen: bollard::models::Volume) -> Volume {
         name: seen.name,
         driver: seen.driver,
         path: seen.mountpoint.into(),
+        options: seen.options.into_iter().collect(),
+        labels: seen.labels.into_iter().collect(),
     }
 }
 

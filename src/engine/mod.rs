@@ -14,6 +14,7 @@ mod inspect;
 mod loglines;
 pub mod looks;
 pub mod mountinfo;
+pub mod networks;
 pub mod outside;
 pub mod own;
 pub mod passing;

@@ -1,5 +1,6 @@
 //! Which volumes there are, in our types. Pure.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A volume of the engine's.
@@ -15,6 +16,10 @@ pub struct Volume {
     pub memory: bool,
     /// The compose project that it belongs to.
     pub project: Option<String>,
+    /// What its driver was told.
+    pub options: BTreeMap<String, String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What the options of a memory file system say: the most that it can hold, in bytes, and whether it can be written to.

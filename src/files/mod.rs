@@ -4,6 +4,7 @@
 //! never followed: every path is reached from the root of its tree one directory at a time, so that a link in the middle
 //! leads nowhere.
 
+pub mod build_ignore;
 pub mod cache;
 mod parallel;
 mod promotion;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use super::build_ignore::BuildIgnore;
 use crate::domain::manifest::{Manifest, TreePath};
 use crate::domain::untrusted::UntrustedText;
 
@@ -82,10 +83,10 @@ pub struct Context {
     /// A directory, or a file.
     pub path: TreePath,
     /// What a build does not see of it (`.dockerignore`), relative to it.
-    pub ignored: CopyPatterns,
+    pub ignored: BuildIgnore,
 }
 
-/// Patterns of which each is relative to the root of a tree: those of `copy`, and of a `.dockerignore`.
+/// Patterns of which each is relative to the root of a tree.
 #[derive(Debug, Clone)]
 pub struct CopyPatterns {
     patterns: Gitignore,
@@ -200,7 +201,11 @@ impl Mounts {
             0 => path.clone(),
             length => TreePath::new(path.bytes().get(length + 1..).unwrap_or_default()),
         };
-        self.contexts.iter().any(|context| path.is_within(&context.path) && !context.ignored.matches(&below(context), is_dir))
+        let is_ignored = |context: &Context| match is_dir {
+            true => context.ignored.ignores_all_of(&below(context)),
+            false => context.ignored.ignores(&below(context)),
+        };
+        self.contexts.iter().any(|context| path.is_within(&context.path) && !is_ignored(context))
     }
 
     /// Whether a path is left alone because of what mounts it. A directory is not, where something below it may be chosen.
@@ -252,15 +257,6 @@ impl CopyPatterns {
         }
         let patterns = builder.build().map_err(|error| bad("all of them", &error))?;
         Ok(Self { patterns, prefixes })
-    }
-
-    /// The patterns of a `.dockerignore`. One that takes back what another ignores, or that cannot be understood here, leaves
-    /// nothing ignored: too much is better than too little.
-    pub fn ignored(text: &str) -> Self {
-        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let patterns: Vec<String> = lines.map(|line| line.trim_end_matches('/').to_owned()).collect();
-        let is_plain = !patterns.iter().any(|pattern| pattern.starts_with('!') || pattern.contains(".."));
-        if is_plain { Self::new(&patterns).unwrap_or_default() } else { Self::default() }
     }
 
     /// Whether a path is chosen: itself, or by a directory above it.
@@ -368,7 +364,7 @@ mod tests {
             roots: roots.iter().map(|(path, below)| (TreePath::from(*path), *below)).collect(),
             chosen: chosen.iter().map(|path| TreePath::from(*path)).collect(),
             copy: CopyPatterns::new(&copy).unwrap(),
-            contexts: contexts.iter().map(|path| Context { path: TreePath::from(*path), ignored: CopyPatterns::default() }).collect(),
+            contexts: contexts.iter().map(|path| Context { path: TreePath::from(*path), ignored: BuildIgnore::default() }).collect(),
         })
     }
 
@@ -393,13 +389,13 @@ mod tests {
         assert_eq!(left_alone(&own, &alone), alone);
         assert_eq!(left_alone(&own, &["compose.yml", "conf/", "conf/a"]), Vec::<String>::new());
         let ignoring = |text: &str| {
-            let context = Context { path: "api".into(), ignored: CopyPatterns::ignored(text) };
+            let context = Context { path: "api".into(), ignored: BuildIgnore::parse(text) };
             let roots = [(TreePath::from("api"), Below::Nothing)].into();
             rules(&[], "").with_mounts(Mounts { roots, contexts: vec![context], ..Mounts::default() })
         };
         let paths = ["api/", "api/data/", "api/data/x", "api/src/data", "api/src/x.tmp"];
         assert_eq!(left_alone(&ignoring("# no\n/data/\n**/*.tmp\n"), &paths), ["api/data/", "api/data/x", "api/src/x.tmp"]);
-        assert_eq!(left_alone(&ignoring("*\n!src\n"), &paths), Vec::<String>::new(), "what is taken back is not known here");
+        assert_eq!(left_alone(&ignoring("*\n!src\n"), &paths), ["api/data/x"], "directories may hold what is taken back");
         let built = mounts(&[("api", Below::Nothing)], &[], &[], &["api/src"]);
         assert_eq!(left_alone(&built, &["api/", "api/src/", "api/src/x", "api/y", "api/src/z.log"]), ["api/y", "api/src/z.log"]);
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::impact::Impact;
 use crate::domain::manifest::TreePath;
 use crate::domain::project::{ProjectName, ServiceName, Strategy};
-use crate::domain::request::{Kind, Request, Target};
+use crate::domain::request::{Kind, ReleaseOptions, Request, Target};
 use crate::domain::snapshot::SnapshotLine;
 use crate::domain::volumes::ProjectVolumes;
 use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogLine, LogQuery};
@@ -107,6 +107,9 @@ pub struct Ask {
     /// directories with all that is below them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub overwrite: BTreeSet<TreePath>,
+    /// Volumes that a service gets new and empty in the place of what it has, of a deploy or a rollback.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub new_volumes: BTreeSet<String>,
     /// The digest of the plan that is confirmed; without it the plan is answered and nothing is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
@@ -115,8 +118,8 @@ pub struct Ask {
 impl Ask {
     /// Asks for an operation of a kind.
     pub fn of(operation: Kind) -> Self {
-        let (with, overwrite) = (BTreeSet::new(), BTreeSet::new());
-        Self { operation, service: None, strategy: None, force: false, release: None, with, overwrite, digest: None }
+        let (with, overwrite, new_volumes) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { operation, service: None, strategy: None, force: false, release: None, with, overwrite, new_volumes, digest: None }
     }
 
     /// The same for the desk.
@@ -133,6 +136,7 @@ impl Ask {
             ("release", self.release.is_some() && self.operation != Kind::Rollback),
             ("with", !self.with.is_empty() && !self.operation.is_release()),
             ("overwrite", !self.overwrite.is_empty() && !self.operation.is_release()),
+            ("new_volumes", !self.new_volumes.is_empty() && !self.operation.is_release()),
         ];
         if let Some((field, _)) = stray.into_iter().find(|(_, stray)| *stray) {
             return Err(field);
@@ -141,13 +145,15 @@ impl Ask {
             Kind::Start => Request::Start { target: target(project), force: self.force },
             Kind::Stop => Request::Stop(target(project)),
             Kind::Restart => Request::Restart { target: target(project), strategy: self.strategy, force: self.force },
-            Kind::Deploy => Request::Deploy { project, with: self.with.clone(), overwrite: self.overwrite.clone(), force: self.force },
-            Kind::Rollback => {
-                let (with, overwrite) = (self.with.clone(), self.overwrite.clone());
-                Request::Rollback { project, release: self.release, with, overwrite, force: self.force }
-            }
+            Kind::Deploy => Request::Deploy { project, options: self.options() },
+            Kind::Rollback => Request::Rollback { project, release: self.release, options: self.options() },
             Kind::Tidy => Request::Tidy { project },
         })
+    }
+
+    fn options(&self) -> ReleaseOptions {
+        let (with, overwrite, new_volumes) = (self.with.clone(), self.overwrite.clone(), self.new_volumes.clone());
+        ReleaseOptions { with, overwrite, new_volumes, force: self.force }
     }
 }
 
@@ -256,8 +262,8 @@ mod tests {
         }
         assert_eq!(ask(r#"{"operation":"tidy","with":["web"]}"#), Err("with"));
         assert_eq!(ask(r#"{"operation":"start","overwrite":["a"]}"#), Err("overwrite"));
-        let Ok(Request::Deploy { overwrite, .. }) = ask(r#"{"operation":"deploy","overwrite":["a/b"]}"#) else { panic!("a deploy") };
-        assert_eq!(overwrite, [TreePath::from("a/b")].into());
+        let Ok(Request::Deploy { options, .. }) = ask(r#"{"operation":"deploy","overwrite":["a/b"]}"#) else { panic!("a deploy") };
+        assert_eq!(options.overwrite, [TreePath::from("a/b")].into());
         assert_eq!(ask(r#"{"operation":"tidy"}"#).unwrap().kind(), Kind::Tidy);
     }
 }

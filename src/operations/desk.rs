@@ -239,8 +239,8 @@ impl Desk {
 
     async fn considered(&self, project: &Project, request: &Request) -> Result<(Plan, Option<deploy::Facts>), Failure> {
         let release = match request {
-            Request::Deploy { with, overwrite, force, .. } => Some((Coming::Workspace, with, overwrite, *force)),
-            Request::Rollback { release, with, overwrite, force, .. } => Some((Coming::Release(*release), with, overwrite, *force)),
+            Request::Deploy { options, .. } => Some((Coming::Workspace, options)),
+            Request::Rollback { release, options, .. } => Some((Coming::Release(*release), options)),
             _ => None,
         };
         if request.kind() == Kind::Tidy {
@@ -249,10 +249,10 @@ impl Desk {
         if let Some(plan) = managed::plan(&self.tools, project, request).await? {
             return Ok((plan, None));
         }
-        if let Some((coming, with, overwrite, force)) = release {
-            let facts = deploy::gather(&self.tools, project, coming, overwrite).await?;
+        if let Some((coming, options)) = release {
+            let facts = deploy::gather(&self.tools, project, coming, options).await?;
             facts.check_names(&self.tools, project).await?;
-            let mut plan = facts.plan(project, with, overwrite, force)?;
+            let mut plan = facts.plan(project, options)?;
             facts.check(&plan).await?;
             managed::check_names(&self.tools, project, &plan, facts.containers()).await?;
             deploy::check_project_name(&self.tools, project, &mut plan, !facts.containers().is_empty()).await?;

@@ -11,6 +11,7 @@ use super::tools::Tools;
 use crate::domain::Millis;
 use crate::domain::container::ConfigHash;
 use crate::domain::project::{Project, ProjectName, ServiceName, Source};
+use crate::domain::request::ReleaseOptions;
 use crate::domain::status::Ahead;
 
 /// How old a measure may be before another is made, in milliseconds.
@@ -111,10 +112,11 @@ async fn measure(tools: &Tools, project: &Project) -> Insight {
         Err(failure) => insight.trouble = Some(failure.to_string()),
     }
     if project.workspace.is_some() {
-        match deploy::gather(tools, project, deploy::Coming::Workspace, &BTreeSet::new()).await {
+        let options = ReleaseOptions { force: true, ..ReleaseOptions::default() };
+        match deploy::gather(tools, project, deploy::Coming::Workspace, &options).await {
             Ok(facts) => {
                 // What a plan refuses (an unset variable, say) is told when a deploy is asked for; the count stands all the same.
-                insight.ahead = facts.plan(project, &BTreeSet::new(), &BTreeSet::new(), true).ok().and_then(|plan| {
+                insight.ahead = facts.plan(project, &options).ok().and_then(|plan| {
                     let files = plan.files.as_ref()?.touched().count();
                     Some(Ahead { files, measured })
                 });

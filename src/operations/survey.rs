@@ -1,6 +1,5 @@
 //! Whether the projects of a configuration could be deployed as they stand: for `dockmaster check`, before anybody asks for it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -11,7 +10,7 @@ use super::desk::Desk;
 use super::readable::why_unreadable;
 use crate::domain::access::Actor;
 use crate::domain::project::{Project, ProjectName, Source};
-use crate::domain::request::Request;
+use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::words;
 
 /// How long one project is looked at.
@@ -61,7 +60,7 @@ impl Desk {
         if project.workspace.is_none() || project.production.is_none() || !with_engine {
             return finding(why_unreadable(&self.tools, project).await, Vec::new());
         }
-        let request = Request::Deploy { project: project.name.clone(), with: BTreeSet::new(), overwrite: BTreeSet::new(), force: false };
+        let request = Request::Deploy { project: project.name.clone(), options: ReleaseOptions::default() };
         match self.plan(&Actor::Console, &request).await {
             Ok(plan) => finding(None, words::plan_warnings(&plan)),
             Err(refusal) => finding(Some(refusal.words((self.tools.clock)()).to_plain()), Vec::new()),

@@ -23,6 +23,7 @@ use crate::domain::failure::Failure;
 use crate::domain::job::Purposes;
 use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
 use crate::domain::untrusted::UntrustedText;
+use crate::engine::compose::steering::{CLIENT, STEERING};
 use crate::engine::compose::{self, Compose, Files, Resolved};
 use crate::engine::docker::Docker;
 use crate::engine::host::Host;
@@ -151,9 +152,12 @@ impl Tools {
                 "Install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2) and restart dockmaster.",
             )
         })?;
-        Ok(Invocation::new(&compose.program)
-            .args(compose.prefix.iter().cloned())
-            .args(args)
+        let invocation = Invocation::new(&compose.program).args(compose.prefix.iter().cloned()).args(args);
+        let invocation = STEERING.iter().fold(invocation, |invocation, (name, value)| invocation.environment(name, value));
+        // What we were started with ourselves counts.
+        let unset = CLIENT.iter().filter(|name| !process::passes(name));
+        let invocation = unset.fold(invocation, |invocation, name| invocation.environment(name, ""));
+        Ok(invocation
             .environment(process::MARK, mark)
             // Without it Compose would follow the current `docker context`, which may be another engine than the one we ask.
             .environment("DOCKER_HOST", &self.docker_host)

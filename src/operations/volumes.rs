@@ -261,6 +261,8 @@ mod tests {
             path: format!("/v/{name}").into(),
             memory: false,
             project: project.map(Into::into),
+            options: BTreeMap::new(),
+            labels: BTreeMap::new(),
         }
     }
 

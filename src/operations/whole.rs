@@ -127,8 +127,7 @@ fn invocation(
     let environment = deploy::environment(production);
     let (root, environment) = (production.as_path(), environment.as_deref());
     let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment };
-    // What was left out has containers all the same.
-    let invocation = job.tools.compose(what, args(&files), limit, &job.mark)?.environment("COMPOSE_IGNORE_ORPHANS", "1");
+    let invocation = job.tools.compose(what, args(&files), limit, &job.mark)?;
     Ok(invocation.stdin(part.to_bytes()))
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lifecycle::ails;
 use super::preserve::{self, Preserved, WrittenMount};
-use super::{Action, Plan, ServicePlan, Step, Variables, digest, layers};
+use super::{Action, Plan, Resources, ServicePlan, Step, Variables, digest, layers};
 use crate::domain::Millis;
 use crate::domain::container::{ConfigHash, Container, State};
 use crate::domain::failure::Failure;
@@ -86,6 +86,8 @@ pub struct DeployFacts<'a> {
     pub lost: &'a BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was: `stopped by Ann`.
     pub stopped: &'a BTreeMap<ServiceName, String>,
+    /// What is known of networks and volumes.
+    pub resources: &'a Resources,
     /// The time.
     pub now: Millis,
 }
@@ -111,6 +113,8 @@ pub struct ServiceFacts {
     pub asks: Vec<String>,
     /// Whether it looks like one that keeps data: by its image, or because it mounts a volume.
     pub seems_stateful: bool,
+    /// Why its containers are recreated although Compose sees no reason to, a few words each.
+    pub unseen: Vec<String>,
 }
 
 /// What a service's containers are to be made from.
@@ -168,6 +172,8 @@ pub struct BuildFacts {
     pub context: TreePath,
     /// Its Dockerfile, below the workspace; none where it stands in the compose file.
     pub dockerfile: Option<TreePath>,
+    /// What of its context the build does not see (`.dockerignore`).
+    pub ignored: BTreeSet<TreePath>,
     /// The inputs of the image that the running container was made from, where they are known.
     pub running: Option<String>,
     /// Whether the release had an image, and somebody removed it.
@@ -190,12 +196,18 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     let order: Vec<Vec<ServiceName>> = layers(&all, |s| depends.get(s).map(|d| (*d).clone()).unwrap_or_default());
     let rank = |name: &ServiceName| order.iter().position(|layer| layer.contains(name));
     services.sort_by_key(|s| (rank(&s.service), s.service.clone()));
+    let options = request.release_options();
+    facts.resources.check_swaps(&what(facts), &command(facts), &services, &options.new_volumes)?;
     let steps = steps(facts, &files, &services);
     let mut warnings = warnings(facts, &services, &files);
+    warnings.extend(facts.resources.warnings(&services, facts.containers));
     warnings.extend(lost_images(facts, &services, request.is_forced())?);
     let digest = digest(request, &steps, &services, |feed| {
         facts.workspace.feed(feed);
         facts.staged.feed(feed);
+        for network in facts.resources.remade() {
+            feed(network.as_bytes());
+        }
         for path in files.touched().chain(&files.edited).chain(facts.preserved.changed.keys()) {
             feed(path.bytes());
         }
@@ -217,6 +229,7 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
         preserved: facts.preserved.changed.iter().map(|(path, how)| (path.clone(), how.clone())).collect(),
         written: facts.written.iter().map(|mount| mount.path.clone()).collect(),
         absent: facts.absent.to_vec(),
+        remade_networks: facts.resources.remade(),
         warnings,
         digest,
     })
@@ -269,15 +282,28 @@ pub fn is_store(image: &str) -> bool {
     STORES.contains(&name)
 }
 
+/// That it cannot be done, in words.
+fn what(facts: &DeployFacts<'_>) -> String {
+    format!("{} cannot be {}.", facts.project.name, if facts.back { "rolled back" } else { "deployed" })
+}
+
+/// How to ask for it.
+fn command(facts: &DeployFacts<'_>) -> String {
+    match facts.back {
+        true => format!("/docker_rollback {} {}", facts.project.name, facts.release),
+        false => format!("/docker_deploy {}", facts.project.name),
+    }
+}
+
 fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>) -> Result<(), Failure> {
-    let project = &facts.project.name;
-    let what = format!("{project} cannot be {}.", if facts.back { "rolled back" } else { "deployed" });
+    let (project, what) = (&facts.project.name, what(facts));
     let fail = |why: String, next: String| Err(Failure::new(what.clone(), why, next));
     preserve::refuse_missing(project.as_str(), &what, facts.written)?;
     if facts.staged.files() == 0 {
         return fail("The workspace is empty.".into(), "Put the code there, or correct \"workspace\" in projects.json.".into());
     }
     facts.variables.check(&what)?;
+    facts.resources.check(&what, &command(facts), &facts.project.stateful, with)?;
     let most = facts.project.deploy.max_delete;
     if files.deleted.len() > most {
         return fail(
@@ -329,7 +355,10 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     let stateful = facts.project.stateful.contains(&service.name);
     let (mut action, build, mut reasons) = wanted(facts, service, files, &containers);
     let (made_from, name) = (service.made.hash().map(str::to_owned), service.name.clone());
-    let plan = |action, build, reasons, ails| ServicePlan { service: name.clone(), action, build, reasons, stateful, ails, made_from };
+    let plan = |action, build, reasons, ails| {
+        let forced = action == Action::Recreate && !service.unseen.is_empty();
+        ServicePlan { service: name.clone(), action, build, forced, reasons, stateful, ails, made_from }
+    };
     let is_named = with.contains(&service.name);
     let stopped = facts.stopped.get(&service.name).filter(|_| !containers.is_empty());
     let pending = |reasons: &[String]| if reasons.is_empty() { String::new() } else { format!("; pending: {}", reasons.join(", ")) };
@@ -395,6 +424,10 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         action = Action::Recreate;
         reasons.push(moved);
     }
+    if !service.unseen.is_empty() {
+        action = Action::Recreate;
+        reasons.extend(service.unseen.iter().cloned());
+    }
     let read: Vec<&TreePath> = files.touched().filter(|p| service.mounts.iter().any(|r| p.is_within(r))).collect();
     if !read.is_empty() {
         if action == Action::Stay {
@@ -446,7 +479,8 @@ fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first
     // What an image is built from need not come into production.
     let staged = facts.held_staged.map(|held| Changes::between(held, facts.staged, Some(held))).unwrap_or_default();
     let touched: BTreeSet<&TreePath> = files.touched().chain(staged.touched()).collect();
-    let within: Vec<&TreePath> = touched.iter().copied().filter(|p| p.is_within(&build.context)).collect();
+    let within: Vec<&TreePath> =
+        touched.iter().copied().filter(|p| p.is_within(&build.context) && !build.ignored.contains(*p)).collect();
     if build.dockerfile.as_ref().is_some_and(|d| touched.contains(d)) {
         return Some("Dockerfile changed".to_owned());
     }

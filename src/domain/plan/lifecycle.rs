@@ -233,7 +233,7 @@ fn service_plan(facts: &LifecycleFacts<'_>, request: &Request, service: &Service
         _ => None,
     };
     let reasons = reason.map(str::to_owned).into_iter().collect();
-    ServicePlan { service: service.clone(), action, build: false, reasons, stateful, ails: None, made_from: None }
+    ServicePlan { service: service.clone(), action, build: false, forced: false, reasons, stateful, ails: None, made_from: None }
 }
 
 /// That a job runs again where it is started, and why; none of what is no job, or never ran.

@@ -54,7 +54,7 @@ pub fn plan_managed(facts: &ManagedFacts<'_>, request: &Request) -> Result<Plan,
         known.entry(&container.service).or_default().push(container);
     }
     lifecycle::check_presence(facts.project, true, request, &known)?;
-    let with = if let Request::Deploy { with, .. } = request { with.clone() } else { BTreeSet::new() };
+    let with = if let Request::Deploy { options, .. } = request { options.with.clone() } else { BTreeSet::new() };
     if let Some(stranger) = with.iter().find(|service| !facts.services.contains_key(*service)) {
         let what = format!("{} cannot be deployed.", facts.project.name);
         let near = offer(stranger.as_str(), facts.services.keys().map(ServiceName::as_str));
@@ -120,6 +120,7 @@ fn service_plan(
         service: service.clone(),
         action,
         build: false,
+        forced: false,
         reasons,
         stateful,
         ails: lifecycle::ails(containers, facts.now).filter(|_| !facts.stopped.contains_key(service)),
@@ -150,7 +151,7 @@ mod tests {
     use crate::domain::plan::Need;
     use crate::domain::plan::lifecycle::tests::project as shop;
     use crate::domain::project::Source;
-    use crate::domain::request::Target;
+    use crate::domain::request::{ReleaseOptions, Target};
     use expect_test::{Expect, expect};
 
     fn name(text: &str) -> ServiceName {
@@ -231,7 +232,10 @@ mod tests {
             Bring up api, web
             Verify api, web"#]],
         );
-        let deploy = Request::Deploy { project: shop().name, with: [name("postgres")].into(), overwrite: BTreeSet::new(), force: false };
+        let deploy = Request::Deploy {
+            project: shop().name,
+            options: ReleaseOptions { with: [name("postgres")].into(), ..ReleaseOptions::default() },
+        };
         check(
             &all,
             &deploy,

@@ -6,6 +6,7 @@ mod managed;
 mod needs;
 mod order;
 mod preserve;
+mod resources;
 mod tidy;
 mod variables;
 
@@ -18,6 +19,7 @@ pub use lifecycle::{LifecycleFacts, plan_lifecycle};
 pub use managed::{ManagedFacts, ManagedService, plan_managed};
 pub use needs::{Declared, Need, Needs};
 pub use preserve::{PreserveFacts, Preserved, WrittenMount};
+pub use resources::{NetworkFacts, Resources, VolumeSwap};
 pub use tidy::{TidyFacts, plan_tidy};
 pub use variables::Variables;
 
@@ -70,6 +72,9 @@ pub struct Plan {
     /// The directories that production had not and services mount: the engine makes them. Going back removes those that are empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<TreePath>,
+    /// The networks that Compose removes and makes anew, as the compose files call them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remade_networks: Vec<String>,
     /// What the person should know before they confirm, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -100,6 +105,7 @@ impl Plan {
             preserved: Vec::new(),
             written: Vec::new(),
             absent: Vec::new(),
+            remade_networks: Vec::new(),
             warnings,
             digest,
         }
@@ -276,6 +282,9 @@ pub struct ServicePlan {
     /// Whether its image is built anew first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub build: bool,
+    /// Whether it is recreated for a reason that Compose does not see, so that Compose has to be told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
     /// Why, a few words each. For a service that stays: what is left pending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -337,6 +346,9 @@ fn digest(request: &Request, steps: &[Step], services: &[ServicePlan], more: imp
         feed(service.service.as_str().as_bytes());
         feed(service.action.word().as_bytes());
         feed(service.made_from.as_deref().unwrap_or_default().as_bytes());
+        if service.forced {
+            feed(b"forced");
+        }
     }
     more(&mut feed);
     hasher.finalize().to_hex().to_string()

@@ -211,16 +211,24 @@ pub(crate) mod tests {
     use crate::domain::orphans::Orphan;
     use crate::domain::plan::{TidyFacts, plan_tidy};
     use crate::domain::project::{ProjectName, ServiceName, Strategy};
-    use crate::domain::request::{Request, Target};
+    use crate::domain::request::{ReleaseOptions, Request, Target};
     use expect_test::expect;
-    use std::collections::BTreeSet;
 
     pub(crate) fn name(name: &str) -> ServiceName {
         ServiceName::new(name).unwrap()
     }
 
     pub(crate) fn service(service: &str, action: Action) -> ServicePlan {
-        ServicePlan { service: name(service), action, build: false, reasons: Vec::new(), stateful: false, ails: None, made_from: None }
+        ServicePlan {
+            service: name(service),
+            action,
+            build: false,
+            forced: false,
+            reasons: Vec::new(),
+            stateful: false,
+            ails: None,
+            made_from: None,
+        }
     }
 
     pub(crate) fn target(service: Option<&str>) -> Target {
@@ -260,12 +268,7 @@ pub(crate) mod tests {
         let mut web = service("web", Action::Restart);
         web.reasons = vec!["mounted files changed: nginx.conf".into()];
         Plan {
-            request: Request::Deploy {
-                project: ProjectName::new("shop").unwrap(),
-                with: BTreeSet::new(),
-                overwrite: BTreeSet::new(),
-                force: false,
-            },
+            request: Request::Deploy { project: ProjectName::new("shop").unwrap(), options: ReleaseOptions::default() },
             strategy: None,
             by_compose: false,
             steps: vec![
@@ -292,6 +295,7 @@ pub(crate) mod tests {
             preserved: vec![("app.conf".into(), "changed since release 1".into())],
             written: Vec::new(),
             absent: Vec::new(),
+            remade_networks: Vec::new(),
             warnings: vec!["Edited by hand in production and overwritten: nginx.conf.".into()],
             digest: "d2".into(),
         }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use serde_json::Value;
 
-use super::{Files, Resolved, names, words};
+use super::{Files, Resolved, words};
 use crate::domain::job::{Job, Purpose, Purposes};
 use crate::domain::plan::Need;
 use crate::domain::project::ServiceName;
@@ -16,17 +16,6 @@ const SHARED: [&str; 3] = ["network_mode", "ipc", "pid"];
 const LISTED: [&str; 3] = ["volumes_from", "links", "external_links"];
 
 impl Files<'_> {
-    /// Makes or remakes containers and starts none, from the files or, with `from_stdin`, from a resolved configuration.
-    pub fn make(&self, from_stdin: bool, without_dependencies: bool, services: &[ServiceName]) -> Vec<OsString> {
-        let mut args =
-            [self.global(!from_stdin), words(&["--progress", "plain", "up", "--no-start", "--no-build", "--pull", "never"])].concat();
-        if without_dependencies {
-            args.push("--no-deps".into());
-        }
-        args.push("--".into());
-        [args, names(services)].concat()
-    }
-
     /// Starts the containers of the resolved configuration on the standard input.
     pub fn start_all(&self) -> Vec<OsString> {
         [self.global(false), words(&["--progress", "plain", "start"])].concat()

@@ -13,7 +13,7 @@ use crate::domain::managed::{Managed, MountSource};
 use crate::domain::plan::Made;
 use crate::domain::project::{ComposeSource, Project, ServiceName, Source};
 use crate::domain::volumes::StoreKind;
-use crate::engine::compose::{Bind, Definition, Files};
+use crate::engine::compose::{Bind, Definition, Files, Resolved};
 use crate::files::rules::Rules;
 
 /// What a project's services are made from.
@@ -24,6 +24,8 @@ pub(super) struct Declared {
     pub(super) definitions: BTreeMap<ServiceName, Definition>,
     /// What they were to be before, as far as that makes a difference.
     pub(super) before: BTreeMap<ServiceName, Definition>,
+    /// The configuration that production's own compose files come to; none where they cannot be resolved.
+    pub(super) resolved_before: Option<Resolved>,
     /// The variables of production's own compose files that nothing sets; none where those cannot be resolved.
     pub(super) unset_before: Option<BTreeSet<String>>,
     /// A hash of all that they are made from.
@@ -77,7 +79,7 @@ pub(super) async fn declared(
 impl Declared {
     fn nothing() -> Self {
         let (definitions, before, made) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { composed: None, definitions, before, unset_before: None, configuration: String::new(), made }
+        Self { composed: None, definitions, before, resolved_before: None, unset_before: None, configuration: String::new(), made }
     }
 }
 
@@ -107,6 +109,7 @@ async fn composed(
         definitions: config.resolved.services(&compose.name, production),
         before: current.as_ref().map(|c| c.resolved.services(&compose.name, production)).unwrap_or_default(),
         unset_before: current.as_ref().map(|c| c.unset.iter().cloned().collect()),
+        resolved_before: current.map(|c| c.resolved),
         configuration: config.resolved.hash(),
         composed: Some(Composed { source: compose.clone(), config }),
         made: BTreeMap::new(),

@@ -15,21 +15,25 @@ use super::mounts::same_on_host;
 use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::production::{environment, environment_hash};
+use super::resources::resources;
 use super::trees::{rules, scans, touchable, tree_path};
 use super::variables::variables;
-use super::writable::{Ground, Mounted, below_production, written};
+use super::writable::{Ground, Mounted, below_production, build_ignore, written};
 use crate::domain::Millis;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
-use crate::domain::plan::{BuildFacts, DeployFacts, Made, Plan, Preserved, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy};
+use crate::domain::plan::{
+    BuildFacts, DeployFacts, Made, Plan, Preserved, Resources, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
+};
 use crate::domain::project::{Project, ServiceName, Source};
-use crate::domain::request::Request;
+use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{BuildSection, Definition};
 use crate::engine::docker::EngineError;
+use crate::files::build_ignore::BuildIgnore;
 use crate::files::rsync;
 use crate::files::rules::Rules;
 use crate::files::scan::Scan;
@@ -84,6 +88,7 @@ pub(in super::super) struct Facts {
     lost: BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was.
     stopped: BTreeMap<ServiceName, String>,
+    resources: Resources,
     now: Millis,
     pub(super) variables: Variables,
     /// The paths that services may write to.
@@ -103,13 +108,8 @@ fn unread_place(project: &Project, error: &ReadError, what: &str) -> Failure {
     )
 }
 
-/// Finds out everything. `overwrite` names what production has changed and is replaced all the same.
-pub(in super::super) async fn gather(
-    tools: &Tools,
-    project: &Project,
-    coming: Coming,
-    overwrite: &BTreeSet<TreePath>,
-) -> Result<Facts, Failure> {
+/// Finds out everything.
+pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: Coming, options: &ReleaseOptions) -> Result<Facts, Failure> {
     let since = Instant::now();
     let what = match coming {
         Coming::Workspace => format!("{} cannot be deployed.", project.name),
@@ -163,7 +163,8 @@ pub(in super::super) async fn gather(
         job::assign(project, &composed.config.resolved.purposes(), &mut containers);
     }
     let stopped = stopped(tools, &containers).await;
-    let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), overwrite).await?;
+    let resources = resources(tools, &declared, &containers, &what).await?;
+    let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), &options.overwrite).await?;
     let kept = touchable(&trees.production, &trees.coming, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &trees.preserved), &containers, &what).await?;
     let keeps = keeps.then_some(next);
@@ -173,8 +174,12 @@ pub(in super::super) async fn gather(
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
         services.push(
-            service(tools, project, name, definition, asks, &made, &trees.staged, &directory, ours.as_ref(), &containers, &what).await?,
+            service(tools, project, name, definition, asks, &made, &trees.staged, (&source_root, &directory), ours.as_ref(), &containers, &what).await?,
         );
+    }
+    for service in &mut services {
+        let own: Vec<&Container> = containers.iter().filter(|c| c.service == service.name).collect();
+        service.unseen.extend(resources.unseen(&service.name, &own));
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -211,6 +216,7 @@ pub(in super::super) async fn gather(
         containers,
         lost,
         stopped,
+        resources,
         now: (tools.clock)(),
         variables,
         written: trees.written,
@@ -232,24 +238,18 @@ impl Facts {
     }
 
     /// The plan that follows from these facts.
-    pub(in super::super) fn plan(
-        &self,
-        project: &Project,
-        with: &BTreeSet<ServiceName>,
-        overwrite: &BTreeSet<TreePath>,
-        force: bool,
-    ) -> Result<Plan, Failure> {
+    pub(in super::super) fn plan(&self, project: &Project, options: &ReleaseOptions) -> Result<Plan, Failure> {
         // Names are matched in any case; what is unknown stays as it was typed, to be refused.
         let spelt = |typed: &ServiceName| {
             let known = self.services.iter().map(|s| s.name.as_str());
             let Match::Found(name) = find(typed.as_str(), known) else { return typed.clone() };
             ServiceName::new(name).unwrap_or_else(|_| typed.clone())
         };
-        let with: BTreeSet<ServiceName> = with.iter().map(spelt).collect();
-        let (name, overwrite) = (project.name.clone(), overwrite.clone());
+        let with: BTreeSet<ServiceName> = options.with.iter().map(spelt).collect();
+        let (name, options) = (project.name.clone(), ReleaseOptions { with: with.clone(), ..options.clone() });
         let request = match &self.old {
-            None => Request::Deploy { project: name, with: with.clone(), overwrite, force },
-            Some(old) => Request::Rollback { project: name, release: Some(old.number), with: with.clone(), overwrite, force },
+            None => Request::Deploy { project: name, options },
+            Some(old) => Request::Rollback { project: name, release: Some(old.number), options },
         };
         let facts = DeployFacts {
             project,
@@ -273,6 +273,7 @@ impl Facts {
             free: self.free,
             lost: &self.lost,
             stopped: &self.stopped,
+            resources: &self.resources,
             now: self.now,
         };
         let mut plan = plan_deploy(&facts, &request, &with)?;
@@ -432,7 +433,7 @@ async fn service(
     asks: Vec<String>,
     made: &BTreeMap<ServiceName, Made>,
     staged: &Manifest,
-    production: &Path,
+    (source, production): (&Path, &Path),
     ours: Option<&ServiceName>,
     containers: &[Container],
     what: &str,
@@ -440,7 +441,10 @@ async fn service(
     let build = match &definition.build {
         None => None,
         Some(section) => {
-            let mut facts = build_facts(name, section, staged, production, what)?;
+            let (of, root, from) = (section.clone(), production.to_owned(), source.to_owned());
+            let ignored = untrusted::off_runtime(move || build_ignore(&of, &root, &from)).await;
+            let ignored = ignored.map_err(|error| unread_place(project, &error, what))?;
+            let mut facts = build_facts(name, section, &ignored, staged, production, what)?;
             if let Some(container) = containers.iter().find(|c| c.service == *name) {
                 let inputs = tools.history.build_inputs(project.name.clone(), container.image_id.clone()).await;
                 facts.running = inputs.map_err(|e| history_failure(what, &e))?;
@@ -466,6 +470,7 @@ async fn service(
         mounts,
         asks,
         seems_stateful: definition.has_volume || is_store(&definition.image),
+        unseen: Vec::new(),
     })
 }
 
@@ -473,6 +478,7 @@ async fn service(
 fn build_facts(
     name: &ServiceName,
     section: &BuildSection,
+    ignore: &BuildIgnore,
     staged: &Manifest,
     production: &Path,
     what: &str,
@@ -484,24 +490,33 @@ fn build_facts(
             "A release holds everything that it is built from: move it into the workspace.",
         )
     };
-    let below = |path: &Path, shown: &str| below_production(path, production).ok_or_else(|| outside(shown));
+    let inside = |path: &Path, shown: &str| below_production(path, production).ok_or_else(|| outside(shown));
     let context_path = Path::new(&section.context);
-    let context = below(context_path, &section.context)?;
-    let dockerfile = section.dockerfile.as_ref().map(|d| below(&context_path.join(d), d)).transpose()?;
+    let context = inside(context_path, &section.context)?;
+    let dockerfile = section.dockerfile.as_ref().map(|d| inside(&context_path.join(d), d)).transpose()?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(section.hash.as_bytes());
     let mut feed = |bytes: &[u8]| {
         hasher.update(bytes);
     };
-    staged.below(&context).feed(&mut feed);
+    let relative = |path: &TreePath| match context.bytes().len() {
+        0 => path.clone(),
+        length => TreePath::new(path.bytes().get(length + 1..).unwrap_or_default()),
+    };
+    let below = staged.below(&context);
+    let ignored: BTreeSet<TreePath> = match ignore.is_empty() {
+        true => BTreeSet::new(),
+        false => below.0.keys().filter(|path| ignore.ignores(&relative(path))).cloned().collect(),
+    };
+    below.0.iter().filter(|(path, _)| !ignored.contains(*path)).map(|(p, e)| (p.clone(), e.clone())).collect::<Manifest>().feed(&mut feed);
     if let Some(dockerfile) = &dockerfile {
         staged.below(dockerfile).feed(&mut feed);
     }
     for more in &section.additional {
         // Images and addresses are named in the section, whose hash is in already; paths are inputs of their own.
         if more.starts_with('/') {
-            staged.below(&below(Path::new(more), more)?).feed(&mut feed);
+            staged.below(&inside(Path::new(more), more)?).feed(&mut feed);
         }
     }
-    Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, running: None, pruned: false })
+    Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, ignored, running: None, pruned: false })
 }

@@ -13,7 +13,7 @@ use crate::domain::container::Container;
 use crate::domain::job::Job as JobKind;
 use crate::domain::plan::Need;
 use crate::domain::project::ServiceName;
-use crate::engine::compose::{Definition, Files, Hidden, Resolved};
+use crate::engine::compose::{Definition, Files, Hidden, Resolved, Up};
 
 /// What the layers of a step have in common.
 pub(super) struct Layers<'a> {
@@ -26,6 +26,8 @@ pub(super) struct Layers<'a> {
     pub(super) substituted: bool,
     /// Whether Compose ignores what a service depends on (`--no-deps`).
     pub(super) without_dependencies: bool,
+    /// The services that Compose sees no reason to remake.
+    pub(super) forced: BTreeSet<ServiceName>,
     pub(super) definitions: &'a BTreeMap<ServiceName, Definition>,
     /// All services of the step.
     pub(super) services: &'a [ServiceName],
@@ -35,6 +37,24 @@ pub(super) struct Layers<'a> {
 }
 
 impl Layers<'_> {
+    /// Remakes all services of networks that Compose makes anew, by one call and without starting any. The layers start them.
+    ///
+    /// Compose stops what is in such a network, and fails half way where it was not told of all of them. By itself it would then
+    /// connect the containers that there were to the new network without the names by which they find each other: they are remade.
+    pub(super) async fn with_remade_networks(mut self, containers: &[Container]) -> Result<Self, Stop> {
+        let remade = self.resolved.used_networks().into_iter().filter(|network| self.job.plan.remade_networks.contains(&network.key));
+        let within: BTreeSet<ServiceName> = remade.flat_map(|network| network.services).collect();
+        // Nothing was remade yet of what is undone.
+        if within.is_disjoint(&self.forced) {
+            return Ok(self);
+        }
+        let together: Vec<ServiceName> = within.into_iter().filter(|service| containers.iter().any(|c| c.service == *service)).collect();
+        let how = Up { from_stdin: self.substituted, without_dependencies: self.without_dependencies, forced: true };
+        self.call(self.files.make(how, &together), self.input()).await?;
+        self.forced.retain(|service| !together.contains(service));
+        Ok(self)
+    }
+
     /// Brings up one layer.
     ///
     /// Compose starts whatever the layer needs and does not run: a job that is done would run again, and what a person stopped
@@ -51,10 +71,15 @@ impl Layers<'_> {
         if apart || (self.without_dependencies && !beneath.is_empty()) {
             self.await_needed(layer, &containers).await?;
         }
-        if !apart {
-            return self.call(self.files.up(self.substituted, self.without_dependencies, layer), self.input()).await;
+        let (forced, seen): (Vec<ServiceName>, Vec<ServiceName>) = layer.iter().cloned().partition(|s| self.forced.contains(s));
+        for (services, forced) in [(seen, false), (forced, true)].iter().filter(|(services, _)| !services.is_empty()) {
+            let how = Up { from_stdin: self.substituted, without_dependencies: self.without_dependencies, forced: *forced };
+            let args = if apart { self.files.make(how, services) } else { self.files.up(how, services) };
+            self.call(args, self.input()).await?;
         }
-        self.call(self.files.make(self.substituted, self.without_dependencies, layer), self.input()).await?;
+        if !apart {
+            return Ok(());
+        }
         let made = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
         // Of a service without containers Compose would say that there is nothing to start.
         let asleep: BTreeSet<ServiceName> =
@@ -70,8 +95,7 @@ impl Layers<'_> {
     }
 
     async fn call(&self, args: Vec<std::ffi::OsString>, input: Option<Vec<u8>>) -> Result<(), Stop> {
-        let mut invocation =
-            self.job.tools.compose(self.what, args, self.limit, &self.job.mark)?.environment("COMPOSE_IGNORE_ORPHANS", "1");
+        let mut invocation = self.job.tools.compose(self.what, args, self.limit, &self.job.mark)?;
         if let Some(input) = input {
             invocation = invocation.stdin(input);
         }

@@ -11,6 +11,7 @@ mod places;
 mod production;
 mod project_name;
 mod releases;
+mod resources;
 mod steps;
 mod trees;
 mod undo;

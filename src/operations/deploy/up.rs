@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
+use super::Facts;
 use super::layer::Layers;
 use super::production::{environment, production_only};
 use crate::domain::container::Container;
@@ -69,16 +70,29 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         resolved,
         substituted,
         without_dependencies,
+        forced: forced(job, services, &containers),
         definitions: &definitions,
         services,
         hidden: &hidden,
         limit,
     };
+    let all = all.with_remade_networks(&containers).await?;
     // A layer at a time: once Compose has remade a service it remakes, in the same call, whatever needs that one, meant or not.
     for layer in layers(&services.iter().cloned().collect(), depends) {
         all.up(&layer).await?;
     }
     Ok(Some(count(services.len(), "service")))
+}
+
+/// The services that are remade although Compose sees no reason to. Where that is undone, those that were not remade yet stay.
+fn forced(job: &Job, services: &[ServiceName], containers: &[Container]) -> BTreeSet<ServiceName> {
+    let planned = job.plan.services.iter().filter(|s| s.forced && services.contains(&s.service)).map(|s| &s.service);
+    let before = job.deploy.as_ref().filter(|_| job.undoing.get().is_some()).map(Facts::containers);
+    let is_untouched = |service: &ServiceName| {
+        let mut of = containers.iter().filter(|c| c.service == *service).peekable();
+        before.is_some_and(|before| of.peek().is_some() && of.all(|c| before.iter().any(|b| b.id == c.id)))
+    };
+    planned.filter(|service| !is_untouched(service)).cloned().collect()
 }
 
 /// Gives the images of the release that comes the names that production uses, by what was kept of it: a helper goes on

@@ -14,6 +14,7 @@ use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::plan::{PreserveFacts, Preserved, WrittenMount};
 use crate::domain::project::{Project, ServiceName};
 use crate::engine::compose::{BuildSection, Definition};
+use crate::files::build_ignore::BuildIgnore;
 use crate::files::rules::{Below, Context, CopyPatterns, Mounts, Rules};
 use crate::files::tracked::tracked;
 use crate::history::releases::{Current, ReleaseRecord};
@@ -115,23 +116,37 @@ pub(super) fn below_production(path: &Path, production: &Path) -> Option<TreePat
     plain.strip_prefix(production).ok().map(tree_path)
 }
 
+/// The file that says what a build does not see of its context: a Dockerfile may have one of its own, which counts instead of the
+/// one of the context. None where there is none.
+fn ignore_file(section: &BuildSection, production: &Path, source: &Path) -> Option<TreePath> {
+    let context = Path::new(&section.context);
+    let own = section.dockerfile.iter().map(|file| {
+        let mut file = context.join(file);
+        file.as_mut_os_string().push(".dockerignore");
+        file
+    });
+    let files = own.chain([context.join(".dockerignore")]).filter_map(|file| below_production(&file, production));
+    files.into_iter().find(|file| at(source, file).is_file())
+}
+
+/// What a build does not see of its context. `source` is where its files come from.
+pub(super) fn build_ignore(section: &BuildSection, production: &Path, source: &Path) -> BuildIgnore {
+    let file = ignore_file(section, production, source);
+    let text = file.and_then(|file| untrusted::read_text(&at(source, &file), CONFIGURATION_MAX).ok());
+    text.map(|text| BuildIgnore::parse(&text)).unwrap_or_default()
+}
+
 /// The paths that an image is built from, as far as they lie below production.
 fn contexts(section: &BuildSection, production: &Path, source: &Path) -> Vec<Context> {
     let context = Path::new(&section.context);
     let dockerfiles = section.dockerfile.iter().map(|file| context.join(file));
-    // A Dockerfile may have an ignore file of its own, which counts instead.
-    let own = dockerfiles.clone().map(|mut file| {
-        file.as_mut_os_string().push(".dockerignore");
-        file
-    });
-    let ignore = own.chain([context.join(".dockerignore")]).filter_map(|file| below_production(&file, production));
-    let ignore: Vec<TreePath> = ignore.filter(|file| at(source, file).is_file()).take(1).collect();
-    let text = ignore.iter().find_map(|file| untrusted::read_text(&at(source, file), CONFIGURATION_MAX).ok()).unwrap_or_default();
-    let whole = |path: TreePath| Context { path, ignored: CopyPatterns::default() };
+    let whole = |path: TreePath| Context { path, ignored: BuildIgnore::default() };
     let beside = dockerfiles.chain(section.additional.iter().map(PathBuf::from)).filter(|path| path.is_absolute());
+    let ignore = ignore_file(section, production, source);
     let beside = beside.filter_map(|path| below_production(&path, production)).chain(ignore).map(whole);
     let main = Some(context).filter(|path| path.is_absolute()).and_then(|path| below_production(path, production));
-    main.into_iter().map(|path| Context { path, ignored: CopyPatterns::ignored(&text) }).chain(beside).collect()
+    let ignored = build_ignore(section, production, source);
+    main.into_iter().map(|path| Context { path, ignored: ignored.clone() }).chain(beside).collect()
 }
 
 fn at(root: &Path, path: &TreePath) -> PathBuf {

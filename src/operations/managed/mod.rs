@@ -28,7 +28,7 @@ use crate::domain::managed::{Definition, Managed, Runs};
 use crate::domain::names::{Match, find};
 use crate::domain::plan::{Made, ManagedFacts, ManagedService, Plan, plan_managed};
 use crate::domain::project::{Project, ServiceName, Source};
-use crate::domain::request::{Kind, Request};
+use crate::domain::request::{Kind, ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::create::SECRETS;
 use crate::untrusted::{self, ReadError};
@@ -107,7 +107,7 @@ fn spelt(request: &Request, managed: &Managed) -> Request {
     if let Some(service) = request.service_mut() {
         *service = known(service);
     }
-    if let Request::Deploy { with, .. } = &mut request {
+    if let Request::Deploy { options: ReleaseOptions { with, .. }, .. } = &mut request {
         *with = with.iter().map(known).collect();
     }
     request

@@ -4,7 +4,7 @@ use super::super::front::Yes;
 use super::super::outbox::{Button, Keyboard};
 use super::Command;
 use crate::domain::project::{Configuration, ProjectName};
-use crate::domain::request::{Request, Target};
+use crate::domain::request::{ReleaseOptions, Request, Target};
 use crate::operations::logs::{LINES_DEFAULT, LogQuery};
 
 /// How many project buttons stand in a row.
@@ -93,17 +93,11 @@ impl Press {
                 follow: false,
             },
             "r" => Command::Operate(Request::Restart { target, strategy: None, force: false }),
-            "d" => {
-                let (with, overwrite) = Default::default();
-                Command::Operate(Request::Deploy { project, with, overwrite, force: false })
-            }
+            "d" => Command::Operate(Request::Deploy { project, options: ReleaseOptions::default() }),
             "u" => Command::Operate(Request::Start { target, force: false }),
             "e" => Command::Operate(Request::Stop(target)),
             "h" => Command::History(project),
-            "b" => {
-                let (with, overwrite) = Default::default();
-                Command::Operate(Request::Rollback { project, release: None, with, overwrite, force: false })
-            }
+            "b" => Command::Operate(Request::Rollback { project, release: None, options: ReleaseOptions::default() }),
             "v" => Command::Releases(project),
             "o" => Command::Volumes(project),
             "k" => Command::Cancel(project),

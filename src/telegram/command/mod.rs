@@ -170,7 +170,7 @@ pub(crate) const COMMANDS: [Spec; 16] = [
     },
     Spec {
         name: "docker_deploy",
-        arguments: "[p] [with=service,..] [overwrite=path,..] [force]",
+        arguments: "[p] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]",
         role: Some(Role::Admin),
         description: "Bring the workspace into production; with= names services that keep data and take part",
         example: "shop",
@@ -178,7 +178,7 @@ pub(crate) const COMMANDS: [Spec; 16] = [
     },
     Spec {
         name: "docker_rollback",
-        arguments: "[p] [release] [with=service,..] [overwrite=path,..] [force]",
+        arguments: "[p] [release] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]",
         role: Some(Role::Admin),
         description: "Go back to the release before, or to the one with that number",
         example: "shop",

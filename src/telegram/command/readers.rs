@@ -1,13 +1,10 @@
 //! What follows each command, read into what it asks for.
 
-use std::collections::BTreeSet;
-
 use super::arguments::{Arguments, Token};
 use super::{Command, ConfigCommand, Input, Unclear};
-use crate::domain::manifest::TreePath;
 use crate::domain::names::Match;
 use crate::domain::project::{ProjectName, ServiceName, Strategy};
-use crate::domain::request::{Kind, Request, overwritten};
+use crate::domain::request::{Kind, ReleaseOptions, Request, overwritten};
 use crate::domain::{text, words};
 use crate::operations::logs::{LINES_DEFAULT, LINES_MAX, LogQuery};
 
@@ -93,8 +90,8 @@ pub(super) fn lifecycle(input: &Input<'_>, mut arguments: Arguments, kind: Kind)
 
 pub(super) fn deploy(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
     let project = input.project(&mut arguments, |t| is_named(t) || is_force(t))?;
-    let Named { with, overwrite, force } = named(input, arguments)?;
-    Ok(Command::Operate(Request::Deploy { project, with, overwrite, force }))
+    let options = options(input, arguments)?;
+    Ok(Command::Operate(Request::Deploy { project, options }))
 }
 
 pub(super) fn rollback(input: &Input<'_>, mut arguments: Arguments) -> Result<Command, Unclear> {
@@ -104,8 +101,8 @@ pub(super) fn rollback(input: &Input<'_>, mut arguments: Arguments) -> Result<Co
         release = Some(typed.raw.parse().ok().filter(|n| *n >= 0).ok_or_else(|| input.unclear(&typed.shown()))?);
         arguments.skip();
     }
-    let Named { with, overwrite, force } = named(input, arguments)?;
-    Ok(Command::Operate(Request::Rollback { project, release, with, overwrite, force }))
+    let options = options(input, arguments)?;
+    Ok(Command::Operate(Request::Rollback { project, release, options }))
 }
 
 /// What is left over may be of a project that is no longer configured: its name is taken as it was typed.
@@ -149,20 +146,13 @@ pub(super) fn config(input: &Input<'_>, mut arguments: Arguments) -> Result<Comm
 }
 
 fn is_named(token: &Token) -> bool {
-    matches!(token.key.as_deref(), Some("with" | "overwrite"))
+    matches!(token.key.as_deref(), Some("with" | "overwrite" | "new-volume"))
 }
 
-/// What is named besides a project.
-#[derive(Default)]
-struct Named {
-    with: BTreeSet<ServiceName>,
-    overwrite: BTreeSet<TreePath>,
-    force: bool,
-}
-
-/// The services after `with=`, the paths after `overwrite=`, and whether `force` was typed: nothing else may be left.
-fn named(input: &Input<'_>, mut arguments: Arguments) -> Result<Named, Unclear> {
-    let mut named = Named::default();
+/// The services after `with=`, the paths after `overwrite=`, the volumes after `new-volume=`, and whether `force` was typed: nothing
+/// else may be left.
+fn options(input: &Input<'_>, mut arguments: Arguments) -> Result<ReleaseOptions, Unclear> {
+    let mut named = ReleaseOptions::default();
     for token in arguments.rest() {
         if is_force(&token) {
             named.force = true;
@@ -172,10 +162,16 @@ fn named(input: &Input<'_>, mut arguments: Arguments) -> Result<Named, Unclear> 
             return Err(input.unclear(&token.shown()));
         }
         for name in token.value.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            if token.key.as_deref() == Some("with") {
-                named.with.insert(ServiceName::new(name).map_err(|_| Unclear::from(words::wrong_service(name)))?);
-            } else {
-                named.overwrite.insert(overwritten(name).ok_or_else(|| Unclear::from(words::wrong_path(name)))?);
+            match token.key.as_deref() {
+                Some("with") => {
+                    named.with.insert(ServiceName::new(name).map_err(|_| Unclear::from(words::wrong_service(name)))?);
+                }
+                Some("new-volume") => {
+                    named.new_volumes.insert(name.to_owned());
+                }
+                _ => {
+                    named.overwrite.insert(overwritten(name).ok_or_else(|| Unclear::from(words::wrong_path(name)))?);
+                }
             }
         }
     }

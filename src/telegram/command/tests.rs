@@ -1,7 +1,7 @@
 use super::*;
-use crate::domain::manifest::TreePath;
 use crate::domain::project::{ComposeSource, Project, Source};
 use crate::domain::reload::ReloadPolicy;
+use crate::domain::request::ReleaseOptions;
 use crate::domain::space::SpaceLimit;
 use expect_test::{Expect, expect};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,8 +29,11 @@ fn forced(force: bool) -> &'static str {
     if force { " force" } else { "" }
 }
 
-fn replaced(paths: &std::collections::BTreeSet<TreePath>) -> String {
-    if paths.is_empty() { String::new() } else { format!(" overwrite {}", crate::domain::text::listing(paths, 9)) }
+fn shown(options: &ReleaseOptions) -> String {
+    let ReleaseOptions { with, overwrite, new_volumes, force } = options;
+    let paths = if overwrite.is_empty() { String::new() } else { format!(" overwrite {}", crate::domain::text::listing(overwrite, 9)) };
+    let volumes = if new_volumes.is_empty() { String::new() } else { format!(" new {new_volumes:?}") };
+    format!("with {with:?}{paths}{volumes}{}", forced(*force))
 }
 
 fn read(text: &str, config: &Configuration) -> String {
@@ -43,11 +46,9 @@ fn read(text: &str, config: &Configuration) -> String {
                 format!("logs {}{service} {} grep {:?} since {:?}{operation}{follow}", q.project, q.lines, q.grep, q.since)
             }
             Command::Operate(Request::Restart { target, strategy, force }) => format!("restart {target} {strategy:?}{}", forced(force)),
-            Command::Operate(Request::Deploy { project, with, overwrite, force }) => {
-                format!("deploy {project} with {with:?}{}{}", replaced(&overwrite), forced(force))
-            }
-            Command::Operate(Request::Rollback { project, release, with, overwrite, force }) => {
-                format!("rollback {project} to {release:?} with {with:?}{}{}", replaced(&overwrite), forced(force))
+            Command::Operate(Request::Deploy { project, options }) => format!("deploy {project} {}", shown(&options)),
+            Command::Operate(Request::Rollback { project, release, options }) => {
+                format!("rollback {project} to {release:?} {}", shown(&options))
             }
             Command::Operate(Request::Start { target, force }) => format!("start {target}{}", forced(force)),
             Command::Operate(Request::Stop(target)) => format!("stop {target}"),
@@ -228,11 +229,11 @@ fn with_a_default_project() {
               Example: shop/backend
             /docker_deploy shop/web
               I do not understand shop/web here.
-              Allowed: /docker_deploy [p] [with=service,..] [overwrite=path,..] [force]
+              Allowed: /docker_deploy [p] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]
               Example: /docker_deploy shop
             /docker_deploy shop --force
               I do not understand --force here.
-              Allowed: /docker_deploy [p] [with=service,..] [overwrite=path,..] [force]
+              Allowed: /docker_deploy [p] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]
               Example: /docker_deploy shop
             /docker_deploy shop force with=postgres
               deploy shop with {ServiceName("postgres")} force
@@ -267,6 +268,7 @@ fn releases_are_named_by_their_numbers() {
             "/docker_rollback shop 3 with=postgres",
             "/docker_rollback 3 overwrite=conf.d/,./app.conf overwrite=\"a b\"",
             "/docker_rollback overwrite=../x",
+            "/docker_rollback 3 new-volume=data,cache",
             "/docker_rollback 3 with=postgres,redis",
             "/docker_rollback with=postgres",
             "/docker_rollback -1",
@@ -310,33 +312,37 @@ fn releases_are_named_by_their_numbers() {
             /docker_rollback overwrite=../x
               ../x is no path below the project's directory: type it as the plan shows it.
               Example: overwrite=conf.d/app.conf
+            /docker_rollback 3 new-volume=data,cache
+              I do not understand new-volume=data,cache here.
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]
+              Example: /docker_rollback shop
             /docker_rollback 3 with=postgres,redis
               rollback shop to Some(3) with {ServiceName("postgres"), ServiceName("redis")}
             /docker_rollback with=postgres
               rollback shop to None with {ServiceName("postgres")}
             /docker_rollback -1
               I do not understand -1 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop -1
               I do not understand -1 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop 3 4
               I do not understand 4 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop 99999999999999999999
               I do not understand 99999999999999999999 here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop three
               I do not understand three here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]
               Example: /docker_rollback shop
             /docker_rollback shop/web
               I do not understand shop/web here.
-              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [force]
+              Allowed: /docker_rollback [p] [release] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]
               Example: /docker_rollback shop
             /docker_releases
               Releases(ProjectName("shop"))

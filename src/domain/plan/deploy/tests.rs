@@ -6,6 +6,7 @@ use crate::domain::container::tests::container;
 use crate::domain::job::{Job, Purpose};
 use crate::domain::manifest::{Entry, Node};
 use crate::domain::plan::lifecycle::tests::project;
+use crate::domain::request::ReleaseOptions;
 
 fn name(text: &str) -> ServiceName {
     ServiceName::new(text).unwrap()
@@ -23,6 +24,7 @@ fn services(names: &[&str]) -> Vec<ServiceFacts> {
         mounts: Vec::new(),
         asks: Vec::new(),
         seems_stateful: is_store(service),
+        unseen: Vec::new(),
     };
     names.iter().enumerate().map(fact).collect()
 }
@@ -85,10 +87,12 @@ impl Given {
             free: None,
             lost: &none,
             stopped: &self.stopped,
+            resources: &Resources::default(),
             now: 1_000_000,
         };
         let with: BTreeSet<ServiceName> = with.iter().map(|service| name(service)).collect();
-        let request = Request::Deploy { project: project.name.clone(), with: with.clone(), overwrite: BTreeSet::new(), force: false };
+        let request =
+            Request::Deploy { project: project.name.clone(), options: ReleaseOptions { with: with.clone(), ..ReleaseOptions::default() } };
         plan_deploy(&facts, &request, &with).unwrap()
     }
 
