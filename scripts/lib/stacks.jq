@@ -20,6 +20,8 @@ def further($value; $tag; $image; $stub):
       | .value |= (
           (if (.healthcheck.test // ["NONE"])[0] != "NONE" or ($name | IN($healthy[]))
            then {healthcheck: {test: ["CMD", "true"], interval: "1s", timeout: "5s", retries: 3, start_period: "0s"}} else {} end)
+          # A digest cannot be given to a stub.
+          + (if .image // "" | contains("@") then {image: (.image | split("@")[0])} else {} end)
           # More than this an engine in a container may not be able to grant.
           + (if .ulimits then {ulimits: (.ulimits | map_values(if type == "object" then map_values(1024) else 1024 end))} else {} end)
           + (if .build.dockerfile_inline then {build: {dockerfile_inline: ("FROM " + $stub + "\n")}} else {} end)
