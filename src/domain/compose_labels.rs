@@ -14,6 +14,8 @@ pub const PROJECT: &str = "com.docker.compose.project";
 pub const SERVICE: &str = "com.docker.compose.service";
 /// The hash of the definition that the container was made from.
 pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+/// The version of Compose that made the container.
+pub const VERSION: &str = "com.docker.compose.version";
 /// The directory that Compose was called for.
 pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 const CONTAINER_NUMBER: &str = "com.docker.compose.container-number";

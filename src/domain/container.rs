@@ -9,6 +9,7 @@ use super::Millis;
 use super::compose_labels;
 use super::job::Purpose;
 use super::project::ServiceName;
+use super::shared::Sharing;
 use super::volumes::Attached;
 
 /// How a service stands, as people and programs are told: what its container's state and its health check come to.
@@ -161,6 +162,8 @@ pub struct Container {
     pub ports: Vec<Port>,
     /// The networks that it is connected to, by their names.
     pub networks: BTreeSet<String>,
+    /// What it shares with other containers.
+    pub shares: Vec<Sharing>,
     /// What it has mounted, memory included.
     pub attached: Vec<Attached>,
     /// Its labels.
@@ -293,6 +296,7 @@ pub(crate) mod tests {
             image_id: format!("sha256:{service}"),
             ports: Vec::new(),
             networks: BTreeSet::new(),
+            shares: Vec::new(),
             attached: Vec::new(),
             labels: BTreeMap::new(),
             tty: false,

@@ -1,12 +1,17 @@
 //! The Compose program: arguments out, output in. Pure but for [`Compose::find`]; nothing else is started here.
 
+mod asks;
 mod build;
 mod hidden;
+mod hooks;
+mod inline;
 mod jobs;
+mod links;
 mod networks;
 mod resources;
 mod said;
 pub mod steering;
+mod unprintable;
 pub mod variables;
 mod version;
 mod whole;
@@ -21,14 +26,18 @@ use tokio_util::sync::CancellationToken;
 
 pub use build::BuildPlaces;
 pub use hidden::Hidden;
+pub use hooks::HOOKS;
+pub use inline::{Inline, InlineSource, answered, asking};
+pub use links::DeclaredLinks;
 pub use resources::{MountedVolume, Resource};
 pub use said::{lines, reason, unset_variable, was_ended};
+pub use unprintable::unprintable;
 pub use version::Version;
 
-use crate::domain::plan::MOUNT_OF;
 use crate::domain::project::{ProjectName, ServiceName};
-use crate::domain::untrusted::UntrustedText;
+use crate::domain::pull_policy::PullPolicy;
 use crate::process::{self, Finished, Invocation};
+use asks::asks;
 
 /// How long Compose may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(20);
@@ -175,8 +184,12 @@ pub struct Definition {
     pub binds: Vec<Bind>,
     /// What it asks for that reaches beyond its container.
     pub asks: BTreeSet<String>,
+    /// When its image is pulled.
+    pub pull_policy: PullPolicy,
     /// Whether it mounts a volume of the engine's.
     pub has_volume: bool,
+    /// What it says of others that act on it.
+    pub links: DeclaredLinks,
 }
 
 /// How an image is built.
@@ -199,6 +212,10 @@ pub struct BuildSection {
 pub struct Bind {
     /// The absolute path on the host.
     pub source: PathBuf,
+    /// Where it is in the container; empty where it is no mount of a container.
+    pub target: PathBuf,
+    /// Whether the engine makes a directory where there is nothing at the source.
+    pub is_made: bool,
     /// Whether the container may write to it.
     pub writable: bool,
 }
@@ -210,6 +227,8 @@ impl Resolved {
     /// It is no JSON object with services.
     pub fn parse(output: &[u8]) -> Result<Self, String> {
         let value: Value = serde_json::from_slice(output).map_err(|e| format!("Compose printed what is no JSON: {e}"))?;
+        let mut value = value;
+        unprintable::correct(&mut value);
         match value.get("services") {
             Some(Value::Object(services)) if !services.is_empty() => Ok(Self(value)),
             _ => Err("The compose file declares no services".to_owned()),
@@ -232,11 +251,11 @@ impl Resolved {
         let services = self.0.get("services").and_then(Value::as_object).into_iter().flatten();
         let files = mounted_files(&self.0);
         let read = |(name, value): (&String, &Value)| {
-            let mut definition = definition(project, production, name, value);
+            let mut definition = definition(project, production, &self.0, name, value);
             definition.binds.extend(mounted(value, &files));
             Some((ServiceName::new(name).ok()?, definition))
         };
-        services.filter_map(read).collect()
+        services.filter(|(_, service)| service.get("provider").is_none_or(Value::is_null)).filter_map(read).collect()
     }
 
     /// The secrets and configs that services use and whose value comes from a variable, with that variable.
@@ -312,7 +331,7 @@ pub fn parse_env_files(output: &[u8]) -> BTreeSet<PathBuf> {
     files.filter_map(|file| file.get("path").or(Some(file))?.as_str()).map(PathBuf::from).collect()
 }
 
-fn definition(project: &str, production: &Path, name: &str, value: &Value) -> Definition {
+fn definition(project: &str, production: &Path, all: &Value, name: &str, value: &Value) -> Definition {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let depends = value.get("depends_on").and_then(Value::as_object).into_iter().flatten();
     let volumes = || value.get("volumes").and_then(Value::as_array).into_iter().flatten();
@@ -321,7 +340,9 @@ fn definition(project: &str, production: &Path, name: &str, value: &Value) -> De
         build: value.get("build").filter(|b| b.is_object()).map(build_section),
         depends_on: depends.filter_map(|(name, _)| ServiceName::new(name).ok()).collect(),
         binds: volumes().filter_map(bind).collect(),
-        asks: asks(value, production),
+        asks: asks(all, value, production),
+        pull_policy: text("pull_policy").map(PullPolicy::parse).unwrap_or_default(),
+        links: links::declared_links(value),
         has_volume: volumes().any(|volume| volume.get("type").and_then(Value::as_str) == Some("volume")),
     }
 }
@@ -344,7 +365,9 @@ fn bind(volume: &Value) -> Option<Bind> {
         return None;
     }
     let writable = !volume.get("read_only").and_then(Value::as_bool).unwrap_or_default();
-    Some(Bind { source: PathBuf::from(volume.get("source")?.as_str()?), writable })
+    let text = |key: &str| volume.get(key).and_then(Value::as_str).map(PathBuf::from);
+    let is_made = volume.pointer("/bind/create_host_path").is_some_and(|made| made.as_bool() == Some(true) || made == "true");
+    Some(Bind { source: text("source")?, target: text("target").unwrap_or_default(), writable, is_made })
 }
 
 /// The files of top-level `configs` and `secrets`, by kind and name.
@@ -359,41 +382,13 @@ fn mounted(service: &Value, files: &BTreeMap<(&'static str, &str), PathBuf>) -> 
     let uses = |kind: &'static str| service.get(kind).and_then(Value::as_array).into_iter().flatten().map(move |used| (kind, used));
     let source = |(kind, used): (&'static str, &Value)| {
         let name = used.as_str().or_else(|| used.get("source")?.as_str())?;
-        Some(Bind { source: files.get(&(kind, name))?.clone(), writable: false })
+        let given = used.get("target").and_then(Value::as_str).map(PathBuf::from);
+        // Where Compose puts it by itself.
+        let root = if kind == "secrets" { "/run/secrets" } else { "/" };
+        let target = Path::new(root).join(given.unwrap_or_else(|| PathBuf::from(name)));
+        Some(Bind { source: files.get(&(kind, name))?.clone(), target, writable: false, is_made: false })
     };
     uses("configs").chain(uses("secrets")).filter_map(source).collect()
-}
-
-/// What reaches beyond the container, in words.
-/// Whether it is a file that tells the time zone, as many services read it.
-fn is_clock(path: &Path) -> bool {
-    ["/etc/localtime", "/etc/timezone"].iter().any(|clock| path == Path::new(clock))
-}
-
-fn asks(service: &Value, production: &Path) -> BTreeSet<String> {
-    let mut asks = BTreeSet::new();
-    if service.get("privileged").and_then(Value::as_bool).unwrap_or_default() {
-        asks.insert("privileged mode".to_owned());
-    }
-    for (key, what) in [("network_mode", "network"), ("pid", "processes"), ("ipc", "memory"), ("userns_mode", "users"), ("uts", "name")] {
-        if service.get(key).and_then(Value::as_str) == Some("host") {
-            asks.insert(format!("the host's {what}"));
-        }
-    }
-    for capability in service.get("cap_add").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        asks.insert(format!("the capability {}", UntrustedText::from(capability)));
-    }
-    if service.get("devices").and_then(Value::as_array).is_some_and(|d| !d.is_empty()) {
-        asks.insert("devices of the host".to_owned());
-    }
-    for bind in service.get("volumes").and_then(Value::as_array).into_iter().flatten().filter_map(bind) {
-        if bind.source.file_name().is_some_and(|n| n == "docker.sock") {
-            asks.insert("the engine's socket".to_owned());
-        } else if !bind.source.starts_with(production) && (bind.writable || !is_clock(&bind.source)) {
-            asks.insert(format!("{MOUNT_OF}{}", UntrustedText::path(&bind.source)));
-        }
-    }
-    asks
 }
 
 /// Reads what `config --hash '*'` printed: `service hash` a line.
@@ -470,7 +465,7 @@ mod tests {
         resolved.relocate(Path::new("/tmp/plan"), Path::new("/srv/shop"));
         let services = resolved.services("shop", Path::new("/srv/shop"));
         let web = &services["web"];
-        assert_eq!(web.binds, [Bind { source: "/srv/shop/site.conf".into(), writable: false }]);
+        assert_eq!(web.binds, [Bind { source: "/srv/shop/site.conf".into(), target: "/etc/site".into(), writable: false, is_made: false }]);
     }
 
     #[test]

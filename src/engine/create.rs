@@ -64,6 +64,19 @@ pub struct Login {
     pub identity_token: Option<String>,
 }
 
+impl Login {
+    /// As the engine takes it.
+    pub(super) fn for_engine(self) -> DockerCredentials {
+        DockerCredentials {
+            username: Some(self.user).filter(|user| !user.is_empty()),
+            password: Some(self.password).filter(|password| !password.is_empty()),
+            identitytoken: self.identity_token,
+            serveraddress: Some(self.registry),
+            ..DockerCredentials::default()
+        }
+    }
+}
+
 /// How far an image has come: layers, and bytes of those of which that is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pulled {
@@ -143,13 +156,7 @@ impl Docker {
         let (name, digested) = (image.rsplit('/').next().unwrap_or(image), image.contains('@'));
         let image = if digested || name.contains(':') { image.to_owned() } else { format!("{image}:latest") };
         let options = query::CreateImageOptionsBuilder::default().from_image(&image).build();
-        let credentials = login.map(|login| DockerCredentials {
-            username: Some(login.user).filter(|user| !user.is_empty()),
-            password: Some(login.password).filter(|password| !password.is_empty()),
-            identitytoken: login.identity_token,
-            serveraddress: Some(login.registry),
-            ..DockerCredentials::default()
-        });
+        let credentials = login.map(Login::for_engine);
         let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
         // The engine answers once it knows what the image consists of: a registry may take its time. Whoever pulls has a limit.
         let api = self.api.clone().with_timeout(PULL_LIMIT);

@@ -342,6 +342,35 @@ impl Docker {
         }
     }
 
+    /// A file in a container, which need not run; none where there is none. Its content only where it has `length` bytes.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn file_of(&self, id: &str, path: &str, length: usize) -> Result<Option<ContainerFile>, EngineError> {
+        let asked = query::ContainerArchiveInfoOptionsBuilder::default().path(path).build();
+        let seen = match self.api.get_container_archive_info(id, Some(asked)).await.map_err(EngineError::from) {
+            Ok(seen) => seen,
+            Err(EngineError::Gone(_)) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let time = seen.modification_time.and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        let is_copied = time.is_some_and(|time| time.subsec_nanosecond() == 0);
+        if usize::try_from(seen.size).ok() != Some(length) {
+            return Ok(Some(ContainerFile { content: None, is_copied }));
+        }
+        let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
+        let mut archive = std::pin::pin!(self.api.download_from_container(id, Some(options)));
+        let mut bytes = Vec::new();
+        while let Some(part) = archive.next().await {
+            bytes.extend_from_slice(&part?);
+            // Headers, and what an extended one holds.
+            if bytes.len() > length + ARCHIVE_MORE {
+                return Ok(Some(ContainerFile { content: None, is_copied }));
+            }
+        }
+        Ok(Some(ContainerFile { content: archived(&bytes), is_copied }))
+    }
+
     /// Gives an image another name (`repository:tag`; `latest` where there is no tag).
     ///
     /// # Errors
@@ -439,4 +468,31 @@ impl Docker {
 /// Whole seconds, rounded up, as the engine takes them.
 fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX)
+}
+/// What an archive of one file has besides its content, in bytes, at most.
+const ARCHIVE_MORE: usize = 64 * 1024;
+
+/// A file in a container. No `Debug`: it may be a secret.
+pub struct ContainerFile {
+    /// What is in it; none where it has another length than the one asked for.
+    pub content: Option<Vec<u8>>,
+    /// Whether it is as it was copied there from outside: archives tell times in whole seconds, and programs write in between.
+    pub is_copied: bool,
+}
+
+/// The content of the first regular file of an archive (tar).
+fn archived(bytes: &[u8]) -> Option<Vec<u8>> {
+    const BLOCK: usize = 512;
+    let mut rest = bytes;
+    while rest.len() >= BLOCK {
+        let (header, after) = rest.split_at(BLOCK);
+        let digits = std::str::from_utf8(header.get(124..136)?).ok()?;
+        let length = usize::from_str_radix(digits.trim_matches([' ', '\0']), 8).ok()?;
+        // Others say more of the file that follows.
+        if matches!(header.get(156)?, b'0' | 0) {
+            return Some(after.get(..length)?.to_vec());
+        }
+        rest = after.get(length.div_ceil(BLOCK).checked_mul(BLOCK)?..)?;
+    }
+    None
 }

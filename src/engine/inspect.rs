@@ -21,6 +21,7 @@ use crate::domain::job::Purpose;
 use crate::domain::managed::label;
 use crate::domain::project::ServiceName;
 use crate::domain::redact::clean_line;
+use crate::domain::shared::{Shared, Sharing};
 use crate::domain::volumes::{Attached, StoreKind};
 
 /// Reads a container; none where it is not one of the kind that is looked for.
@@ -237,12 +238,23 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
         image_id: seen.image.unwrap_or_default(),
         ports: read_ports(ports),
         networks: networks.into_keys().collect(),
+        shares: shares(seen.host_config.as_ref()),
         attached: attached(seen.mounts.unwrap_or_default(), seen.host_config.unwrap_or_default()),
         labels,
         tty: config.tty.unwrap_or_default(),
         // -1 is forever.
         stop_timeout: config.stop_timeout.map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs)),
     })
+}
+
+/// What a container shares with others.
+fn shares(host: Option<&HostConfig>) -> Vec<Sharing> {
+    let Some(host) = host else { return Vec::new() };
+    let modes = [(Shared::Network, &host.network_mode), (Shared::Processes, &host.pid_mode), (Shared::Memory, &host.ipc_mode)];
+    let named = modes.into_iter().filter_map(|(what, mode)| Some((what, mode.as_deref()?.strip_prefix("container:")?)));
+    // `NAME:ro` as well.
+    let volumes = host.volumes_from.iter().flatten().filter_map(|from| Some((Shared::Volumes, from.split(':').next()?)));
+    named.chain(volumes).map(|(what, with)| Sharing { what, with: with.to_owned() }).collect()
 }
 
 fn status(status: ContainerStateStatusEnum) -> State {
@@ -274,7 +286,7 @@ fn check(run: &HealthcheckResult) -> Option<Check> {
 }
 
 /// The engine's time; none for its zero, the year 1.
-fn time(text: &str) -> Option<Millis> {
+pub(super) fn time(text: &str) -> Option<Millis> {
     text.parse::<jiff::Timestamp>().ok().map(|t| t.as_millisecond()).filter(|ms| *ms > 0)
 }
 

@@ -19,6 +19,7 @@ pub mod outside;
 pub mod own;
 pub mod passing;
 mod pending_stop;
+pub mod registry;
 mod shared;
 mod transport;
 pub mod usage;

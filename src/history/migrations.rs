@@ -181,6 +181,13 @@ pub(super) const STEPS: &[&str] = &[
     "ALTER TABLE releases ADD COLUMN unset TEXT;",
     // What the tree of a release holds, where that is more than came into production.
     "ALTER TABLE releases ADD COLUMN staged TEXT;",
+    // What configs and secrets containers were brought up with: hashes by a key that is kept elsewhere.
+    "CREATE TABLE contents (
+        project TEXT NOT NULL,
+        container TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (project, container)
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Brings a database up to the format that is known here.

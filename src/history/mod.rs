@@ -4,6 +4,7 @@
 //! loses nothing that somebody was told. The one exception is how far the handling of a message came ([`inbox`]). One connection behind a lock: a commit takes under a millisecond, and nothing
 //! here is asked often enough to need more.
 
+pub mod content;
 mod guard;
 pub mod inbox;
 pub mod lock;

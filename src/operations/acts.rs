@@ -260,6 +260,7 @@ fn unknown(project: &Project, managed: &Managed, error: &EngineError) -> Vec<Con
         image_id: String::new(),
         ports: Vec::new(),
         networks: BTreeSet::new(),
+        shares: Vec::new(),
         attached: Vec::new(),
         labels: BTreeMap::new(),
         tty: false,

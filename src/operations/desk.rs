@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::deploy::{self, Coming};
 use super::ending;
+use super::hooks;
 use super::insight::Insights;
 use super::keeper::Keeper;
 use super::managed;
@@ -307,6 +308,7 @@ impl Desk {
             deploy::check_project_name(&self.tools, project, &mut plan, !containers.is_empty()).await?;
         }
         plan.warnings.extend(gone);
+        plan.warnings.extend(hooks::warnings(&self.tools, project, &plan).await);
         relay::consider(&self.tools, &mut plan, &containers).await?;
         Ok((plan, None))
     }

@@ -9,6 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
 use super::attempts::{PAUSE, announced, attempts};
+use super::hooks;
 use super::runner::{Job, StepResult, Stop};
 use super::verify::{Whom, shown, verify};
 use crate::domain::container::{Container, State};
@@ -52,7 +53,7 @@ impl Act {
         }
     }
 
-    fn verb(self) -> &'static str {
+    pub(super) fn verb(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop => "stop",
@@ -95,9 +96,26 @@ pub(super) async fn each(job: &Job, act: Act, meant: &[Container], all: &[Contai
     for container in meant {
         job.recorder.service(&shown(container, all), Progress::Working, act.doing());
     }
-    let results = side_by_side(job, act, meant, all).await;
-    let mut first: Option<Failure> = None;
-    let mut acted: Vec<Container> = Vec::new();
+    let (mut first, mut acted): (Option<Failure>, Vec<Container>) = (None, Vec::new());
+    let hooked = hooks::hooked(job, meant).await;
+    let hooked_services: Vec<ServiceName> = hooked.iter().flat_map(|(_, services)| services.clone()).collect();
+    for service in &hooked_services {
+        let Some((resolved, _)) = &hooked else { break };
+        let containers: Vec<Container> = meant.iter().filter(|c| c.service == *service).cloned().collect();
+        match hooks::act(job, act, resolved, service).await {
+            Ok(()) => acted.extend(containers),
+            Err(failure) => {
+                for container in &containers {
+                    let (name, seen) = (shown(container, all), format!("did not {}", act.verb()));
+                    job.recorder.service(&name, Progress::Failed, seen.clone());
+                    job.note(vec![ServiceOutcome { service: name, good: false, seen }]);
+                }
+                first.get_or_insert(failure);
+            }
+        }
+    }
+    let meant: Vec<Container> = meant.iter().filter(|c| !hooked_services.contains(&c.service)).cloned().collect();
+    let results = side_by_side(job, act, &meant, all).await;
     for (container, result) in meant.iter().zip(results) {
         let Err(error) = result else {
             acted.push(container.clone());

@@ -12,6 +12,7 @@ mod evidence;
 mod figures;
 mod gauge;
 mod here;
+mod hooks;
 mod insight;
 pub mod keeper;
 mod lifecycle;

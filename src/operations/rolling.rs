@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use super::hooks;
 use super::lifecycle::{Act, containers_of, each, watch_for};
 use super::runner::{Job, StepResult, Stop};
 use super::verify::{Whom, shown};
@@ -42,18 +43,30 @@ pub(super) async fn roll(job: &Job, services: &[ServiceName]) -> StepResult {
     let mut all = containers_of(job, Act::Restart, services).await?;
     // `web-2` before `web-10`.
     all.sort_by(|a, b| (&a.service, a.name.len(), &a.name).cmp(&(&b.service, b.name.len(), &b.name)));
+    // Compose acts on all containers of a service at once.
+    let hooked = hooks::hooked(job, &all).await.map(|(_, services)| services).unwrap_or_default();
     for container in &all {
+        let together = hooked.contains(&container.service);
+        if together && job.rolled.seen().begun.contains(&container.name) {
+            continue;
+        }
+        let turn: Vec<Container> =
+            all.iter().filter(|c| c.id == container.id || together && c.service == container.service).cloned().collect();
         if job.ending.is_cancelled() {
             let failure = Failure::new("Not every container was restarted.", "It was ended before.", "Look at /docker_status.");
             return Err(Stop::cut_short(failure, true));
         }
-        job.rolled.change(|taken| taken.begun.extend([container.name.clone()]));
-        if let (_, Some(failure)) = each(job, Act::Restart, std::slice::from_ref(container), &all).await {
+        job.rolled.change(|taken| taken.begun.extend(turn.iter().map(|c| c.name.clone())));
+        if let (_, Some(failure)) = each(job, Act::Restart, &turn, &all).await {
             return Err(failure.into());
         }
-        let whom = Whom { services: &[container.service.clone()].into(), container: Some(&container.name), enough: &BTreeMap::new() };
+        let whom = Whom {
+            services: &[container.service.clone()].into(),
+            container: (!together).then_some(container.name.as_str()),
+            enough: &BTreeMap::new(),
+        };
         watch_for(job, whom).await?;
-        job.rolled.change(|taken| taken.done.push(shown(container, &all)));
+        job.rolled.change(|taken| taken.done.extend(turn.iter().map(|c| shown(c, &all))));
     }
     Ok(None)
 }

@@ -244,16 +244,39 @@ impl Tools {
         Ok(Config { resolved, unset })
     }
 
-    /// The hashes of a resolved configuration's services.
-    pub(super) async fn hashes(&self, what: &str, files: &Files<'_>, resolved: &Resolved) -> Result<Hashes, Failure> {
+    /// The values of variables, as Compose would put them in.
+    pub(super) async fn values(
+        &self,
+        what: &str,
+        files: &Files<'_>,
+        variables: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let invocation = self.compose(what, files.values(), CONFIG_LIMIT, &self.plan_mark())?.stdin(compose::asking(variables));
+        let shown = process::run(&invocation, &mut |_| {}, &self.stopping).await.map_err(|e| secretive(what, e))?;
+        if shown.code != Some(0) {
+            return Err(Failure::new(what, "Compose did not say what its variables are set to.", "Check production's .env and ask again."));
+        }
+        Ok(compose::answered(&shown.stdout))
+    }
+
+    /// The hashes of a resolved configuration's services; `ids` are the first containers of services.
+    pub(super) async fn hashes(
+        &self,
+        what: &str,
+        files: &Files<'_>,
+        resolved: &Resolved,
+        ids: &BTreeMap<ServiceName, String>,
+    ) -> Result<Hashes, Failure> {
+        let bound = resolved.bound(ids);
+        let (resolved, is_bound) = (bound.as_ref().unwrap_or(resolved), bound.is_some());
         let alone = resolved.alone();
         let alone = async {
             match &alone {
-                Some(alone) => self.hashes_of(what, files, alone).await.map(Some),
+                Some(alone) => self.hashes_of(what, files, alone, is_bound).await.map(Some),
                 None => Ok(None),
             }
         };
-        let (whole, alone) = tokio::try_join!(self.hashes_of(what, files, resolved), alone)?;
+        let (whole, alone) = tokio::try_join!(self.hashes_of(what, files, resolved, is_bound), alone)?;
         let both = |(service, whole): (ServiceName, String)| {
             let alone = alone.as_ref().and_then(|alone| alone.get(&service)).unwrap_or(&whole).clone();
             (service, ConfigHash { whole, alone })
@@ -261,14 +284,21 @@ impl Tools {
         Ok(whole.into_iter().map(both).collect())
     }
 
-    async fn hashes_of(&self, what: &str, files: &Files<'_>, resolved: &Resolved) -> Result<BTreeMap<ServiceName, String>, Failure> {
+    async fn hashes_of(
+        &self,
+        what: &str,
+        files: &Files<'_>,
+        resolved: &Resolved,
+        is_bound: bool,
+    ) -> Result<BTreeMap<ServiceName, String>, Failure> {
         let configuration = resolved.to_bytes();
         // Of a file that it names nobody says whether its content counts.
         let question = (!resolved.names_files()).then(|| blake3::hash(&configuration));
         if let Some(known) = question.and_then(|question| self.asked.hashed.known(question, Instant::now())) {
             return Ok(known);
         }
-        let invocation = self.compose(what, files.hashes(), CONFIG_LIMIT, &self.plan_mark())?.stdin(configuration);
+        let args = if is_bound { files.bound_hashes() } else { files.hashes() };
+        let invocation = self.compose(what, args, CONFIG_LIMIT, &self.plan_mark())?.stdin(configuration);
         let hashed = process::run(&invocation, &mut |_| {}, &self.stopping).await.map_err(|e| secretive(what, e))?;
         if hashed.code != Some(0) {
             // What it wrote may hold values.

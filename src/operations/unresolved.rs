@@ -35,6 +35,9 @@ pub(super) async fn why(tools: &Tools, what: &str, files: &Files<'_>, directory:
     let paths: Vec<PathBuf> = files.files.iter().map(|file| files.root.join(file)).collect();
     let texts: Vec<String> = read(paths).await.into_iter().map(|(_, text)| String::from_utf8_lossy(&text).into_owned()).collect();
     let Some(bare) = ask(tools, what, files.bare(), None).await else { return failure(UNKNOWN.to_owned(), CORRECT_COMPOSE) };
+    if let Some(why) = compose::unprintable(said).or_else(|| compose::unprintable(&bare.1)) {
+        return failure(why.to_owned(), "Change that in the compose file and ask again.");
+    }
     if !bare.0.success() {
         return of_compose(what, &bare.1, &texts);
     }

@@ -115,7 +115,7 @@ async fn resolved(job: &Job, what: &str) -> Result<Resolved, Failure> {
 }
 
 /// A call of Compose over a configuration.
-fn invocation(
+pub(super) fn invocation(
     job: &Job,
     what: &str,
     args: impl Fn(&Files<'_>) -> Vec<OsString>,

@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::binds;
+use super::consequences::{follow, outlived, restarted};
 use super::lifecycle::ails;
+use super::links::Links;
+use super::order::restarts;
 use super::preserve::{self, Preserved, WrittenMount};
-use super::{Action, Plan, Resources, ServicePlan, Step, Variables, digest, layers};
+use super::{Action, MissingSource, Plan, Resources, ServicePlan, Step, Variables, digest, layers};
 use crate::domain::Millis;
 use crate::domain::container::{ConfigHash, Container, State};
 use crate::domain::failure::Failure;
@@ -58,6 +62,8 @@ pub struct DeployFacts<'a> {
     pub services: &'a [ServiceFacts],
     /// The project's containers.
     pub containers: &'a [Container],
+    /// What acts between the services.
+    pub links: &'a Links,
     /// A hash of the whole resolved configuration.
     pub configuration: &'a str,
     /// What is known of the variables that the compose files use.
@@ -86,6 +92,8 @@ pub struct DeployFacts<'a> {
     pub lost: &'a BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was: `stopped by Ann`.
     pub stopped: &'a BTreeMap<ServiceName, String>,
+    /// What services mount of the host and is not there.
+    pub missing: &'a [MissingSource],
     /// What is known of networks and volumes.
     pub resources: &'a Resources,
     /// The time.
@@ -113,8 +121,28 @@ pub struct ServiceFacts {
     pub asks: Vec<String>,
     /// Whether it looks like one that keeps data: by its image, or because it mounts a volume.
     pub seems_stateful: bool,
+    /// What is known of its image in the registry.
+    pub pull: Pull,
     /// Why its containers are recreated although Compose sees no reason to, a few words each.
     pub unseen: Vec<String>,
+    /// That only Compose has changed where its hash has, in a few words.
+    pub upgraded: Option<String>,
+    /// A hash of what its configs and secrets hold that are no files: what a confirmation binds of it.
+    pub content: Option<String>,
+}
+
+/// What is known of an image in its registry, as far as its `pull_policy` wants that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// It is pulled where the engine has none.
+    #[default]
+    Missing,
+    /// It is never pulled.
+    Never,
+    /// The registry has another one.
+    Newer,
+    /// The registry could not be asked, and why.
+    Unknown(String),
 }
 
 /// What a service's containers are to be made from.
@@ -191,16 +219,21 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     files.edited.retain(|path| facts.held.is_none_or(|held| held.0.get(path) != facts.production.0.get(path)));
     refuse(facts, &files, with)?;
     let mut services: Vec<ServicePlan> = facts.services.iter().map(|s| service_plan(facts, s, &files, with)).collect();
-    let depends: BTreeMap<&ServiceName, &BTreeSet<ServiceName>> = facts.services.iter().map(|s| (&s.name, &s.depends_on)).collect();
+    for planned in services.iter_mut().filter(|s| s.action == Action::Recreate) {
+        planned.forced |= unseen(facts, &planned.service);
+    }
+    follow(facts, &mut services, with)?;
     let all: BTreeSet<ServiceName> = services.iter().map(|s| s.service.clone()).collect();
-    let order: Vec<Vec<ServiceName>> = layers(&all, |s| depends.get(s).map(|d| (*d).clone()).unwrap_or_default());
+    let order: Vec<Vec<ServiceName>> = layers(&all, |s| facts.follows(s));
     let rank = |name: &ServiceName| order.iter().position(|layer| layer.contains(name));
     services.sort_by_key(|s| (rank(&s.service), s.service.clone()));
+    refuse_unpulled(facts, &services)?;
     let options = request.release_options();
     facts.resources.check_swaps(&what(facts), &command(facts), &services, &options.new_volumes)?;
     let steps = steps(facts, &files, &services);
     let mut warnings = warnings(facts, &services, &files);
     warnings.extend(facts.resources.warnings(&services, facts.containers));
+    warnings.extend(binds::warnings(facts.missing));
     warnings.extend(lost_images(facts, &services, request.is_forced())?);
     let digest = digest(request, &steps, &services, |feed| {
         facts.workspace.feed(feed);
@@ -212,6 +245,9 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
             feed(path.bytes());
         }
         feed(facts.configuration.as_bytes());
+        for service in facts.services {
+            feed(service.content.as_deref().unwrap_or_default().as_bytes());
+        }
     });
     // What only starts what is down brings nothing into production.
     let release = (steps.is_empty() || steps.contains(&Step::Record)).then_some(facts.release);
@@ -233,6 +269,14 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
         warnings,
         digest,
     })
+}
+
+impl DeployFacts<'_> {
+    /// What a service comes after: what it needs, and what it shares something with.
+    fn follows(&self, service: &ServiceName) -> BTreeSet<ServiceName> {
+        let needed = self.services.iter().find(|s| s.name == *service).map(|s| s.depends_on.clone()).unwrap_or_default();
+        &needed | &self.links.owners(service)
+    }
 }
 
 /// The services that look as if they kept data, in the first deploy of a project that leaves open which do.
@@ -303,6 +347,7 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
         return fail("The workspace is empty.".into(), "Put the code there, or correct \"workspace\" in projects.json.".into());
     }
     facts.variables.check(&what)?;
+    binds::refuse_missing(&what, facts.missing)?;
     facts.resources.check(&what, &command(facts), &facts.project.stateful, with)?;
     let most = facts.project.deploy.max_delete;
     if files.deleted.len() > most {
@@ -326,6 +371,16 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
         ),
         _ => Ok(()),
     }
+}
+
+/// Refuses what needs an image that the engine has not and that may not be pulled.
+fn refuse_unpulled(facts: &DeployFacts<'_>, services: &[ServicePlan]) -> Result<(), Failure> {
+    let is_made = |name: &ServiceName| services.iter().any(|s| s.service == *name && matches!(s.action, Action::Create | Action::Recreate));
+    let lacks = |s: &&ServiceFacts| s.pull == Pull::Never && s.build.is_none() && s.image_id.is_none() && is_made(&s.name);
+    let Some(service) = facts.services.iter().find(lacks) else { return Ok(()) };
+    let image = UntrustedText::from(&service.image);
+    let why = format!("The engine has no image {image}, and “pull_policy” of {} is never.", service.name);
+    Err(Failure::new(what(facts), why, format!("Load it (docker load, docker pull {}), or change the policy.", service.image)))
 }
 
 /// What is said of services that would be recreated although the image they run is gone.
@@ -402,7 +457,10 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
     });
     let moved = moved.filter(|_| renamed.is_none());
     // What is built here is built again where its name was given to something else: that may be anything.
-    let why_build = service.build.as_ref().and_then(|b| why_build(facts, b, files, containers.is_empty()).or_else(|| moved.clone()));
+    let why_build = service
+        .build
+        .as_ref()
+        .and_then(|b| why_build(facts, b, files, containers.is_empty(), service.image_id.is_some()).or_else(|| moved.clone()));
     let build = why_build.is_some();
     let mut reasons: Vec<String> = why_build.into_iter().collect();
     let mut action = if build { Action::Recreate } else { Action::Stay };
@@ -414,15 +472,25 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         reasons.push(if action == Action::Create { "new" } else { "it has no container" }.to_owned());
         return (action, build, reasons);
     }
-    if let Some(differs) = service.made.differs(containers) {
+    let outlived = outlived(facts, &service.name, containers);
+    if let Some(differs) = service.made.differs(containers).map(|differs| service.upgraded.clone().unwrap_or(differs)) {
         let few = matches!(service.made, Made::Managed(..)) && !service.made.is_other(containers) && moved.is_none();
         action = if few { Action::Create } else { Action::Recreate };
         // Another image is another configuration, and says more.
-        reasons.push(renamed.unwrap_or(differs));
+        let outlived = outlived.as_ref().map(|(why, _)| why.clone());
+        reasons.push(renamed.or(outlived).unwrap_or(differs));
     }
     if let Some(moved) = moved.filter(|_| !build) {
         action = Action::Recreate;
         reasons.push(moved);
+    }
+    if service.pull == Pull::Newer {
+        action = Action::Recreate;
+        reasons.push("the registry has a newer image".to_owned());
+    }
+    if let Some((why, _)) = outlived.filter(|(_, is_named)| *is_named && action != Action::Recreate) {
+        action = Action::Recreate;
+        reasons.push(why);
     }
     if !service.unseen.is_empty() {
         action = Action::Recreate;
@@ -436,6 +504,12 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         reasons.push(format!("mounted files changed: {}", listing(read, 3)));
     }
     (action, build, reasons)
+}
+
+/// Whether a service is remade for what Compose does not see.
+fn unseen(facts: &DeployFacts<'_>, service: &ServiceName) -> bool {
+    let containers: Vec<&Container> = facts.containers.iter().filter(|c| c.service == *service).collect();
+    outlived(facts, service, &containers).is_some_and(|(_, is_named)| is_named)
 }
 
 /// That the image has another name than the one that the containers were made from.
@@ -466,12 +540,13 @@ fn down(container: &Container) -> Option<String> {
     }
 }
 
-fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first: bool) -> Option<String> {
+fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first: bool, is_there: bool) -> Option<String> {
     if build.pruned {
         return Some("its kept image is gone, so it is built again".to_owned());
     }
     if build.running.as_deref() == Some(build.inputs.as_str()) {
-        return None;
+        // Under a new name it is built once more.
+        return (!is_there).then(|| "image to be built".to_owned());
     }
     if first {
         return Some("image to be built".to_owned());
@@ -479,8 +554,7 @@ fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first
     // What an image is built from need not come into production.
     let staged = facts.held_staged.map(|held| Changes::between(held, facts.staged, Some(held))).unwrap_or_default();
     let touched: BTreeSet<&TreePath> = files.touched().chain(staged.touched()).collect();
-    let within: Vec<&TreePath> =
-        touched.iter().copied().filter(|p| p.is_within(&build.context) && !build.ignored.contains(*p)).collect();
+    let within: Vec<&TreePath> = touched.iter().copied().filter(|p| p.is_within(&build.context) && !build.ignored.contains(*p)).collect();
     if build.dockerfile.as_ref().is_some_and(|d| touched.contains(d)) {
         return Some("Dockerfile changed".to_owned());
     }
@@ -502,7 +576,7 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     let built = having(&|s| s.build);
     let made = having(&|s| matches!(s.action, Action::Recreate | Action::Create));
     let started = having(&|s| s.action == Action::Start);
-    let restarted = having(&|s| s.action == Action::Restart);
+    let restarted = restarts(&restarted(facts, services), |service| facts.links.owners(service));
     // One order for both where something is made: either may need the other.
     let together = !made.is_empty() || matches!(facts.project.source, Source::Services(_));
     let (up, started) = match together {
@@ -512,7 +586,7 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     let pulled: Vec<ServiceName> = facts
         .services
         .iter()
-        .filter(|s| s.build.is_none() && s.image_id.is_none() && made.contains(&s.name))
+        .filter(|s| s.build.is_none() && (s.image_id.is_none() || s.pull == Pull::Newer) && made.contains(&s.name))
         .map(|s| s.name.clone())
         .collect();
     let touched = having(&|s| s.action != Action::Stay);
@@ -521,13 +595,9 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     }
     let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
     if files.is_empty() && made.is_empty() {
-        let up = [
-            some(up, |services| Step::Up { services }),
-            some(started, |services| Step::Start { services }),
-            some(restarted, |services| Step::Restart { services }),
-            some(touched, |services| Step::Verify { services }),
-        ];
-        return up.into_iter().flatten().collect();
+        let up = [some(up, |services| Step::Up { services }), some(started, |services| Step::Start { services })];
+        let verify = some(touched, |services| Step::Verify { services });
+        return up.into_iter().flatten().chain(restarted).chain(verify).collect();
     }
     let steps = [
         (!facts.back).then_some(Step::Stage),
@@ -538,11 +608,9 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         (!files.is_empty()).then_some(Step::Promote),
         some(up, |services| Step::Up { services }),
         some(started, |services| Step::Start { services }),
-        some(restarted, |services| Step::Restart { services }),
-        some(touched, |services| Step::Verify { services }),
-        Some(Step::Record),
     ];
-    steps.into_iter().flatten().collect()
+    let end = [some(touched, |services| Step::Verify { services }), Some(Step::Record)];
+    steps.into_iter().flatten().chain(restarted).chain(end.into_iter().flatten()).collect()
 }
 
 fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) -> Vec<String> {
@@ -559,6 +627,10 @@ fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) 
     let mounted: BTreeSet<String> = facts.services.iter().filter(|_| is_first).flat_map(mounts).collect();
     if !mounted.is_empty() {
         warnings.push(format!("Mounts outside production: {}.", listing(mounted, 5)));
+    }
+    let unasked = |s: &ServiceFacts| if let Pull::Unknown(why) = &s.pull { Some((s.name.clone(), why.clone())) } else { None };
+    for (service, why) in facts.services.iter().filter_map(unasked) {
+        warnings.push(format!("The registry could not be asked for a newer image of {service} ({why}): the one that is here is used."));
     }
     if !files.edited.is_empty() {
         let edited = &files.edited;

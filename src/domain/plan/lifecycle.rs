@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::links::{Links, shared, take_along};
 use super::needs::{Declared, Needs, lacks};
-use super::order::{layered, restart_steps, start_steps, stop_steps};
+use super::order::{layered, restart_steps, restarts, start_steps, stop_steps};
 use super::{Action, Plan, ServicePlan, Step, Variables, digest};
 use crate::domain::Millis;
 use crate::domain::container::{Condition, Container, State};
 use crate::domain::failure::Failure;
 use crate::domain::names::offer;
-use crate::domain::project::{Project, ServiceName, Source};
+use crate::domain::project::{Project, ServiceName, Source, Strategy};
 use crate::domain::request::{Kind, Request};
 use crate::domain::text::listing;
 
@@ -72,9 +73,12 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
         ails: ails(containers, facts.now).filter(|_| counts(service, containers)),
         ..service_plan(facts, request, service, containers)
     };
-    let services: Vec<ServicePlan> = by_service.iter().map(planned).collect();
+    let mut services: Vec<ServicePlan> = by_service.iter().map(planned).collect();
+    let links = Links::of_containers(&facts.project.source, facts.containers);
+    let along = take_along(kind, &mut services, &links, &by_service, facts.stopped);
     let down = down(&services, &needs, &by_service);
-    if !request.is_forced() && !down.is_empty() {
+    // What is only taken along is no reason to refuse what was asked for.
+    if !request.is_forced() && down.iter().any(|down| !along.contains(down.service)) {
         return Err(refused(request, &down));
     }
     let acting = |wanted: Action| services.iter().filter(|s| s.action == wanted).map(|s| s.service.clone()).collect::<BTreeSet<_>>();
@@ -83,8 +87,9 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
         _ => None,
     };
     let by_compose = by_compose(facts, request, &services, &needs, &by_service);
-    let (started, created) = (acting(Action::Start), acting(Action::Create));
+    let (started, created) = (acting(Action::Start), &acting(Action::Create) | &acting(Action::Recreate));
     let steps = match (strategy, kind) {
+        (Some(Strategy::Immediate), _) => restarts(&acting(Action::Restart), |service| links.owners(service)),
         (Some(strategy), _) => restart_steps(strategy, layered(&acting(Action::Restart), &needs)),
         (None, Kind::Stop) if by_compose => {
             let services = layered(&acting(Action::Stop), &needs).into_iter().rev().flatten().collect();
@@ -95,7 +100,12 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
             let all = started.union(&created).cloned().collect();
             start_steps(Vec::new(), layered(&all, &needs).into_iter().flatten().collect())
         }
-        (None, _) => start_steps(layered(&started, &needs), created.iter().cloned().collect()),
+        (None, _) => {
+            let mut steps = start_steps(layered(&started, &needs), created.iter().cloned().collect());
+            // What shares a namespace of what was down runs without it.
+            steps.extend(restarts(&acting(Action::Restart), |service| needs.names(service)));
+            steps
+        }
     };
     let mut warnings = warnings(request, &services, &needs, &by_service, facts.stopped);
     warnings.extend(down.iter().map(Down::words));
@@ -115,12 +125,21 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
 
 /// Whether one call of Compose starts or stops all of it and touches nothing else.
 fn by_compose(facts: &LifecycleFacts<'_>, request: &Request, services: &[ServicePlan], needs: &Needs, known: &ByService<'_>) -> bool {
+    // Compose knows no order between a container and one that shares something of it by its name.
+    let is_ordered = |service: &ServiceName| {
+        let declared = facts.declared.get(service);
+        shared(facts.containers)
+            .filter(|(by, ..)| *by == service)
+            .all(|(_, owner, _)| declared.is_some_and(|d| d.needs.contains_key(owner)))
+    };
     let acting: BTreeMap<&ServiceName, Action> =
         services.iter().filter(|s| s.action != Action::Stay).map(|s| (&s.service, s.action)).collect();
     let whole_project = request.service().is_none() && matches!(request.kind(), Kind::Start | Kind::Stop);
     if !matches!(facts.project.source, Source::Compose(_))
         || !whole_project
         || acting.is_empty()
+        || acting.values().any(|action| matches!(action, Action::Restart | Action::Recreate))
+        || acting.keys().any(|service| !is_ordered(service))
         || !acting.keys().all(|s| facts.declared.contains_key(*s))
     {
         return false;

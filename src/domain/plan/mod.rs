@@ -1,7 +1,10 @@
 //! Plans: what an operation will do, computed before anybody confirms. Facts in, plan out.
 
+mod binds;
+mod consequences;
 mod deploy;
 mod lifecycle;
+mod links;
 mod managed;
 mod needs;
 mod order;
@@ -14,8 +17,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use deploy::{BuildFacts, DeployFacts, MOUNT_OF, Made, ServiceFacts, is_store, plan_deploy};
+pub use binds::MissingSource;
+pub use deploy::{BuildFacts, DeployFacts, MOUNT_OF, Made, Pull, ServiceFacts, is_store, plan_deploy};
 pub use lifecycle::{LifecycleFacts, plan_lifecycle};
+pub use links::{Link, Links};
 pub use managed::{ManagedFacts, ManagedService, plan_managed};
 pub use needs::{Declared, Need, Needs};
 pub use preserve::{PreserveFacts, Preserved, WrittenMount};

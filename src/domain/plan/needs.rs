@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::links::shared;
 use crate::domain::container::{Container, Health, State};
 use crate::domain::project::{ServiceName, Source};
 
@@ -58,34 +59,21 @@ pub struct Declared {
 pub struct Needs(BTreeMap<ServiceName, BTreeMap<ServiceName, Need>>);
 
 impl Needs {
-    /// Reads what Compose wrote on containers (`api:service_healthy:false,store:service_started:true`).
+    /// Reads what Compose wrote on containers, and what the engine says that they share.
     pub fn of(source: &Source, containers: &[Container], declared: &BTreeMap<ServiceName, Declared>) -> Self {
         if let Source::Services(managed) = source {
             // What we make ourselves needs what the configuration says.
             return Self(managed.services.iter().map(|(service, definition)| (service.clone(), definition.depends_on.clone())).collect());
         }
         let mut all: BTreeMap<ServiceName, BTreeMap<ServiceName, Need>> = BTreeMap::new();
-        let composed = |c: &Container, label: &str| c.labels.get(&format!("com.docker.compose.{label}")).cloned();
-        // A container that is called by its own name is called otherwise where others say that they need it.
-        let mut called: BTreeMap<(Option<String>, String), BTreeSet<&ServiceName>> = BTreeMap::new();
         for container in containers {
-            if let Some(service) = composed(container, "service") {
-                called.entry((composed(container, "project"), service)).or_default().insert(&container.service);
-            }
+            all.entry(container.service.clone()).or_default();
         }
-        for container in containers {
-            let label = composed(container, "depends_on").unwrap_or_default();
-            let needs = all.entry(container.service.clone()).or_default();
-            for part in label.split(',').filter(|part| !part.is_empty()) {
-                let mut words = part.split(':');
-                let (name, need) = (words.next().unwrap_or_default(), Need::of(words.next().unwrap_or_default()));
-                match called.get(&(composed(container, "project"), name.to_owned())) {
-                    Some(services) => services.iter().for_each(|service| add(needs, (*service).clone(), need)),
-                    // Of named containers, what is not among them is none of the project's.
-                    None if matches!(source, Source::Containers(_)) => {}
-                    None => ServiceName::new(name).into_iter().for_each(|service| add(needs, service, need)),
-                }
-            }
+        for written in written(source, containers) {
+            add(all.entry(written.by).or_default(), written.needed, written.need);
+        }
+        for (service, owner, _) in shared(containers).filter(|(.., what)| what.ends_with_owner()) {
+            add(all.entry(service.clone()).or_default(), owner.clone(), Need::Started);
         }
         for (service, declared) in declared {
             all.entry(service.clone()).or_insert_with(|| declared.needs.clone());
@@ -116,6 +104,46 @@ impl Needs {
         }
         asked
     }
+}
+
+/// What Compose wrote on a container: that its service needs another one.
+pub(super) struct Written {
+    pub(super) by: ServiceName,
+    pub(super) needed: ServiceName,
+    pub(super) need: Need,
+    /// Whether it restarts with that one.
+    pub(super) restarts: bool,
+}
+
+/// Reads what Compose wrote on containers (`api:service_healthy:false,store:service_started:true`).
+pub(super) fn written(source: &Source, containers: &[Container]) -> Vec<Written> {
+    let composed = |c: &Container, label: &str| c.labels.get(&format!("com.docker.compose.{label}")).cloned();
+    // A container that is called by its own name is called otherwise where others say that they need it.
+    let mut called: BTreeMap<(Option<String>, String), BTreeSet<&ServiceName>> = BTreeMap::new();
+    for container in containers {
+        if let Some(service) = composed(container, "service") {
+            called.entry((composed(container, "project"), service)).or_default().insert(&container.service);
+        }
+    }
+    let mut all = Vec::new();
+    for container in containers {
+        let label = composed(container, "depends_on").unwrap_or_default();
+        for part in label.split(',').filter(|part| !part.is_empty()) {
+            let mut words = part.split(':');
+            let (name, need) = (words.next().unwrap_or_default(), Need::of(words.next().unwrap_or_default()));
+            let restarts = words.next() == Some("true");
+            let mut note = |needed: &ServiceName| {
+                all.push(Written { by: container.service.clone(), needed: needed.clone(), need, restarts });
+            };
+            match called.get(&(composed(container, "project"), name.to_owned())) {
+                Some(services) => services.iter().for_each(|service| note(service)),
+                // Of named containers, what is not among them is none of the project's.
+                None if matches!(source, Source::Containers(_)) => {}
+                None => ServiceName::new(name).iter().for_each(note),
+            }
+        }
+    }
+    all
 }
 
 /// Adds a need; of two the one that asks for more.

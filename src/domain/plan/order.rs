@@ -26,6 +26,12 @@ pub(super) fn restart_steps(strategy: Strategy, layers: Vec<Vec<ServiceName>>) -
     }
 }
 
+/// Restarts, each after those that it follows.
+pub(super) fn restarts(services: &BTreeSet<ServiceName>, follows: impl Fn(&ServiceName) -> BTreeSet<ServiceName>) -> Vec<Step> {
+    let layers = if services.is_empty() { Vec::new() } else { layers(services, follows) };
+    layers.into_iter().map(|services| Step::Restart { services }).collect()
+}
+
 /// The steps of a stop: what others depend on goes last.
 pub(super) fn stop_steps(layers: Vec<Vec<ServiceName>>) -> Vec<Step> {
     layers.into_iter().rev().map(|services| Step::Stop { services }).collect()

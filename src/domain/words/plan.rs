@@ -163,9 +163,18 @@ fn deploy_services(text: Text, plan: &Plan) -> Text {
 fn lifecycle_services(text: Text, plan: &Plan) -> Text {
     let mut text = text.line();
     for action in [Action::Create, Action::Start, Action::Stop, Action::Restart, Action::Recreate] {
-        let names: Vec<&str> = plan.services.iter().filter(|s| s.action == action).map(|s| s.service.as_str()).collect();
-        if !names.is_empty() {
-            text = text.plain(format!("{}: {}\n", capital(action.word()), listing(names, SERVICES_SHOWN)));
+        let (along, meant): (Vec<&ServicePlan>, Vec<&ServicePlan>) =
+            plan.services.iter().filter(|s| s.action == action).partition(|s| !s.reasons.is_empty());
+        if !meant.is_empty() {
+            let names = listing(meant.iter().map(|s| &s.service), SERVICES_SHOWN);
+            text = text.plain(format!("{}: {names}\n", capital(action.word())));
+        }
+        for service in along.iter().take(SERVICES_SHOWN) {
+            let line = format!(": {} ({})\n", action.word(), flat(service.reasons.join("; ")));
+            text = text.code(service.service.as_str()).plain(line);
+        }
+        if let Some(more) = along.len().checked_sub(SERVICES_SHOWN).filter(|n| *n > 0) {
+            text = text.plain(format!("and {more} more: {}\n", action.word()));
         }
     }
     stays(text, plan)

@@ -10,8 +10,6 @@ use crate::domain::job::{Job, Purpose, Purposes};
 use crate::domain::plan::Need;
 use crate::domain::project::ServiceName;
 
-/// Fields of a service that name another service as `service:NAME`.
-const SHARED: [&str; 3] = ["network_mode", "ipc", "pid"];
 /// Fields of a service that list others.
 const LISTED: [&str; 3] = ["volumes_from", "links", "external_links"];
 
@@ -62,15 +60,6 @@ impl Resolved {
         let mut part = self.only(services);
         for service in part.0.get_mut("services").and_then(Value::as_object_mut).into_iter().flat_map(|all| all.values_mut()) {
             let Some(fields) = service.as_object_mut() else { continue };
-            let elsewhere = |value: &Value| {
-                let other = value.as_str().and_then(|text| text.strip_prefix("service:"));
-                other.is_some_and(|other| !services.contains(other))
-            };
-            for key in SHARED {
-                if fields.get(key).is_some_and(elsewhere) {
-                    fields.remove(key);
-                }
-            }
             for key in LISTED {
                 fields.remove(key);
             }

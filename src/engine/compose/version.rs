@@ -16,6 +16,9 @@ pub struct Version {
 /// The first version that labels networks and volumes with a hash of their definition, and compares it.
 const RESOURCES: Version = Version { major: 2, minor: 31, patch: 0 };
 
+/// The first version that runs the hooks of services.
+const HOOKS: Version = Version { major: 2, minor: 30, patch: 0 };
+
 impl Version {
     /// Reads `2.26.1-4` or `v2.29.0`; none where it is no version.
     pub fn parse(text: &str) -> Option<Self> {
@@ -33,6 +36,11 @@ impl Version {
     /// Whether it notices that the definition of a network has changed, or that a container is not in its networks.
     pub fn notices_networks(self) -> bool {
         self >= RESOURCES
+    }
+
+    /// Whether it runs `post_start` and `pre_stop`; older ones take them and do nothing.
+    pub fn runs_hooks(self) -> bool {
+        self >= HOOKS
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::links::SHARED;
 use super::{Files, Resolved, words};
 use crate::domain::plan::{Declared, Need};
 use crate::domain::project::ServiceName;
@@ -33,7 +34,8 @@ impl Resolved {
     pub fn declared(&self) -> BTreeMap<ServiceName, Declared> {
         let services = self.0.get("services").and_then(Value::as_object).into_iter().flatten();
         let read = |(name, value): (&String, &Value)| Some((ServiceName::new(name).ok()?, declared(value)));
-        services.filter_map(read).filter(|(_, declared)| declared.replicas > 0).collect()
+        let is_made = |(_, service): &(&String, &Value)| service.get("provider").is_none_or(Value::is_null);
+        services.filter(is_made).filter_map(read).filter(|(_, declared)| declared.replicas > 0).collect()
     }
 
     /// This configuration with some of its services alone; what they need of the others is forgotten.
@@ -43,6 +45,7 @@ impl Resolved {
         if let Some(services) = part.0.get_mut("services").and_then(Value::as_object_mut) {
             services.retain(|name, _| is_kept(name));
             for service in services.values_mut().filter_map(Value::as_object_mut) {
+                forget_others(service, is_kept);
                 let Some(needs) = service.get_mut("depends_on").and_then(Value::as_object_mut) else { continue };
                 needs.retain(|name, _| is_kept(name));
                 if needs.is_empty() {
@@ -51,6 +54,20 @@ impl Resolved {
             }
         }
         part
+    }
+}
+
+/// Takes away what a service shares with others that are not kept: it was settled when its container was made.
+fn forget_others(service: &mut Map<String, Value>, is_kept: impl Fn(&str) -> bool) {
+    for (key, _) in SHARED {
+        let owner = service.get(key).and_then(Value::as_str).and_then(|mode| mode.strip_prefix("service:"));
+        if owner.is_some_and(|owner| !is_kept(owner)) {
+            service.remove(key);
+        }
+    }
+    if let Some(from) = service.get_mut("volumes_from").and_then(Value::as_array_mut) {
+        let owner = |from: &Value| from.as_str().and_then(|from| from.split(':').next()).unwrap_or_default().to_owned();
+        from.retain(|from| matches!(owner(from).as_str(), "container") || is_kept(&owner(from)));
     }
 }
 

@@ -124,6 +124,7 @@ impl Report {
             image_id: String::new(),
             ports: Vec::new(),
             networks: BTreeSet::new(),
+            shares: Vec::new(),
             attached: Vec::new(),
             labels: BTreeMap::from([
                 (label::DEFINITION.to_owned(), self.definition),

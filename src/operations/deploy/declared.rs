@@ -12,8 +12,9 @@ use crate::domain::failure::Failure;
 use crate::domain::managed::{Managed, MountSource};
 use crate::domain::plan::Made;
 use crate::domain::project::{ComposeSource, Project, ServiceName, Source};
+use crate::domain::pull_policy::PullPolicy;
 use crate::domain::volumes::StoreKind;
-use crate::engine::compose::{Bind, Definition, Files, Resolved};
+use crate::engine::compose::{Bind, DeclaredLinks, Definition, Files, Resolved};
 use crate::files::rules::Rules;
 
 /// What a project's services are made from.
@@ -105,6 +106,9 @@ async fn composed(
         let (config, current) = tokio::join!(resolving, production_only(tools, project));
         (config?, current.ok().flatten())
     };
+    if let Some(why) = config.resolved.unsupported() {
+        return Err(Failure::new(what, why, "Deploy that part by hand, from a compose file of its own."));
+    }
     Ok(Declared {
         definitions: config.resolved.services(&compose.name, production),
         before: current.as_ref().map(|c| c.resolved.services(&compose.name, production)).unwrap_or_default(),
@@ -129,7 +133,8 @@ fn mounted(containers: &[Container], production: &Path) -> BTreeMap<ServiceName,
     };
     for container in containers {
         let binds = container.attached.iter().filter(|a| a.kind == StoreKind::Bind);
-        let binds = binds.filter_map(|a| Some(Bind { source: named(a.source.as_ref()?), writable: a.writable }));
+        let binds = binds
+            .filter_map(|a| Some(Bind { source: named(a.source.as_ref()?), target: a.at.clone(), writable: a.writable, is_made: false }));
         let definition = all.entry(container.service.clone()).or_insert_with(|| definition(&container.image));
         definition.binds.extend(binds);
     }
@@ -143,7 +148,9 @@ fn definition(image: &str) -> Definition {
         depends_on: BTreeSet::new(),
         binds: Vec::new(),
         asks: BTreeSet::new(),
+        pull_policy: PullPolicy::default(),
         has_volume: false,
+        links: DeclaredLinks::default(),
     }
 }
 
@@ -169,13 +176,21 @@ async fn from_definitions(
         definition.depends_on = made.depends_on.keys().cloned().collect();
         for volume in made.container().filter(|_| !process).into_iter().flat_map(|c| &c.volumes) {
             if let MountSource::Path(source) = &volume.source {
-                definition.binds.push(Bind { source: real(source), writable: !volume.read_only });
+                definition.binds.push(Bind {
+                    source: real(source),
+                    target: PathBuf::from(&volume.target),
+                    writable: !volume.read_only,
+                    is_made: false,
+                });
             }
         }
         if let Some(process) = made.process().filter(|_| process) {
             let program = process.command.first().map(PathBuf::from);
             let directory = process.directory.clone().unwrap_or_else(|| production.to_owned());
-            definition.binds.extend(program.into_iter().chain([directory]).map(|source| Bind { source: real(&source), writable: false }));
+            definition.binds.extend(program.into_iter().chain([directory]).map(|source| {
+                let (source, target) = (real(&source), PathBuf::new());
+                Bind { source, target, writable: false, is_made: false }
+            }));
         }
         declared.definitions.insert(service.clone(), definition);
         declared.made.insert(service.clone(), Made::Managed(whole.hash, made.instances));

@@ -6,17 +6,23 @@ use std::path::{Path, PathBuf};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
+use super::super::hooks;
 use super::super::recorder::history_failure;
 use super::super::relay;
 use super::super::stops::stopped;
 use super::super::tools::{Config, Tools};
+use super::bind_sources::BindSources;
+use super::content;
 use super::declared::{Declared, declared};
+use super::links::{first_ids, links};
 use super::mounts::same_on_host;
 use super::named::check_names;
 use super::places::{Coming, files_there, free_bytes, places, release_tree, remarks, wanted, writable};
 use super::production::{environment, environment_hash};
+use super::pull::pull_facts;
 use super::resources::resources;
 use super::trees::{rules, scans, touchable, tree_path};
+use super::upgrades;
 use super::variables::variables;
 use super::writable::{Ground, Mounted, below_production, build_ignore, written};
 use crate::domain::Millis;
@@ -26,12 +32,14 @@ use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
 use crate::domain::names::{Match, find};
 use crate::domain::plan::{
-    BuildFacts, DeployFacts, Made, Plan, Preserved, Resources, ServiceFacts, Variables, WrittenMount, is_store, plan_deploy,
+    BuildFacts, DeployFacts, Links, Made, MissingSource, Plan, Preserved, Pull, Resources, ServiceFacts, Variables, WrittenMount, is_store,
+    plan_deploy,
 };
 use crate::domain::project::{Project, ServiceName, Source};
+use crate::domain::pull_policy::PullPolicy;
 use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
-use crate::engine::compose::{BuildSection, Definition};
+use crate::engine::compose::{BuildSection, Definition, Version};
 use crate::engine::docker::EngineError;
 use crate::files::build_ignore::BuildIgnore;
 use crate::files::rsync;
@@ -82,12 +90,17 @@ pub(in super::super) struct Facts {
     pub(super) kept: Manifest,
     /// A hash of production's `.env`.
     pub(super) environment: Option<String>,
-    services: Vec<ServiceFacts>,
+    pub(super) services: Vec<ServiceFacts>,
+    /// What acts between them.
+    links: Links,
+    /// The version of Compose.
+    compose: Option<Version>,
     containers: Vec<Container>,
     /// The services that run an image which is gone from the engine.
     lost: BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was.
     stopped: BTreeMap<ServiceName, String>,
+    missing: Vec<MissingSource>,
     resources: Resources,
     now: Millis,
     pub(super) variables: Variables,
@@ -152,10 +165,13 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         what: &what,
     };
     let mounted = Mounted::of(&ground).await?;
-    let (made, (workspace_scan, production_scan), mut containers, next) = tokio::try_join!(
-        made(tools, &declared, &source_root, &directory, &what),
+    let ((mut containers, made), (workspace_scan, production_scan), next) = tokio::try_join!(
+        async {
+            let containers = tools.containers(project).await.map_err(|e| e.failure(&*what))?;
+            let made = made(tools, &declared, &source_root, &directory, &containers, &what).await?;
+            Ok((containers, made))
+        },
         scans(tools, project, workspace.as_deref(), &production_root, &mounted, &what),
-        async { tools.containers(project).await.map_err(|e| e.failure(&*what)) },
         async { tools.history.release_next(project.name.clone()).await.map_err(unread) },
     )?;
     if let Some(composed) = &declared.composed {
@@ -165,6 +181,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let stopped = stopped(tools, &containers).await;
     let resources = resources(tools, &declared, &containers, &what).await?;
     let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), &options.overwrite).await?;
+    let binds = BindSources::of(&ground, &trees, &containers).await?;
     let kept = touchable(&trees.production, &trees.coming, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &trees.preserved), &containers, &what).await?;
     let keeps = keeps.then_some(next);
@@ -174,12 +191,25 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         let asked = before.get(name).map(|d| d.asks.clone()).unwrap_or_default();
         let asks = definition.asks.difference(&asked).cloned().collect();
         services.push(
-            service(tools, project, name, definition, asks, &made, &trees.staged, (&source_root, &directory), ours.as_ref(), &containers, &what).await?,
+            service(
+                tools,
+                project,
+                name,
+                definition,
+                asks,
+                &made,
+                &trees.staged,
+                (&source_root, &directory),
+                ours.as_ref(),
+                &containers,
+                &what,
+            )
+            .await?,
         );
     }
     for service in &mut services {
         let own: Vec<&Container> = containers.iter().filter(|c| c.service == service.name).collect();
-        service.unseen.extend(resources.unseen(&service.name, &own));
+        service.unseen.extend(resources.unseen(&service.name, &own).into_iter().chain(binds.unseen(&service.name)));
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -190,7 +220,14 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     writable(&production_root, &what)?;
     let releases = current.iter().map(|current| &current.release);
     let variables = variables(declared.composed.as_ref().map(|c| &c.config), &directory, releases, old.as_ref()).await;
-    let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).collect();
+    if let Some(composed) = &declared.composed {
+        let environment = environment(&directory);
+        let files = composed.files(&source_root, &directory, environment.as_deref());
+        content::compare(tools, project, &files, &composed.config.resolved, &mut services, &containers, &what).await?;
+        upgrades::explain(tools, project, (composed, &directory), current.as_ref(), (&mut services, &containers), &stopped).await;
+    }
+    let links = links(definitions, &containers);
+    let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).chain(provided(&declared)).collect();
     let free = [&tools.data, &production_root].into_iter().filter_map(|p| free_bytes(p)).min();
     Ok(Facts {
         since,
@@ -213,9 +250,12 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         declared,
         excluded,
         services,
+        links,
+        compose: tools.compose.as_ref().map(|compose| compose.version),
         containers,
         lost,
         stopped,
+        missing: binds.missing,
         resources,
         now: (tools.clock)(),
         variables,
@@ -265,6 +305,7 @@ impl Facts {
             held_staged: self.current.as_ref().map(|c| &c.release.staged),
             services: &self.services,
             containers: &self.containers,
+            links: &self.links,
             configuration: &self.declared.configuration,
             variables: &self.variables,
             written: &self.written,
@@ -273,11 +314,14 @@ impl Facts {
             free: self.free,
             lost: &self.lost,
             stopped: &self.stopped,
+            missing: &self.missing,
             resources: &self.resources,
             now: self.now,
         };
         let mut plan = plan_deploy(&facts, &request, &with)?;
         plan.warnings.extend(self.remarks.iter().cloned());
+        let hooks = self.declared.composed.as_ref().map(|composed| composed.config.resolved.hooks()).unwrap_or_default();
+        plan.warnings.extend(hooks::ignored(self.compose, &hooks, &plan));
         if self.old.as_ref().is_some_and(|old| old.environment != self.environment) && !plan.is_empty() {
             plan.warnings.push(".env is not the one that this release ran with: it is never kept, and the current one is used.".to_owned());
         }
@@ -307,6 +351,15 @@ impl Facts {
     }
 }
 
+/// What is said of services that have no containers.
+fn provided(declared: &Declared) -> impl Iterator<Item = String> {
+    let provided = declared.composed.as_ref().map(|c| c.config.resolved.provided()).unwrap_or_default();
+    provided.into_iter().map(|(service, provider)| {
+        let (service, provider) = (UntrustedText::from(service), UntrustedText::from(provider));
+        format!("{service} has no container: Compose runs {provider} for it whenever it brings up what needs it.")
+    })
+}
+
 /// What is said of images that get further names.
 fn further_tags(definitions: &BTreeMap<ServiceName, Definition>) -> impl Iterator<Item = String> + '_ {
     let tagged = definitions.iter().filter_map(|(name, d)| Some((name, &d.build.as_ref()?.tags))).filter(|(_, tags)| !tags.is_empty());
@@ -317,9 +370,9 @@ fn further_tags(definitions: &BTreeMap<ServiceName, Definition>) -> impl Iterato
 }
 
 /// The files of a deploy, as they are to be and as they are.
-struct Trees {
+pub(super) struct Trees {
     /// What production is to hold.
-    coming: Manifest,
+    pub(super) coming: Manifest,
     staged: Manifest,
     /// What production holds, without what is left as it is there.
     production: Manifest,
@@ -353,12 +406,13 @@ async fn made(
     declared: &Declared,
     source: &Path,
     production: &Path,
+    containers: &[Container],
     what: &str,
 ) -> Result<BTreeMap<ServiceName, Made>, Failure> {
     let Some(composed) = &declared.composed else { return Ok(declared.made.clone()) };
     let environment = environment(production);
     let files = composed.files(source, production, environment.as_deref());
-    let hashes = tools.hashes(what, &files, &composed.config.resolved).await?;
+    let hashes = tools.hashes(what, &files, &composed.config.resolved, &first_ids(containers)).await?;
     Ok(hashes.into_iter().map(|(service, hash)| (service, Made::Compose(hash))).collect())
 }
 
@@ -410,7 +464,8 @@ async fn lost_images(tools: &Tools, project: &Project, containers: &[Container],
 
 /// The image that a service of an earlier release ran: nothing is built where it is still there.
 async fn kept_image(tools: &Tools, project: &Project, old: &ReleaseRecord, service: &mut ServiceFacts, what: &str) -> Result<(), Failure> {
-    if !old.images.contains_key(&service.name) {
+    // A name with a digest means the same image in every release.
+    if !old.images.contains_key(&service.name) || service.image.contains('@') {
         return Ok(());
     }
     let own = tools.own_tag(&project.name, &service.name, old.number);
@@ -458,6 +513,10 @@ async fn service(
         Some(_) if definition.image.is_empty() => None,
         Some(_) => tools.docker.image_id(&definition.image).await.map_err(|e| e.failure(what))?,
     };
+    let pull = match build {
+        None if image_id.is_some() || definition.pull_policy == PullPolicy::Never => pull_facts(tools, definition, what).await?,
+        _ => Pull::default(),
+    };
     let read = definition.binds.iter().filter(|b| !b.writable).filter_map(|b| b.source.strip_prefix(production).ok()).map(tree_path);
     let mounts = read.chain(written(production, ours, std::iter::once((name, definition))).into_iter().map(|(path, _)| path)).collect();
     Ok(ServiceFacts {
@@ -470,7 +529,10 @@ async fn service(
         mounts,
         asks,
         seems_stateful: definition.has_volume || is_store(&definition.image),
+        pull,
         unseen: Vec::new(),
+        upgraded: None,
+        content: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::tools::{Config, Hashes, Tools};
+use super::links::first_ids;
 use crate::domain::failure::Failure;
 use crate::domain::project::{Project, Source};
 use crate::engine::compose::Files;
@@ -72,6 +73,12 @@ async fn production(tools: &Tools, project: &Project, hashed: bool) -> Result<Op
     let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment: environment.as_deref() };
     let config = tools.resolve(&what, &files).await?;
     tools.learn_purposes(project, config.resolved.purposes());
-    let hashes = if hashed { tools.hashes(&what, &files, &config.resolved).await? } else { Hashes::new() };
+    let hashes = match hashed {
+        true => {
+            let containers = tools.glance(project).await.map_err(|e| e.failure(&*what))?;
+            tools.hashes(&what, &files, &config.resolved, &first_ids(&containers)).await?
+        }
+        false => Hashes::new(),
+    };
     Ok(Some((config, hashes)))
 }

@@ -16,7 +16,7 @@ use super::trees::hashes;
 use super::up::configuration_changed;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Changes, Entry, Manifest, TreePath};
-use crate::domain::plan::{Action, Plan, ServicePlan, Step};
+use crate::domain::plan::{Action, Plan, Pull, ServicePlan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::text::count;
 use crate::engine::compose::{BuildPlaces, Hidden};
@@ -28,7 +28,7 @@ use crate::process::{self, Invocation};
 /// How long what was resolved for the plan counts as resolved just now.
 const FRESH: Duration = Duration::from_secs(5);
 /// How long images may take to build or to be pulled.
-const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
+pub(super) const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What planning found out. A deploy's steps without it are a mistake of ours, said rather than unwound.
 pub(super) fn facts(job: &Job) -> Result<&Facts, Stop> {
@@ -38,7 +38,7 @@ pub(super) fn facts(job: &Job) -> Result<&Facts, Stop> {
 }
 
 /// What Compose knows of what planning found out.
-fn composed(facts: &Facts) -> Result<&Composed, Stop> {
+pub(super) fn composed(facts: &Facts) -> Result<&Composed, Stop> {
     let none = || Failure::new("The step could not be taken.", "It belongs to a compose project.", "Report this as a bug.");
     facts.declared.composed.as_ref().ok_or_else(|| none().into())
 }
@@ -78,19 +78,6 @@ async fn copy_aside(job: &Job, step: &Step, facts: &Facts) -> StepResult {
     Ok(Some(format!("{}, {} of them copied", count(facts.staged.files(), "file"), staged.copied)))
 }
 
-/// Pulls images that are not there.
-pub(in super::super) async fn pull(job: &Job, step: &Step, services: &[ServiceName]) -> StepResult {
-    let facts = facts(job)?;
-    let what = "The images could not be pulled.";
-    let composed = composed(facts)?;
-    let files = composed.files(&facts.directory, &facts.directory, None);
-    // As it was resolved for the plan: Compose would look for every `env_file`, and production may not have them yet.
-    let resolved = composed.config.resolved.to_bytes();
-    let invocation = job.tools.compose(what, files.pull(services), BUILD_LIMIT, &job.mark)?.stdin(resolved);
-    images(job, step, what, invocation, &composed.config.resolved.hidden()).await?;
-    Ok(None)
-}
-
 /// Builds images under the release's own tags, so that the tags which production uses stay where they are.
 pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceName]) -> StepResult {
     let facts = facts(job)?;
@@ -121,7 +108,7 @@ pub(in super::super) async fn build(job: &Job, step: &Step, services: &[ServiceN
 }
 
 /// Pulls or builds; `hidden` is left out of what is printed.
-async fn images(job: &Job, step: &Step, what: &str, invocation: Invocation, hidden: &Hidden) -> Result<(), Stop> {
+pub(super) async fn images(job: &Job, step: &Step, what: &str, invocation: Invocation, hidden: &Hidden) -> Result<(), Stop> {
     let invocation = invocation.stdout_lines();
     let mut line = |line: &str| job.recorder.line(&hidden.hide(line));
     let mut finished = process::run(&invocation, &mut line, &job.cancel_for(step)).await.map_err(|e| process_failure(what, e))?;
@@ -229,9 +216,17 @@ impl Facts {
     /// what the plan builds, and what an earlier release ran.
     pub(super) fn images(&self, plan: &Plan) -> BTreeMap<ServiceName, String> {
         let built = plan.steps.iter().filter_map(|s| if let Step::Build { services } = s { Some(services) } else { None }).flatten();
+        let is_pulled = |s: &Step| if let Step::Pull { services } = s { services.clone() } else { Vec::new() };
+        // One that production had under the same name has got a tag of this release.
+        let renewed = |service: &ServiceName| self.services.iter().any(|s| s.name == *service && s.pull == Pull::Newer);
+        let pulled: Vec<ServiceName> = plan.steps.iter().flat_map(is_pulled).filter(renewed).collect();
         let kept = self.old.iter().flat_map(|old| old.images.keys());
         let is_made = |s: &ServicePlan| matches!(s.action, Action::Create | Action::Recreate);
         let recreated = |service: &&ServiceName| plan.affected().any(|s| s.service == **service && is_made(s));
-        built.chain(kept.filter(recreated)).filter_map(|s| Some((s.clone(), self.declared.definitions.get(s)?.image.clone()))).collect()
+        built
+            .chain(&pulled)
+            .chain(kept.filter(recreated))
+            .filter_map(|s| Some((s.clone(), self.declared.definitions.get(s)?.image.clone())))
+            .collect()
     }
 }

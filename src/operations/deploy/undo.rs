@@ -60,24 +60,26 @@ pub(in super::super) fn undo_steps(plan: &Plan, base: i64, services_touched: boo
     let having = |action| plan.services.iter().filter(move |s| s.action == action).map(|s| s.service.clone()).collect::<Vec<_>>();
     let mut steps = vec![Step::Return { release: base }];
     if services_touched {
-        let (mut made, mut remade, restarted) = (having(Action::Create), having(Action::Recreate), having(Action::Restart));
+        let (mut made, mut remade) = (having(Action::Create), having(Action::Recreate));
+        let is_made = |service: &ServiceName| plan.services.iter().any(|s| s.service == *service && s.action == Action::Create);
+        let restarts = plan.steps.iter().filter_map(|step| if let Step::Restart { services } = step { Some(services) } else { None });
+        // In their order: what follows another one goes after it.
+        let restarts: Vec<Vec<ServiceName>> = restarts
+            .map(|services| services.iter().filter(|s| !is_made(s)).cloned().collect())
+            .filter(|s: &Vec<_>| !s.is_empty())
+            .collect();
         // Of what we make ourselves, that which was made is told from what was there.
         let ours = |service: &ServiceName| plan.services.iter().any(|s| s.service == *service && s.made_from.is_some());
         remade.extend(made.extract_if(.., |service| ours(service)));
         // What was not up before is no worse for not being up again.
         let was_up = |service: &ServiceName| !plan.services.iter().any(|s| s.service == *service && s.ails.is_some());
-        let verified: Vec<ServiceName> = having(Action::Recreate).iter().chain(&restarted).filter(|s| was_up(s)).cloned().collect();
+        let verified: Vec<ServiceName> =
+            having(Action::Recreate).iter().chain(&having(Action::Restart)).filter(|s| was_up(s)).cloned().collect();
         let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
-        steps.extend(
-            [
-                some(made, |services| Step::Remove { services }),
-                some(remade, |services| Step::Up { services }),
-                some(restarted, |services| Step::Restart { services }),
-                some(verified, |services| Step::Verify { services }),
-            ]
-            .into_iter()
-            .flatten(),
-        );
+        steps.extend(some(made, |services| Step::Remove { services }));
+        steps.extend(some(remade, |services| Step::Up { services }));
+        steps.extend(restarts.into_iter().map(|services| Step::Restart { services }));
+        steps.extend(some(verified, |services| Step::Verify { services }));
     }
     steps
 }

@@ -8,11 +8,13 @@ use super::super::recorder::history_failure;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
 use super::Facts;
+use super::content;
 use super::layer::Layers;
+use super::links::{first_ids, links};
 use super::production::{environment, production_only};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
-use crate::domain::plan::layers;
+use crate::domain::plan::{Links, layers};
 use crate::domain::project::{ServiceName, Source};
 use crate::domain::text::count;
 use crate::engine::compose::{Definition, Files};
@@ -55,13 +57,18 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     let files =
         Files { name: &compose.name, root: production, files: &compose.files, directory: production, environment: environment.as_deref() };
     // Only what is looked after because of others is asked for its hashes.
-    let hashes = if needed.is_empty() { Hashes::new() } else { job.tools.hashes(what, &files, &config.resolved).await? };
+    let ids = first_ids(&containers);
+    let hashes = if needed.is_empty() { Hashes::new() } else { job.tools.hashes(what, &files, &config.resolved, &ids).await? };
     let staying = staying(&hashes, &containers, &needed);
     let moved = image_moved(job, &containers, &needed).await.map_err(|e| e.failure(what))?;
     let substituted = !moved && !staying.is_empty() && substitute(job, &files, &staying, &containers, &hashes, &mut config).await;
     let without_dependencies = moved || (!staying.is_empty() && !substituted);
     let (hidden, limit) = (config.resolved.hidden(), job.project.deploy.health_timeout + UP_GRACE);
-    let depends = |service: &ServiceName| definitions.get(service).map(|d| d.depends_on.clone()).unwrap_or_default();
+    let links = links(&definitions, &containers);
+    let depends = |service: &ServiceName| {
+        let needed = definitions.get(service).map(|d| d.depends_on.clone()).unwrap_or_default();
+        &needed | &links.owners(service)
+    };
     let resolved = &config.resolved;
     let all = Layers {
         job,
@@ -70,7 +77,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         resolved,
         substituted,
         without_dependencies,
-        forced: forced(job, services, &containers),
+        forced: forced(job, services, &containers, &links),
         definitions: &definitions,
         services,
         hidden: &hidden,
@@ -81,18 +88,24 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     for layer in layers(&services.iter().cloned().collect(), depends) {
         all.up(&layer).await?;
     }
+    // They are up all the same; the next plan looks at what the containers hold.
+    if let Err(failure) = content::record(job, &files, resolved, services).await {
+        tracing::warn!(operation = job.operation, why = %failure, "what configs and secrets hold could not be kept");
+    }
     Ok(Some(count(services.len(), "service")))
 }
 
 /// The services that are remade although Compose sees no reason to. Where that is undone, those that were not remade yet stay.
-fn forced(job: &Job, services: &[ServiceName], containers: &[Container]) -> BTreeSet<ServiceName> {
+fn forced(job: &Job, services: &[ServiceName], containers: &[Container], links: &Links) -> BTreeSet<ServiceName> {
     let planned = job.plan.services.iter().filter(|s| s.forced && services.contains(&s.service)).map(|s| &s.service);
     let before = job.deploy.as_ref().filter(|_| job.undoing.get().is_some()).map(Facts::containers);
     let is_untouched = |service: &ServiceName| {
         let mut of = containers.iter().filter(|c| c.service == *service).peekable();
         before.is_some_and(|before| of.peek().is_some() && of.all(|c| before.iter().any(|b| b.id == c.id)))
     };
-    planned.filter(|service| !is_untouched(service)).cloned().collect()
+    // What it shares by name is another container's, now that this one is remade once more.
+    let follows = |service: &ServiceName| links.named(service).any(|owner| services.contains(owner));
+    planned.filter(|service| !is_untouched(service) || follows(service)).cloned().collect()
 }
 
 /// Gives the images of the release that comes the names that production uses, by what was kept of it: a helper goes on
@@ -115,7 +128,8 @@ pub(in super::super) async fn is_as_confirmed(job: &Job, what: &str) -> Result<(
 
 /// Gives images with a release's own tags the names that production uses.
 async fn tag(job: &Job, release: i64, images: &BTreeMap<ServiceName, String>) -> Result<(), EngineError> {
-    for (service, image) in images {
+    // A name with a digest means the same image for ever.
+    for (service, image) in images.iter().filter(|(_, image)| !image.contains('@')) {
         job.tools.docker.tag(&job.tools.own_tag(&job.project.name, service, release), image).await?;
     }
     Ok(())
@@ -217,7 +231,7 @@ async fn substitute(
         let what = "A kept release cannot be read.";
         // One that can no longer be resolved is passed over.
         let Ok(before) = job.tools.resolve(what, &files).await else { continue };
-        let Ok(hashes) = job.tools.hashes(what, &files, &before.resolved).await else { continue };
+        let Ok(hashes) = job.tools.hashes(what, &files, &before.resolved, &first_ids(containers)).await else { continue };
         left.retain(|service| {
             let labels = containers.iter().filter(|c| c.service == *service).map(Container::config_hash);
             let found = hashes.get(service).is_some_and(|hash| labels.into_iter().all(|label| label == Some(hash.whole.as_str())));

@@ -63,10 +63,10 @@ impl Arguments {
     }
 }
 
-/// The place of the `=` after a key of letters.
+/// The place of the `=` after a key of letters, with `-` between them.
 fn key_end(text: &str) -> Option<usize> {
-    let at = text.find(|c: char| !c.is_ascii_alphabetic())?;
-    (at > 0 && text[at..].starts_with('=')).then_some(at)
+    let at = text.find(|c: char| !c.is_ascii_alphabetic() && c != '-')?;
+    (!text.starts_with('-') && at > 0 && text[at..].starts_with('=')).then_some(at)
 }
 
 fn end_of_token(text: &str) -> usize {

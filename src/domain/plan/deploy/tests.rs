@@ -24,7 +24,10 @@ fn services(names: &[&str]) -> Vec<ServiceFacts> {
         mounts: Vec::new(),
         asks: Vec::new(),
         seems_stateful: is_store(service),
+        pull: Pull::default(),
         unseen: Vec::new(),
+        upgraded: None,
+        content: None,
     };
     names.iter().enumerate().map(fact).collect()
 }
@@ -51,13 +54,14 @@ struct Given {
     stopped: BTreeMap<ServiceName, String>,
     new_file: bool,
     first: bool,
+    links: Links,
 }
 
 impl Given {
     fn of(containers: Vec<Container>) -> Self {
         let names: Vec<String> = containers.iter().map(|c| c.service.to_string()).collect();
         let services = services(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        Self { services, containers, stopped: BTreeMap::new(), new_file: false, first: false }
+        Self { services, containers, stopped: BTreeMap::new(), new_file: false, first: false, links: Links::default() }
     }
 
     fn plan(&self, with: &[&str]) -> Plan {
@@ -72,6 +76,7 @@ impl Given {
             owned: (!self.first).then_some(&production),
             services: &self.services,
             containers: &self.containers,
+            links: &self.links,
             configuration: "",
             variables: &Variables::default(),
             staged: &workspace,
@@ -87,6 +92,7 @@ impl Given {
             free: None,
             lost: &none,
             stopped: &self.stopped,
+            missing: &[],
             resources: &Resources::default(),
             now: 1_000_000,
         };
