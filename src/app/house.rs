@@ -139,6 +139,7 @@ impl Workshop {
             registry: Registry::default(),
             asked: Asked::default(),
             purposes: Arc::default(),
+            desired: Arc::default(),
             checks: Checks::default(),
             gauge,
             configuration: None,

@@ -18,7 +18,7 @@ pub(super) fn read(report: &mut Report, at: &At<'_>) -> Vec<(ContainerSelector, 
     at.not_empty(report, "container name or label");
     let found = at.distinct(report, expected, |item, report| {
         if item.is_text() {
-            let ContainerSelector { service, ways } = ContainerSelector::named(item.service(report)?);
+            let ContainerSelector { service, ways } = ContainerSelector::named(item.container(report)?);
             return Some((service, ways));
         }
         let object = item.object(report, "a container's name or { \"label\": \"key=value\" }")?;
@@ -40,7 +40,7 @@ fn selector(report: &mut Report, mut object: Object<'_>) -> Option<(Option<Servi
     let service = object.get("service").map(|at| at.service(report));
     let compose = object.get("compose").map(|at| at.parse(report, service_values::compose_service));
     let label = object.get("label").map(|at| at.parse(report, values::label).map(Way::Label));
-    let name = object.get("name").map(|at| at.service(report).map(Way::Name));
+    let name = object.get("name").map(|at| at.container(report).map(Way::Name));
     let pattern = object.get("pattern").map(|at| at.parse(report, service_values::name_pattern).map(Way::Pattern));
     let port = object.get("port").map(|at| {
         let port = at.whole(report, PORTS, "a port that is published on the host, a number from 1 to 65535")?;

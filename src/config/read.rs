@@ -130,6 +130,11 @@ impl<'a> At<'a> {
         self.parse(report, ServiceName::new)
     }
 
+    /// The name of a container.
+    pub(super) fn container(&self, report: &mut Report) -> Option<ServiceName> {
+        self.parse(report, ServiceName::plain)
+    }
+
     /// The items of a list, at most [`ITEMS_MAX`]; none for anything else.
     pub(super) fn items(&self, report: &mut Report, expected: &str) -> Vec<At<'a>> {
         let Value::List(items) = &self.node.value else {

@@ -86,7 +86,7 @@ fn service(report: &mut Report, ground: &Ground<'_>, entry: &Named<'_>) -> Optio
 }
 
 fn service_name(report: &mut Report, entry: &Named<'_>) -> Option<ServiceName> {
-    match ServiceName::new(entry.key) {
+    match ServiceName::plain(entry.key) {
         Ok(name) if name.as_str().contains(ASIDE) => {
             report.problem(&entry.place, quote(entry.key), format!("a name without “{ASIDE}”, which marks containers that are kept aside"));
             None

@@ -146,7 +146,7 @@ mod tests {
         assert!(said(all.ask(Kind::Stop, &typed("shpo")).unwrap_err()).contains("shop"));
         assert!(said(all.ask(Kind::Stop, &typed("old")).unwrap_err()).contains("disabled"));
         assert!(said(all.ask(Kind::Deploy, &typed("shop/web")).unwrap_err()).contains("whole project"));
-        assert!(said(all.ask(Kind::Stop, &typed("shop/--x")).unwrap_err()).contains("--x"));
+        assert!(said(all.ask(Kind::Stop, &typed("shop/a:b")).unwrap_err()).contains("a:b"));
         assert!(said(projects(&["-old"], None).ask(Kind::Stop, &Typed::default()).unwrap_err()).contains("No project is enabled"));
     }
 

@@ -350,7 +350,7 @@ pub fn instance_of(labels: &BTreeMap<String, String>) -> u16 {
 /// another name than it would have.
 pub fn is_in_place(name: &str, labels: &BTreeMap<String, String>) -> bool {
     let project = labels.get(label::PROJECT).and_then(|p| ProjectName::new(p).ok());
-    let service = labels.get(label::SERVICE).and_then(|s| ServiceName::new(s).ok());
+    let service = labels.get(label::SERVICE).and_then(|s| ServiceName::plain(s).ok());
     let Some((project, service)) = project.zip(service) else { return true };
     let number = instance_of(labels);
     // One that was the only one keeps its name until there are more.

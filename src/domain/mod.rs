@@ -8,6 +8,7 @@ pub mod compose_labels;
 pub mod compose_name;
 pub mod confirm;
 pub mod container;
+pub mod desired;
 pub mod env_file;
 pub mod environment;
 pub mod event;

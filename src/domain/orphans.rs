@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Millis;
 use super::container::{Container, State};
+use super::desired::{DesiredState, LEFTOVER, Standing};
 use super::managed::{Managed, Network, Orphans, instance_of, label};
 use super::project::{Configuration, Project, ProjectName, Source};
 use super::text::duration;
@@ -22,6 +23,9 @@ pub struct Orphan {
     pub why: String,
     /// How it was seen: `running for 3 h`.
     pub seen: String,
+    /// Whether its service keeps data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stateful: bool,
 }
 
 /// The orphans among the containers of one dockmaster, by project and in the order of their names. Projects that are disabled
@@ -31,13 +35,30 @@ pub fn orphans(configuration: &Configuration, containers: &[Container], now: Mil
     for container in containers {
         let Some(project) = container.labels.get(label::PROJECT).and_then(|name| ProjectName::new(name).ok()) else { continue };
         if let Some(why) = why(configuration, &project, container) {
-            let orphan = Orphan { id: container.id.clone(), name: (&container.name).into(), why, seen: seen(container, now) };
-            found.entry(project).or_default().push(orphan);
+            found.entry(project).or_default().push(orphan(container, why, now));
         }
     }
     for all in found.values_mut() {
         all.sort_by(|a, b| a.name.cmp(&b.name));
     }
+    found
+}
+
+fn orphan(container: &Container, why: String, now: Millis) -> Orphan {
+    Orphan { id: container.id.clone(), name: (&container.name).into(), why, seen: seen(container, now), stateful: false }
+}
+
+/// The containers of a compose project whose services its files do not declare: those that keep data first, then in the order of their
+/// names.
+pub fn composed_orphans(project: &Project, desired: &DesiredState, containers: &[Container], now: Millis) -> Vec<Orphan> {
+    let left = containers.iter().filter(|c| desired.of(&c.service) == Standing::Leftover);
+    let one = |container: &Container| {
+        let stateful = project.stateful.contains(&container.service);
+        let keeps = if stateful { "; it keeps data" } else { "" };
+        Orphan { stateful, ..orphan(container, format!("{} is {LEFTOVER}{keeps}", container.service), now) }
+    };
+    let mut found: Vec<Orphan> = left.map(one).collect();
+    found.sort_by(|a, b| (!a.stateful, &a.name).cmp(&(!b.stateful, &b.name)));
     found
 }
 
@@ -170,6 +191,24 @@ mod tests {
             tools: `dockmaster-tools-web-3`, web has 2 instances now, running for 3 h
             tools: `dockmaster-tools-worker-1`, worker is a process now, never started"#]]
         .assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn service_that_no_compose_file_declares_is_left_over() {
+        let mut project = project("shop", &[]);
+        project.stateful = [ServiceName::new("postgres").unwrap()].into();
+        let all = ["web", "debug", "mail", "postgres"].map(|service| container(service, State::Running, Health::None));
+        let name = |text: &str| ServiceName::new(text).unwrap();
+        let lines = |inactive| {
+            let desired = DesiredState::new([(name("web"), 1)].into(), inactive);
+            let found = composed_orphans(&project, &desired, &all, HOUR);
+            found.into_iter().map(|o| format!("{}: {}, {}", o.name, o.why, o.seen)).collect::<Vec<_>>().join("\n")
+        };
+        expect![[r#"
+            `shop-postgres-1`: postgres is no longer in the compose file; it keeps data, running for 1 h
+            `shop-mail-1`: mail is no longer in the compose file, running for 1 h"#]]
+        .assert_eq(&lines(Some([name("debug")].into())));
+        assert_eq!(lines(None), "", "nobody knows what is behind a profile");
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub struct BadName(pub &'static str);
 #[serde(try_from = "String", into = "String")]
 pub struct ProjectName(String);
 
-/// The name of a service: 1 to 128 of `A-Z a-z 0-9 _ - .`, starting with a letter or digit.
+/// The name of a service: 1 to 128 of `A-Z a-z 0-9 _ - .`, as Compose takes it. It may begin with `-`, so it is never handed to a program
+/// where an option could stand, and it may be `..`, so that it is no part of a path: where either matters, see [`ServiceName::is_plain`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServiceName(String);
@@ -57,17 +58,32 @@ impl ProjectName {
     }
 }
 
+fn is_service_letter(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.')
+}
+
 impl ServiceName {
     /// Checks a name.
     ///
     /// # Errors
     /// Says what a service name may look like.
     pub fn new(name: &str) -> Result<Self, BadName> {
-        if check(name, SERVICE_NAME_MAX, &['_', '-', '.']) {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(BadName("a service name: 1 to 128 of A-Z a-z 0-9 _ - ., starting with a letter or digit"))
-        }
+        let is_right = (1..=SERVICE_NAME_MAX).contains(&name.len()) && name.chars().all(is_service_letter);
+        if is_right { Ok(Self(name.to_owned())) } else { Err(BadName("a service name: 1 to 128 of A-Z a-z 0-9 _ - .")) }
+    }
+
+    /// Checks the name of a container, or of what dockmaster makes itself: the engine wants a letter or digit first.
+    ///
+    /// # Errors
+    /// Says what such a name may look like.
+    pub fn plain(name: &str) -> Result<Self, BadName> {
+        const EXPECTED: BadName = BadName("a name: 1 to 128 of A-Z a-z 0-9 _ - ., starting with a letter or digit");
+        Self::new(name).ok().filter(Self::is_plain).ok_or(EXPECTED)
+    }
+
+    /// Whether it begins with a letter or digit: it is no option, and no directory above.
+    pub fn is_plain(&self) -> bool {
+        self.0.starts_with(|c: char| c.is_ascii_alphanumeric())
     }
 
     /// The name as text.
@@ -347,6 +363,12 @@ mod tests {
             assert!(ProjectName::new(good).is_ok(), "{good:?}");
         }
         assert!(ServiceName::new("po-redis-1.x").is_ok());
-        assert!(ServiceName::new("--help").is_err());
+        for odd in ["_w", "-x", "--help", "web.1", "Up", ".", "..", "9"] {
+            assert!(ServiceName::new(odd).is_ok(), "{odd} is a service for Compose");
+        }
+        for bad in ["", "a/b", "a b", "ä", "a:b", &"x".repeat(129)] {
+            assert!(ServiceName::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(["--help", "_w", "..", ""].iter().all(|bad| ServiceName::plain(bad).is_err()) && ServiceName::plain("web").is_ok());
     }
 }

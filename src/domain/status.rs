@@ -91,6 +91,9 @@ pub struct ServiceStatus {
     /// Whether it is there for others as long as it runs: it publishes ports, or its definition has a health check.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub serves: bool,
+    /// Why it takes no part in the project, where it does not: `no longer in the compose file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<String>,
     /// Who stopped it, where a person did: `stopped by Ann`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
@@ -120,14 +123,15 @@ impl ServiceStatus {
             done: false,
             exited: false,
             serves: false,
+            unlisted: None,
             stopped: None,
             measures: ServiceMeasures::default(),
         }
     }
 
-    /// Whether it should be up: not what is a job that is done, nor what ended with code 0 and serves nobody.
+    /// Whether it should be up: not what takes no part, what is a job that is done, nor what ended with code 0 and serves nobody.
     pub fn is_to_be_up(&self) -> bool {
-        !self.done && (!self.exited || self.serves)
+        self.unlisted.is_none() && !self.done && (!self.exited || self.serves)
     }
 
     /// Whether it serves as it should.

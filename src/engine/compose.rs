@@ -10,6 +10,7 @@ mod links;
 mod networks;
 mod resources;
 mod said;
+mod scale;
 pub mod steering;
 mod unprintable;
 pub mod variables;
@@ -31,6 +32,7 @@ pub use inline::{Inline, InlineSource, answered, asking};
 pub use links::DeclaredLinks;
 pub use resources::{MountedVolume, Resource};
 pub use said::{lines, reason, unset_variable, was_ended};
+pub use scale::{Scale, parse_services};
 pub use unprintable::unprintable;
 pub use version::Version;
 
@@ -130,21 +132,21 @@ impl Files<'_> {
         [self.global(false), words(&["--progress", "plain", "pull", "--"]), names(services)].concat()
     }
 
-    /// Makes or remakes the containers of some services and starts them.
-    pub fn up(&self, how: Up, services: &[ServiceName]) -> Vec<OsString> {
-        self.up_with(how, "--detach", services)
+    /// Makes or remakes the containers of some services and starts them: as many as are declared, or as `scale` says.
+    pub fn up(&self, how: Up, scale: &Scale, services: &[ServiceName]) -> Vec<OsString> {
+        self.up_with(how, "--detach", scale, services)
     }
 
     /// As [`Files::up`], and starts none.
-    pub fn make(&self, how: Up, services: &[ServiceName]) -> Vec<OsString> {
-        self.up_with(how, "--no-start", services)
+    pub fn make(&self, how: Up, scale: &Scale, services: &[ServiceName]) -> Vec<OsString> {
+        self.up_with(how, "--no-start", scale, services)
     }
 
-    fn up_with(&self, how: Up, option: &str, services: &[ServiceName]) -> Vec<OsString> {
-        let options = [(how.without_dependencies, "--no-deps"), (how.forced, "--force-recreate")];
+    fn up_with(&self, how: Up, option: &str, scale: &Scale, services: &[ServiceName]) -> Vec<OsString> {
+        let options = [(how.without_dependencies, "--no-deps"), (how.forced, "--force-recreate"), (how.keeps, "--no-recreate")];
         let options: Vec<&str> = options.into_iter().filter_map(|(is_set, option)| is_set.then_some(option)).collect();
         let up = words(&["--progress", "plain", "up", option, "--no-build", "--pull", "never"]);
-        [self.global(!how.from_stdin), up, words(&options), words(&["--"]), names(services)].concat()
+        [self.global(!how.from_stdin), up, words(&options), scale::options(scale), words(&["--"]), names(services)].concat()
     }
 }
 
@@ -157,6 +159,8 @@ pub struct Up {
     pub without_dependencies: bool,
     /// Whether they are remade although Compose sees no reason to.
     pub forced: bool,
+    /// Whether containers that are there are left as they are, whatever they were made from.
+    pub keeps: bool,
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {
@@ -420,7 +424,12 @@ pub const RUNNING: &str = "running-";
 fn repository_part(name: &str) -> String {
     let lower = name.to_lowercase();
     let plain = lower.split(['_', '-', '.']).filter(|p| !p.is_empty()).collect::<Vec<_>>().join("-");
-    if plain == name { plain } else { format!("{plain}-{}", &blake3::hash(name.as_bytes()).to_hex()[..8]) }
+    let hash = || blake3::hash(name.as_bytes()).to_hex()[..8].to_owned();
+    match (plain == name, plain.is_empty()) {
+        (true, _) => plain,
+        (false, true) => hash(),
+        (false, false) => format!("{plain}-{}", hash()),
+    }
 }
 
 #[cfg(test)]
@@ -475,5 +484,6 @@ mod tests {
         let odd = tag("My_Shop-", "Web.1__x");
         assert!(odd.starts_with("dockmaster/my-shop-") && odd.contains("/web-1-x-"), "{odd}");
         assert_ne!(tag("a_b", "c"), tag("a-b", "c"));
+        assert!(!tag("shop", "_").contains("/-") && tag("shop", "_") != tag("shop", "-"));
     }
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 
 use super::managed::is_contained;
-use super::tools::Tools;
+use super::tools::{Config, Tools};
 use crate::domain::container::{Container, Health, State};
-use crate::domain::job::{self, Purpose, Purposes};
+use crate::domain::desired::DesiredState;
+use crate::domain::job::{self, Purpose};
 use crate::domain::managed::{Definition, Managed, Runs, container_name, instance_of, is_in_place};
-use crate::domain::project::{Project, ServiceName, Source};
+use crate::domain::project::{Project, ProjectName, ServiceName, Source};
 use crate::engine::docker::{EngineError, RawLine};
 use crate::engine::host::ProcessKey;
 
@@ -92,9 +93,15 @@ impl Tools {
         Ok(self.with_purposes(project, self.with_processes(project, asked, answer).await?))
     }
 
-    /// Learns what the services of a project are there for from production's compose files.
-    pub(super) fn learn_purposes(&self, project: &Project, purposes: Purposes) {
-        self.purposes.insert(project.name.clone(), Arc::new(purposes));
+    /// Learns from production's compose files which services of a project there are to be, and what for.
+    pub(super) fn learn(&self, project: &Project, config: &Config) {
+        self.purposes.insert(project.name.clone(), Arc::new(config.resolved.purposes()));
+        self.desired.insert(project.name.clone(), Arc::new(config.desired()));
+    }
+
+    /// Which services of a compose project there are to be, as far as that was learned.
+    pub(super) fn desired(&self, project: &ProjectName) -> Option<Arc<DesiredState>> {
+        self.desired.get(project).map(|known| Arc::clone(&known))
     }
 
     fn with_purposes(&self, project: &Project, mut all: Vec<Container>) -> Vec<Container> {

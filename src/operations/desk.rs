@@ -26,6 +26,7 @@ use super::tools::{Config, Tools, random_name};
 use super::vitals::Vitals;
 use crate::domain::access::{Actor, Denied, Role, allow};
 use crate::domain::confirm::Question;
+use crate::domain::desired::Standing;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::names::{Match, find};
@@ -277,16 +278,26 @@ impl Desk {
         let known = containers.iter().map(|c| c.service.clone()).collect();
         deploy::check_names(&self.tools, project, &what, None, &known).await?;
         let (config, unread) = config.map_or_else(|failure| (None, Some(failure)), |config| (config, None));
+        let desired = self.tools.desired(&project.name);
+        let names = containers.iter().map(|c| &c.service).chain(desired.iter().flat_map(|desired| desired.names()));
+        let request = with_known_case(request, names);
+        // What is behind a profile takes part where it is named, as it does for Compose.
+        let inactive = request.service().filter(|s| desired.as_ref().is_some_and(|desired| desired.of(s) == Standing::Inactive));
+        let inactive = inactive.filter(|service| request.kind() == Kind::Start && containers.iter().all(|c| c.service != **service));
+        let config = match inactive {
+            Some(service) if config.is_some() => deploy::production_of(&self.tools, project, std::slice::from_ref(service)).await?,
+            _ => config,
+        };
         let declared = config.as_ref().map(|c| c.resolved.declared()).unwrap_or_default();
         let configuration = config.as_ref().map(|c| c.resolved.hash()).unwrap_or_default();
         let variables = &self.variables(project, config.as_ref(), &what).await?;
-        let request = with_known_case(request, containers.iter().map(|c| &c.service).chain(declared.keys()));
         let now = (self.tools.clock)();
         let stopped = stopped(&self.tools, &containers).await;
         let facts = LifecycleFacts {
             project,
             containers: &containers,
             declared: &declared,
+            desired: desired.as_deref(),
             configuration: &configuration,
             variables,
             stopped: &stopped,

@@ -78,12 +78,13 @@ pub(super) fn done(plan: &Plan, unchanged: &BTreeSet<ServiceName>) -> String {
         Kind::Deploy | Kind::Rollback => {
             let release = plan.release.unwrap_or(0);
             let files = plan.files.as_ref().map_or(0, |f| f.touched().count());
-            let started = plan.affected().filter(|s| s.action == Action::Start).count();
-            let renewed = plan.affected().count() - started - unchanged.len().min(plan.affected().count() - started);
+            let [started, scaled, removed] =
+                [Action::Start, Action::Scale, Action::Remove].map(|action| plan.affected().filter(|s| s.action == action).count());
+            let others = plan.affected().count() - started - scaled - removed;
+            let renewed = others - unchanged.len().min(others);
             let mut parts = vec![format!("{} changed", count(files, "file")), format!("{} renewed", count(renewed, "service"))];
-            if started > 0 {
-                parts.push(format!("{started} started"));
-            }
+            let more = [(started, "started"), (scaled, "scaled"), (removed, "removed")].into_iter().filter(|(number, _)| *number > 0);
+            parts.extend(more.map(|(number, how)| format!("{number} {how}")));
             if !unchanged.is_empty() {
                 parts.push(format!("{} unchanged", listing(unchanged, NAMES_SHOWN)));
             }
@@ -93,7 +94,16 @@ pub(super) fn done(plan: &Plan, unchanged: &BTreeSet<ServiceName>) -> String {
 }
 
 pub(super) fn failed(job: &Job, at: usize, touched: bool, failure: Failure) -> Outcome {
-    Outcome { verdict: Verdict::Failed, now: stands(&job.plan, at, touched), failure: Some(failure), services: job.noted() }
+    let services = job.noted();
+    let now = stands(&job.plan, at, touched, &failing(&job.plan, &services, &failure));
+    Outcome { verdict: Verdict::Failed, now, failure: Some(failure), services }
+}
+
+/// What is not as it should be: by the lines of the outcome, or where there are none, by what failed.
+fn failing(plan: &Plan, lines: &[ServiceOutcome], failure: &Failure) -> Vec<String> {
+    let told: Vec<String> = lines.iter().filter(|line| !line.good).map(|line| line.service.clone()).collect();
+    let names = plan.affected().map(|s| s.service.to_string());
+    if told.is_empty() { names.filter(|name| failure.what.split(' ').next() == Some(name)).collect() } else { told }
 }
 
 /// What a restart came to that has started everything, though not everything had stopped.
@@ -139,7 +149,7 @@ pub(super) fn ended_early(job: &Job, at: usize) -> Outcome {
         false => (Verdict::Cancelled, &*cancelled, format!("Ask for {} again when it suits.", plan.kind().command())),
     };
     let failure = Failure::new(format!("The {} was not finished.", plan.kind().word()), format!("{who} {done}."), next);
-    Outcome { verdict, now: stands(plan, at, false), failure: Some(failure), services: job.noted() }
+    Outcome { verdict, now: stands(plan, at, false, &[]), failure: Some(failure), services: job.noted() }
 }
 
 /// An outcome that does not say that a project runs as before whose production is gone.
@@ -164,12 +174,17 @@ pub(super) fn left(job: &Job) -> Outcome {
     Outcome { verdict, now, failure: None, services: job.noted() }
 }
 
-/// What is there when a plan ended at a step, which was begun or not. The truth, also where it is not pleasant.
-pub(super) fn stands(plan: &Plan, at: usize, begun: bool) -> String {
+/// What is there when a plan ended at a step, which was begun or not, and what is known not to be up. The truth, also where it is not
+/// pleasant.
+pub(super) fn stands(plan: &Plan, at: usize, begun: bool, failing: &[String]) -> String {
     let project = plan.request.project();
     let reached = |wanted: fn(&Step) -> bool| plan.steps.iter().take(at + usize::from(begun)).any(wanted);
-    let touches =
-        |s: &Step| matches!(s, Step::Up { .. } | Step::Stop { .. } | Step::Start { .. } | Step::Restart { .. } | Step::Tidy { .. });
+    let touches = |s: &Step| {
+        matches!(
+            s,
+            Step::Up { .. } | Step::Stop { .. } | Step::Start { .. } | Step::Restart { .. } | Step::Remove { .. } | Step::Tidy { .. }
+        )
+    };
     let touched_services = reached(touches);
     if plan.has_release() {
         let promoting = begun && matches!(plan.steps.get(at), Some(Step::Promote));
@@ -184,8 +199,8 @@ pub(super) fn stands(plan: &Plan, at: usize, begun: bool) -> String {
                 format!("Production of {project} has the new files; its containers still run the old ones. Deploy again to finish it.")
             }
             (_, true) => {
-                let names = listing(plan.services.iter().filter(|s| s.action != Action::Stay).map(|s| &s.service), 6);
-                format!("Production of {project} has the new release, and it is not up as it should be: look at {names}.")
+                let look = if failing.is_empty() { format!("/docker_status {project}") } else { listing(failing, NAMES_SHOWN) };
+                format!("Production of {project} has the new release, and it is not up as it should be: look at {look}.")
             }
         };
     }

@@ -1,6 +1,5 @@
 //! What status shows that takes longer to find out than status may take: measured in the background, shown with its age.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,9 @@ use crate::domain::status::Ahead;
 /// How old a measure may be before another is made, in milliseconds.
 const FRESH: Millis = 20_000;
 
+/// How long the first status of a project waits for that.
+const LEARN_ONCE: Duration = Duration::from_millis(600);
+
 /// How long a measure waits for the answer that it was asked for with: Compose would take a processor from it.
 const ANSWER_FIRST: Duration = Duration::from_millis(250);
 
@@ -24,9 +26,7 @@ const ANSWER_FIRST: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Insight {
     pub(super) ahead: Option<Ahead>,
-    /// Services that production's compose files declare.
-    pub(super) declared: BTreeSet<ServiceName>,
-    /// The hashes that each of them would have.
+    /// The hashes that the services of production's compose files would have.
     pub(super) hashes: std::collections::BTreeMap<ServiceName, ConfigHash>,
     /// Why it could not be measured.
     pub(super) trouble: Option<String>,
@@ -38,6 +38,8 @@ pub(super) struct Insight {
 pub(super) struct Insights {
     known: Arc<DashMap<ProjectName, Insight>>,
     busy: Arc<DashMap<ProjectName, ()>>,
+    /// The projects of which it was asked once which services there are to be.
+    asked: Arc<DashMap<ProjectName, ()>>,
     /// How often each project's measures were forgotten.
     forgotten: Arc<DashMap<ProjectName, u64>>,
     /// One at a time: a measure reads whole trees, and nobody waits for it.
@@ -46,7 +48,13 @@ pub(super) struct Insights {
 
 impl Insights {
     pub(super) fn new() -> Self {
-        Self { known: Arc::default(), busy: Arc::default(), forgotten: Arc::default(), turn: Arc::new(tokio::sync::Semaphore::new(1)) }
+        Self {
+            known: Arc::default(),
+            busy: Arc::default(),
+            asked: Arc::default(),
+            forgotten: Arc::default(),
+            turn: Arc::new(tokio::sync::Semaphore::new(1)),
+        }
     }
 
     /// What is known of a project now. A measure that is old is renewed in the background.
@@ -56,6 +64,18 @@ impl Insights {
             self.measure(tools.clone(), project.clone());
         }
         known
+    }
+
+    /// Learns which services of a compose project there are to be, where nobody has asked yet: once, and for no longer than somebody who
+    /// asks for the status waits. From then on what was learned is remembered, and renewed in the background.
+    pub(super) async fn learn_once(&self, tools: &Tools, project: &Project) {
+        let is_compose = matches!(project.source, Source::Compose(_)) && tools.compose.is_some();
+        if is_compose && tools.desired(&project.name).is_none() && self.asked.insert(project.name.clone(), ()).is_none() {
+            let (tools, project) = (tools.clone(), project.clone());
+            // Who does not wait for it is told later. What is wrong with the files is told by the measure.
+            let learning = tokio::spawn(async move { deploy::production_only(&tools, &project).await.map(drop) });
+            let _ = tokio::time::timeout(LEARN_ONCE, learning).await;
+        }
     }
 
     /// What is known of a project now, however old.
@@ -105,7 +125,6 @@ async fn measure(tools: &Tools, project: &Project) -> Insight {
     let mut insight = Insight { measured, ..Insight::default() };
     match deploy::production_config(tools, project).await {
         Ok(Some((_, hashes))) => {
-            insight.declared = hashes.keys().cloned().collect();
             insight.hashes = hashes;
         }
         Ok(None) => {}

@@ -9,6 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
 use super::attempts::{PAUSE, announced, attempts};
+use super::deploy;
 use super::hooks;
 use super::runner::{Job, StepResult, Stop};
 use super::verify::{Whom, shown, verify};
@@ -229,7 +230,7 @@ pub(super) async fn stopped(job: &Job, meant: &[Container]) -> StepResult {
 
 /// Watches services come up; their lines go into the outcome.
 pub(super) async fn watch(job: &Job, services: &BTreeSet<ServiceName>) -> StepResult {
-    watch_for(job, Whom { services, container: None, enough: &BTreeMap::new() }).await
+    watch_for(job, Whom { replicas: Some(&deploy::expected(job, services)), ..Whom::of(services) }).await
 }
 
 /// As [`watch`], until what is enough.
@@ -255,5 +256,5 @@ async fn await_asked(job: &Job, services: &[ServiceName], up: &BTreeSet<ServiceN
     let containers = job.containers().await.map_err(|e| e.failure(what))?;
     let asked = Needs::of(&job.project.source, &containers, &BTreeMap::new()).asked(&later, services);
     let waited: BTreeSet<ServiceName> = asked.keys().filter(|s| up.contains(*s)).cloned().collect();
-    watch_for(job, Whom { services: &waited, container: None, enough: &asked }).await
+    watch_for(job, Whom { enough: &asked, ..Whom::of(&waited) }).await
 }

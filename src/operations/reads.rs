@@ -55,7 +55,11 @@ impl Desk {
     pub async fn status(&self, actor: &Actor, name: &ProjectName) -> Result<ProjectStatus, Refusal> {
         let project = self.project(actor, name, Role::Viewer)?;
         let insight = self.insights.of(&self.tools, &project);
-        let (containers, release) = tokio::join!(self.tools.glance(&project), self.tools.history.release_number(name.clone()));
+        let (containers, release, ()) = tokio::join!(
+            self.tools.glance(&project),
+            self.tools.history.release_number(name.clone()),
+            self.insights.learn_once(&self.tools, &project)
+        );
         let release = release.map_err(|e| history_failure(unknown_status(name), &e))?;
         self.status_of(&project, containers, release, insight).await
     }
@@ -72,7 +76,7 @@ impl Desk {
         let mut insight = insight.unwrap_or_default();
         insight.trouble = insight.trouble.or(unknown);
         let stopped = stopped(&self.tools, &containers).await;
-        let seen = Seen { containers, measured: self.tools.gauge.of(&project.name), stopped };
+        let seen = Seen { containers, measured: self.tools.gauge.of(&project.name), stopped, desired: self.tools.desired(&project.name) };
         Ok(status::status(project, seen, insight, &pending, release, self.tools.registry.holder(&project.name), self.now()))
     }
 
@@ -121,7 +125,7 @@ impl Desk {
     async fn services_of(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<ServiceStatus>, Refusal> {
         let project = self.project(actor, name, Role::Viewer)?;
         let containers = self.tools.glance(&project).await.map_err(|e| e.failure(format!("The services of {name} are not known.")))?;
-        let seen = Seen { containers, measured: self.tools.gauge.of(name), stopped: BTreeMap::new() };
+        let seen = Seen { containers, measured: self.tools.gauge.of(name), stopped: BTreeMap::new(), desired: self.tools.desired(name) };
         Ok(status::status(&project, seen, Insight::default(), &BTreeSet::new(), None, None, self.now()).services)
     }
 

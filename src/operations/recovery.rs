@@ -256,7 +256,7 @@ fn is_through(record: &OperationRecord) -> bool {
 /// Whether the containers may no longer be what they were: a step that touches them was begun, or its undoing.
 fn services_touched(record: &OperationRecord) -> bool {
     let steps = &record.plan.steps;
-    let touches = |step: &Step| matches!(step, Step::Up { .. } | Step::Restart { .. });
+    let touches = |step: &Step| matches!(step, Step::Up { .. } | Step::Restart { .. } | Step::Remove { .. });
     record.step.is_some_and(|(at, _)| at >= steps.len() || steps.iter().take(at + 1).any(touches))
 }
 
@@ -291,11 +291,11 @@ fn finished(record: &OperationRecord) -> Outcome {
 fn outcome(operation: &OperationRecord, survivors: usize) -> Outcome {
     let plan = &operation.plan;
     let (now, where_) = match operation.step {
-        None => (stands(plan, 0, false), "before its first step".to_owned()),
+        None => (stands(plan, 0, false, &[]), "before its first step".to_owned()),
         Some((at, done)) => match plan.steps.get(at) {
             Some(step) => {
                 let label = step.label();
-                (stands(plan, at, true), format!("{} the step “{label}”", if done { "after" } else { "in the middle of" }))
+                (stands(plan, at, true, &[]), format!("{} the step “{label}”", if done { "after" } else { "in the middle of" }))
             }
             None => (format!("{} was put back.", plan.request.project()), "while it was being undone".to_owned()),
         },

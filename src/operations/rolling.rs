@@ -1,6 +1,6 @@
 //! Restarting one container after another: the next only when the one before is up again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use super::hooks;
@@ -60,11 +60,8 @@ pub(super) async fn roll(job: &Job, services: &[ServiceName]) -> StepResult {
         if let (_, Some(failure)) = each(job, Act::Restart, &turn, &all).await {
             return Err(failure.into());
         }
-        let whom = Whom {
-            services: &[container.service.clone()].into(),
-            container: (!together).then_some(container.name.as_str()),
-            enough: &BTreeMap::new(),
-        };
+        let service = BTreeSet::from([container.service.clone()]);
+        let whom = Whom { container: (!together).then_some(container.name.as_str()), ..Whom::of(&service) };
         watch_for(job, whom).await?;
         job.rolled.change(|taken| taken.done.extend(turn.iter().map(|c| shown(c, &all))));
     }

@@ -205,7 +205,7 @@ async fn after_failure(job: &Job, begun: usize, unchanged: bool, outcome: Outcom
 }
 
 async fn put_right(job: &Job, begun: usize, unchanged: bool, outcome: Outcome) -> Option<Outcome> {
-    let touched = job.plan.steps.iter().take(begun).any(|s| matches!(s, Step::Up { .. } | Step::Restart { .. }));
+    let touched = job.plan.steps.iter().take(begun).any(|s| matches!(s, Step::Up { .. } | Step::Restart { .. } | Step::Remove { .. }));
     if !job.plan.has_release() {
         return match touched && !unchanged && !job.plan.replaced().is_empty() {
             true => undo::undo_services(job, outcome).await,
@@ -359,8 +359,8 @@ pub(super) async fn execute(job: &Job, step: &Step) -> StepResult {
         Step::Pull { services } => deploy::pull(job, step, services).await,
         Step::Build { services } => deploy::build(job, step, services).await,
         Step::Keep { release } => deploy::keep(job, step, *release).await,
-        Step::Promote => deploy::promote(job).await,
-        Step::Return { .. } => deploy::put_back(job).await,
+        Step::Promote => deploy::learning(job, deploy::promote(job)).await,
+        Step::Return { .. } => deploy::learning(job, deploy::put_back(job)).await,
         Step::Remove { services } => deploy::remove(job, services).await,
         Step::Up { services } if job.plan.by_compose => whole::start(job, services).await,
         Step::Up { services } => deploy::up(job, services).await,

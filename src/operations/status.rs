@@ -1,10 +1,12 @@
 //! How a project stands: what the engine says now, and what was measured in the background.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::insight::Insight;
 use crate::domain::Millis;
 use crate::domain::container::{Container, State};
+use crate::domain::desired::{DesiredState, Standing, count_of};
 use crate::domain::measures::{Measures, ServiceMeasures};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::status::{Busy, ProjectStatus, ServiceStatus};
@@ -16,7 +18,12 @@ pub(super) struct Seen {
     pub(super) measured: BTreeMap<String, Measures>,
     /// The services that a person stopped, and who it was.
     pub(super) stopped: BTreeMap<ServiceName, String>,
+    /// Which services there are to be, as far as production's compose files were read.
+    pub(super) desired: Option<Arc<DesiredState>>,
 }
+
+/// How many containers of one service are told of that are not there: a number that was mistyped is no reason for a long answer.
+const REPLICAS_MAX: usize = 100;
 
 /// Puts the status of a project together.
 pub(super) fn status(
@@ -29,13 +36,23 @@ pub(super) fn status(
     now: Millis,
 ) -> ProjectStatus {
     let primary = |service: &ServiceName| project.primary.as_ref() == Some(service);
-    let Seen { containers, measured, stopped } = seen;
+    let Seen { containers, measured, stopped, desired } = seen;
+    let standing = |service: &ServiceName| desired.as_ref().map(|desired| desired.of(service));
+    let number = |service: &ServiceName| desired.as_ref().and_then(|desired| desired.replicas(service));
+    let surplus: BTreeSet<ServiceName> =
+        containers.iter().map(|c| &c.service).filter(|s| number(s).is_some_and(|n| count_of(s, &containers) > n)).cloned().collect();
     let mut services: Vec<ServiceStatus> = containers
         .into_iter()
         .map(|c| ServiceStatus {
             primary: primary(&c.service),
             stateful: project.stateful.contains(&c.service),
-            pending: pending.contains(&c.service) || insight.hashes.get(&c.service).is_some_and(|hash| !hash.is_of(&c)),
+            unlisted: standing(&c.service)
+                .filter(|standing| !matches!(standing, Standing::Declared(_)))
+                .and_then(Standing::left_alone)
+                .map(str::to_owned),
+            pending: pending.contains(&c.service)
+                || surplus.contains(&c.service)
+                || insight.hashes.get(&c.service).is_some_and(|hash| !hash.is_of(&c)),
             since: if c.state == State::Running { c.started } else { c.finished },
             exit_code: matches!(c.state, State::Exited | State::Dead | State::Restarting).then_some(c.exit_code),
             out_of_memory: c.oom_killed,
@@ -54,9 +71,13 @@ pub(super) fn status(
             restarts: c.restarts,
         })
         .collect();
-    for service in insight.declared.iter().chain(&named(project)) {
-        if !services.iter().any(|s| s.service == *service) {
-            services.push(missing(project, service, primary(service)));
+    let declared: Vec<(ServiceName, u64)> =
+        desired.iter().flat_map(|desired| desired.declared()).map(|(service, replicas)| (service.clone(), replicas)).collect();
+    for (service, replicas) in declared.into_iter().chain(named(project).into_iter().map(|service| (service, 1))) {
+        // One for each container that there is to be and is not.
+        for _ in services.iter().filter(|s| s.service == service).count()..usize::try_from(replicas).unwrap_or(usize::MAX).min(REPLICAS_MAX)
+        {
+            services.push(missing(project, &service, primary(&service)));
         }
     }
     services.sort_by(|a, b| (!a.primary, &a.service, &a.container).cmp(&(!b.primary, &b.service, &b.container)));

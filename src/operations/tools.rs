@@ -19,6 +19,7 @@ use super::unresolved;
 use super::vitals::Vitals;
 use crate::domain::Millis;
 use crate::domain::container::ConfigHash;
+use crate::domain::desired::DesiredState;
 use crate::domain::failure::Failure;
 use crate::domain::job::Purposes;
 use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
@@ -86,6 +87,8 @@ pub struct Tools {
     pub asked: Asked,
     /// What the services of compose projects are there for, as far as production's compose files were read.
     pub purposes: Arc<DashMap<ProjectName, Arc<Purposes>>>,
+    /// Which services of compose projects there are to be, as far as production's compose files were read.
+    pub desired: Arc<DashMap<ProjectName, Arc<DesiredState>>>,
     /// What health checks from outside say of containers.
     pub checks: Checks,
     /// What was measured of services: every look at their containers tells some of it.
@@ -94,12 +97,15 @@ pub struct Tools {
     pub configuration: Option<watch::Receiver<Arc<Configuration>>>,
 }
 
+/// A configuration as Compose wrote it, the variables that nothing sets, and the services behind profiles that are not active.
+type Resolution = (Arc<[u8]>, Vec<String>, Option<BTreeSet<ServiceName>>);
+
 /// What Compose answered a moment ago.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     /// Configurations as Compose wrote them, which take a fraction of the memory, and the variables that nothing sets. They hold the
     /// values of `.env`, in memory alone.
-    resolved: Remembered<(Arc<[u8]>, Vec<String>)>,
+    resolved: Remembered<Resolution>,
     /// The hashes of services.
     hashed: Remembered<BTreeMap<ServiceName, String>>,
 }
@@ -109,6 +115,8 @@ pub struct Asked {
 pub(super) struct Config {
     pub(super) resolved: Resolved,
     pub(super) unset: Vec<String>,
+    /// The services behind profiles that are not active; none where nobody knows.
+    pub(super) inactive: Option<BTreeSet<ServiceName>>,
 }
 
 /// The hashes with which Compose would label the containers of services.
@@ -118,6 +126,11 @@ impl Config {
     /// Whether this is the configuration with that hash.
     pub(super) fn hash_is(&self, hash: &str) -> bool {
         self.resolved.hash() == hash
+    }
+
+    /// What it says of which services there are to be.
+    pub(super) fn desired(&self) -> DesiredState {
+        DesiredState::new(self.resolved.replicas(), self.inactive.clone())
     }
 }
 
@@ -194,17 +207,18 @@ impl Tools {
     pub(super) async fn resolve_at(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
         let question = identity(files, directory).await;
         if let Some(known) = question.and_then(|question| self.asked.resolved.known(question, Instant::now())) {
-            let (bytes, unset) = known;
+            let (bytes, unset, inactive) = known;
             let unread = |why| Failure::new(what, format!("{why}."), "Ask again.");
-            return Ok(Config { resolved: Resolved::parse(&bytes).map_err(unread)?, unset });
+            return Ok(Config { resolved: Resolved::parse(&bytes).map_err(unread)?, unset, inactive });
         }
-        let config = self.ask_to_resolve(what, files, directory).await?;
+        let config = self.ask_to_resolve(what, files, directory, &[]).await?;
         // Files that were written to meanwhile may have been read before or after.
         if let Some(question) = question
             && identity(files, directory).await == Some(question)
         {
             let bytes = config.resolved.to_bytes();
-            self.asked.resolved.learn(question, (bytes.as_slice().into(), config.unset.clone()), bytes.len(), Instant::now());
+            let answer = (bytes.as_slice().into(), config.unset.clone(), config.inactive.clone());
+            self.asked.resolved.learn(question, answer, bytes.len(), Instant::now());
         }
         Ok(config)
     }
@@ -222,12 +236,20 @@ impl Tools {
         Some(unresolved::why(self, "", files, files.directory, &said).await.why)
     }
 
-    async fn ask_to_resolve(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
+    /// As [`Tools::resolve`], of some services and what they need, whatever their profiles.
+    pub(super) async fn resolve_named(&self, what: &str, files: &Files<'_>, services: &[ServiceName]) -> Result<Config, Failure> {
+        self.ask_to_resolve(what, files, files.directory, services).await
+    }
+
+    async fn ask_to_resolve(&self, what: &str, files: &Files<'_>, directory: &Path, services: &[ServiceName]) -> Result<Config, Failure> {
         let mut said: Vec<String> = Vec::new();
         let mut note = |line: &str| said.push(line.to_owned());
         fit(what, files).await?;
-        let invocation = self.compose(what, files.config(), CONFIG_LIMIT, &self.plan_mark())?;
-        let finished = process::run(&invocation, &mut note, &self.stopping).await.map_err(|e| secretive(what, e))?;
+        let args = if services.is_empty() { files.config() } else { files.config_of(services) };
+        let invocation = self.compose(what, args, CONFIG_LIMIT, &self.plan_mark())?;
+        let asked = process::run(&invocation, &mut note, &self.stopping);
+        let (finished, all) = tokio::join!(asked, self.all_services(what, files));
+        let finished = finished.map_err(|e| secretive(what, e))?;
         let mut unset: Vec<String> = said.iter().filter_map(|line| compose::unset_variable(line)).collect();
         unset.sort();
         unset.dedup();
@@ -241,7 +263,19 @@ impl Tools {
         let broken = |why: String| Failure::new(what, why, "Mend the compose file (docker compose config shows the same) and ask again.");
         let mut resolved = Resolved::parse(&finished.stdout).map_err(|why| broken(format!("{why}.")))?;
         resolved.relocate(files.directory, directory);
-        Ok(Config { resolved, unset })
+        let active = resolved.replicas();
+        let inactive = all.map(|all| all.into_iter().filter(|service| !active.contains_key(service)).collect());
+        Ok(Config { resolved, unset, inactive })
+    }
+
+    /// The services of a project whatever their profiles, where the files may use any; none where Compose does not say.
+    async fn all_services(&self, what: &str, files: &Files<'_>) -> Option<BTreeSet<ServiceName>> {
+        if !sources::off_runtime(files, |files| sources::says(files, &["profiles"])).await.unwrap_or(true) {
+            return Some(BTreeSet::new());
+        }
+        let invocation = self.compose(what, files.all_services(), CONFIG_LIMIT, &self.plan_mark()).ok()?;
+        let finished = process::run(&invocation, &mut |_| {}, &self.stopping).await.ok()?;
+        finished.success().then(|| compose::parse_services(&String::from_utf8_lossy(&finished.stdout)))
     }
 
     /// The values of variables, as Compose would put them in.

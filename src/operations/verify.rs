@@ -11,6 +11,7 @@ use super::evidence::failed;
 use super::recorder::Recorder;
 use super::tools::Tools;
 use crate::domain::container::{Container, Health, State};
+use crate::domain::desired::count_of;
 use crate::domain::event::Progress;
 use crate::domain::failure::Failure;
 use crate::domain::job::Job as JobKind;
@@ -47,6 +48,43 @@ pub(super) struct Whom<'a> {
     pub(super) container: Option<&'a str>,
     /// What is enough of a service; unless told, that it is up.
     pub(super) enough: &'a BTreeMap<ServiceName, Need>,
+    /// How many containers a service is to have, exactly; where nothing says that, one at least.
+    pub(super) replicas: Option<&'a BTreeMap<ServiceName, u64>>,
+}
+
+/// What nobody asks for less than.
+static ALL_OF_IT: BTreeMap<ServiceName, Need> = BTreeMap::new();
+
+impl<'a> Whom<'a> {
+    /// All containers of some services, until they are up.
+    pub(super) fn of(services: &'a BTreeSet<ServiceName>) -> Self {
+        Self { services, container: None, enough: &ALL_OF_IT, replicas: None }
+    }
+
+    /// How many containers of a service there are, and how many there are to be, where these are others.
+    fn lacking(self, service: &ServiceName, containers: &[Container]) -> Option<Lacking> {
+        let there = count_of(service, containers);
+        let wanted = self.replicas.and_then(|replicas| replicas.get(service)).copied();
+        let is_right = wanted.map_or(there > 0, |wanted| there == wanted);
+        (!is_right).then(|| Lacking { service: service.clone(), there, wanted: wanted.unwrap_or(1) })
+    }
+}
+
+/// A service that has not as many containers as it should have.
+#[derive(Debug)]
+struct Lacking {
+    service: ServiceName,
+    there: u64,
+    wanted: u64,
+}
+
+impl Lacking {
+    fn words(&self, waited: &str) -> String {
+        match (self.there, self.wanted) {
+            (0, _) => format!("It has no container after {waited}."),
+            (there, wanted) => format!("It has {there} of {wanted} containers after {waited}."),
+        }
+    }
 }
 
 /// How the services came up.
@@ -111,7 +149,7 @@ pub(super) async fn verify(tools: &Tools, project: &Project, whom: Whom<'_>, rec
             let failure = failed(tools, project, container, &seen, recorder).await;
             first.get_or_insert(failure);
         }
-        let missing = services.iter().find(|s| !containers.iter().any(|c| c.service == **s));
+        let missing = services.iter().find_map(|s| whom.lacking(s, &containers));
         let all_settled = containers.iter().all(|c| watched.get(&c.name).is_some_and(|w| w.settled.is_some()));
         if all_settled && (missing.is_none() || first.is_some()) {
             if first.is_none() {
@@ -122,7 +160,7 @@ pub(super) async fn verify(tools: &Tools, project: &Project, whom: Whom<'_>, rec
         if Instant::now() >= deadline {
             let failure = match first {
                 Some(failure) => failure,
-                None => late(tools, project, &containers, &watched, missing, began, recorder).await,
+                None => late(tools, project, &containers, &watched, missing.as_ref(), began, recorder).await,
             };
             return done(watched, Some(failure));
         }
@@ -144,15 +182,16 @@ async fn late(
     project: &Project,
     containers: &[Container],
     watched: &BTreeMap<String, Watched>,
-    missing: Option<&ServiceName>,
+    missing: Option<&Lacking>,
     began: Instant,
     recorder: &Recorder,
 ) -> Failure {
     let waited = duration(millis(began.elapsed()));
     let open = |c: &&Container| watched.get(&c.name).is_some_and(|w| w.settled.is_none());
     let Some(container) = containers.iter().find(open) else {
-        let name = missing.map_or("A service", ServiceName::as_str);
-        return Failure::new(format!("{name} did not come up."), format!("It has no container after {waited}."), "Look at /docker_status.");
+        let name = missing.map_or("A service", |lacking| lacking.service.as_str());
+        let why = missing.map_or_else(|| format!("It has no container after {waited}."), |lacking| lacking.words(&waited));
+        return Failure::new(format!("{name} did not come up."), why, "Look at /docker_status.");
     };
     let restarted = watched.get(&container.name).map_or(0, |w| container.restarts - w.restarts);
     let seen = match (container.purpose.is_to_end(), container.runs()) {

@@ -119,6 +119,7 @@ impl Chat {
             registry: Registry::default(),
             asked: Asked::default(),
             purposes: Arc::default(),
+            desired: Arc::default(),
             checks: crate::operations::Checks::default(),
             gauge: Gauge::default(),
             configuration: None,

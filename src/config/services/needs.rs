@@ -32,7 +32,7 @@ pub(super) fn read(report: &mut Report, at: &At<'_>) -> Vec<Need> {
     }
     let mut all = Vec::new();
     for entry in at.map(report, EXPECTED) {
-        let service = ServiceName::new(entry.key).map_err(|e| report.problem(&entry.place, quote(entry.key), e.to_string())).ok();
+        let service = ServiceName::plain(entry.key).map_err(|e| report.problem(&entry.place, quote(entry.key), e.to_string())).ok();
         let words = [How::Started, How::Healthy, How::Completed].map(|needs| (needs.word(), needs));
         let how = entry.at.word(report, &words);
         all.extend(service.zip(how).map(|(service, how)| Need { service, how, place: entry.place }));

@@ -269,7 +269,7 @@ fn types() {
             5:29 access.chats[2]: found null, expected the numeric id of a group, which is negative (/whoami there tells it)
             7:22 confirm_timeout: found 60, expected a duration from 5 s to 1 h, such as “60s”
             10:18 projects.shop.enabled: found “yes”, expected true or false
-            14:18 projects.shop.primary: found a list, expected a service name: 1 to 128 of A-Z a-z 0-9 _ - ., starting with a letter or digit
+            14:18 projects.shop.primary: found a list, expected a service name: 1 to 128 of A-Z a-z 0-9 _ - .
             15:19 projects.shop.stateful: found “postgres”, expected a list of services
             17:25 projects.shop.access.22: found 1, expected “viewer”, “operator” or “admin”
             18:79 projects.shop.deploy.max_delete: found 5e2, expected a whole number from 0 to 1000000
@@ -334,11 +334,11 @@ fn values() {
     "#]],
     );
     bad(
-        &[("\"backend\"", "\"\""), ("\"postgres\"", "\"--help\"")],
+        &[("\"backend\"", "\"\""), ("\"postgres\"", "\"--help me\"")],
         expect![[r#"
-        14:18 projects.shop.primary: found “”, expected a service name: 1 to 128 of A-Z a-z 0-9 _ - ., starting with a letter or digit
-        15:20 projects.shop.stateful[0]: found “--help”, expected a service name: 1 to 128 of A-Z a-z 0-9 _ - ., starting with a letter or digit
-    "#]],
+            14:18 projects.shop.primary: found “”, expected a service name: 1 to 128 of A-Z a-z 0-9 _ - .
+            15:20 projects.shop.stateful[0]: found “--help me”, expected a service name: 1 to 128 of A-Z a-z 0-9 _ - .
+        "#]],
     );
     bad(
         &[("\"nginx\"\n", "\"ngnix\"\n")],

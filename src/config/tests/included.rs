@@ -45,7 +45,7 @@ fn problems_name_their_file_line_and_column() {
         ],
         expect![[r#"
             2:22 default_project: found “blog”, expected the name of a project: “edge”, “shop”, “Edge” or “edge”
-            projects.d/a.json:2:42 projects.shop.containers[0]: found “-1”, expected a service name: 1 to 128 of A-Z a-z 0-9 _ - ., starting with a letter or digit
+            projects.d/a.json:2:42 projects.shop.containers[0]: found “-1”, expected a name: 1 to 128 of A-Z a-z 0-9 _ - ., starting with a letter or digit
             projects.d/a.json:3:3 access: found the unknown key “access”, expected one of “$schema” or “projects”
             projects.d/b.json:2:17 projects.Edge: found “Edge”, expected a name that differs from “edge” in more than its case
             projects.d/c.json:2:17 projects.edge: found the project “edge” again, expected each project in one file

@@ -59,7 +59,7 @@ fn bad_ways() {
         expect![[r#"
             2:26 projects.edge.containers[0]: found an object that says nothing, expected “service”, “compose”, “label”, “name”, “pattern” or “port”
             2:30 projects.edge.containers[1]: found 7, expected a container's name or { "label": "key=value" }
-            2:46 projects.edge.containers[2].service: found “a b”, expected a service name: 1 to 128 of A-Z a-z 0-9 _ - ., starting with a letter or digit
+            2:46 projects.edge.containers[2].service: found “a b”, expected a service name: 1 to 128 of A-Z a-z 0-9 _ - .
             2:68 projects.edge.containers[3].compose: found “Shop/web”, expected a compose service, “project/service” or “service”
             2:95 projects.edge.containers[4].pattern: found “{a”, expected a pattern for names, such as “web-*” (unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?))
             2:113 projects.edge.containers[5].port: found “80”, expected a port that is published on the host, a number from 1 to 65535

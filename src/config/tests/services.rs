@@ -154,7 +154,7 @@ fn bad_values() {
             ("[\"/usr/bin/job\"]", "[\"job\"], \"directory\": \"work\""),
         ],
         expect![[r#"
-            7:9 projects.shop.services.-web: found “-web”, expected a service name: 1 to 128 of A-Z a-z 0-9 _ - ., starting with a letter or digit
+            7:9 projects.shop.services.-web: found “-web”, expected a name: 1 to 128 of A-Z a-z 0-9 _ - ., starting with a letter or digit
             24:42 projects.shop.services.job.process.command: found “job”, expected the absolute path of a program, such as “/usr/local/bin/worker”
             24:64 projects.shop.services.job.process.directory: found “work”, expected the absolute path of a directory, without “..”, such as “/srv/shop”
             28:30 projects.tools.services["x.before-1"]: found “x.before-1”, expected a name without “.before-”, which marks containers that are kept aside

@@ -34,8 +34,11 @@ pub(super) fn follow(facts: &DeployFacts<'_>, services: &mut [ServicePlan], with
                     Action::Restart | Action::Recreate if runs && links.contains(&Link::Restarts) => Action::Restart,
                     _ => continue,
                 };
+                // What gets other numbers of containers is remade as a whole where it would be restarted, too.
+                let scaled = planned.action == Action::Scale && wanted == Action::Restart;
+                let wanted = if scaled { Action::Recreate } else { wanted };
                 let reason = reason(on, links);
-                let force = wanted == Action::Recreate && is_named(links);
+                let force = wanted == Action::Recreate && (is_named(links) || scaled);
                 if rank(planned.action) >= rank(wanted) {
                     // It is remade anyway, by Compose only where that sees why.
                     changed |= force && planned.action == Action::Recreate && !std::mem::replace(&mut planned.forced, true);
@@ -98,9 +101,9 @@ pub(super) fn restarted(facts: &DeployFacts<'_>, services: &[ServicePlan]) -> BT
 /// What goes on: a service that is only started need not be restarted as well.
 fn rank(action: Action) -> u8 {
     match action {
-        Action::Stay => 0,
+        Action::Stay | Action::Scale => 0,
         Action::Stop | Action::Start | Action::Restart => 1,
-        Action::Recreate | Action::Create => 2,
+        Action::Recreate | Action::Create | Action::Remove => 2,
     }
 }
 

@@ -8,9 +8,10 @@ use super::lifecycle::ails;
 use super::links::Links;
 use super::order::restarts;
 use super::preserve::{self, Preserved, WrittenMount};
-use super::{Action, MissingSource, Plan, Resources, ServicePlan, Step, Variables, digest, layers};
+use super::{Action, MissingSource, Plan, Replicas, Resources, ServicePlan, Step, Variables, digest, layers, unlisted};
 use crate::domain::Millis;
 use crate::domain::container::{ConfigHash, Container, State};
+use crate::domain::desired::{DesiredState, INACTIVE, Standing};
 use crate::domain::failure::Failure;
 use crate::domain::managed::{instance_of, label};
 use crate::domain::manifest::{Changes, Manifest, TreePath};
@@ -64,6 +65,12 @@ pub struct DeployFacts<'a> {
     pub containers: &'a [Container],
     /// What acts between the services.
     pub links: &'a Links,
+    /// What the workspace's compose files say of which services there are to be; none where none say that.
+    pub desired: Option<&'a DesiredState>,
+    /// The services that production's own files declare.
+    pub before: &'a BTreeSet<ServiceName>,
+    /// Of a rollback, the services that later releases added.
+    pub added: &'a BTreeSet<ServiceName>,
     /// A hash of the whole resolved configuration.
     pub configuration: &'a str,
     /// What is known of the variables that the compose files use.
@@ -113,6 +120,8 @@ pub struct ServiceFacts {
     pub image_id: Option<String>,
     /// Its image's name.
     pub image: String,
+    /// How many containers its compose file declares; none where none says that.
+    pub replicas: Option<u64>,
     /// The services that it needs.
     pub depends_on: BTreeSet<ServiceName>,
     /// The sources of its bind mounts, below production.
@@ -218,7 +227,10 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     // Nobody has edited what is as the release that production holds has it.
     files.edited.retain(|path| facts.held.is_none_or(|held| held.0.get(path) != facts.production.0.get(path)));
     refuse(facts, &files, with)?;
-    let mut services: Vec<ServicePlan> = facts.services.iter().map(|s| service_plan(facts, s, &files, with)).collect();
+    // What is to have no container and has none is no part of it.
+    let has_any = |s: &&ServiceFacts| s.replicas != Some(0) || facts.containers.iter().any(|c| c.service == s.name);
+    let declared = facts.services.iter().filter(has_any).map(|s| service_plan(facts, s, &files, with));
+    let mut services: Vec<ServicePlan> = declared.chain(unlisted::removed(facts, with)).collect();
     for planned in services.iter_mut().filter(|s| s.action == Action::Recreate) {
         planned.forced |= unseen(facts, &planned.service);
     }
@@ -285,47 +297,6 @@ fn unmarked(facts: &DeployFacts<'_>) -> Vec<ServiceName> {
     facts.services.iter().filter(|service| is_open && service.seems_stateful).map(|service| service.name.clone()).collect()
 }
 
-/// Images of databases, queues and other stores, by the last part of their names.
-const STORES: [&str; 30] = [
-    "cassandra",
-    "clickhouse",
-    "clickhouse-server",
-    "cockroach",
-    "couchdb",
-    "elasticsearch",
-    "etcd",
-    "influxdb",
-    "kafka",
-    "keydb",
-    "mariadb",
-    "meilisearch",
-    "minio",
-    "mongo",
-    "mongodb",
-    "mysql",
-    "nats",
-    "neo4j",
-    "opensearch",
-    "percona",
-    "pgvector",
-    "postgis",
-    "postgres",
-    "postgresql",
-    "qdrant",
-    "rabbitmq",
-    "redis",
-    "solr",
-    "timescaledb",
-    "valkey",
-];
-
-/// Whether an image is known as one of a database, a queue or another store: `postgres:16`, `registry.example/library/redis`.
-pub fn is_store(image: &str) -> bool {
-    let name = image.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-    let name = name.split(':').next().unwrap_or_default();
-    STORES.contains(&name)
-}
-
 /// That it cannot be done, in words.
 fn what(facts: &DeployFacts<'_>) -> String {
     format!("{} cannot be {}.", facts.project.name, if facts.back { "rolled back" } else { "deployed" })
@@ -356,7 +327,11 @@ fn refuse(facts: &DeployFacts<'_>, files: &Changes, with: &BTreeSet<ServiceName>
             "Check the workspace; if this is meant, raise \"deploy.max_delete\".".into(),
         );
     }
-    if let Some(stranger) = with.iter().find(|w| !facts.services.iter().any(|s| s.name == **w)) {
+    let known = |service: &ServiceName| facts.services.iter().any(|s| s.name == *service) || unlisted::goes(facts, service);
+    if let Some(stranger) = with.iter().find(|w| !known(w)) {
+        if facts.desired.is_some_and(|desired| desired.of(stranger) == Standing::Inactive && desired.names().any(|n| n == stranger)) {
+            return fail(format!("{stranger} is {INACTIVE}."), "Put its profile into COMPOSE_PROFILES of production's .env.".into());
+        }
         return fail(format!("It has no service “{stranger}”."), offer(stranger.as_str(), facts.services.iter().map(|s| s.name.as_str())));
     }
     // What no release holds yet is copied into the next one, and every changed file once more beside the old one while it
@@ -410,9 +385,12 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     let stateful = facts.project.stateful.contains(&service.name);
     let (mut action, build, mut reasons) = wanted(facts, service, files, &containers);
     let (made_from, name) = (service.made.hash().map(str::to_owned), service.name.clone());
+    let replicas = service.replicas.map(|declared| Replicas::of(&containers, declared)).filter(|replicas| !replicas.are_plain());
     let plan = |action, build, reasons, ails| {
-        let forced = action == Action::Recreate && !service.unseen.is_empty();
-        ServicePlan { service: name.clone(), action, build, forced, reasons, stateful, ails, made_from }
+        // Of containers that are made anew as well as made more, Compose would see the number alone.
+        let scaled = replicas.is_some_and(|r| r.there != r.declared) && !mounted(service, files).is_empty();
+        let forced = action == Action::Recreate && (!service.unseen.is_empty() || scaled);
+        ServicePlan { service: name.clone(), action, build, forced, reasons, stateful, ails, made_from, replicas }
     };
     let is_named = with.contains(&service.name);
     let stopped = facts.stopped.get(&service.name).filter(|_| !containers.is_empty());
@@ -431,7 +409,7 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     match (failed, action) {
         (Some(job), _) => reasons.push(format!("failed last time (code {}): runs again", job.exit_code)),
         (None, Action::Recreate | Action::Restart) if ran => reasons.push("a job: runs again".to_owned()),
-        (None, Action::Stay) => reasons.extend(down),
+        (None, Action::Stay | Action::Scale) => reasons.extend(down),
         (None, _) => {}
     }
     if action == Action::Stay && (stopped.is_some() || containers.iter().any(|c| down_for_good(c))) {
@@ -443,12 +421,16 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
         reasons.push("exited (0)".to_owned());
     }
     // Of a start the reason says it.
-    let before = if matches!(action, Action::Stay | Action::Start) { None } else { ails(&containers, facts.now) };
+    let before = if matches!(action, Action::Stay | Action::Start | Action::Remove) { None } else { ails(&containers, facts.now) };
     plan(action, build, reasons, before)
 }
 
 /// What the files and images want of a service, whatever its containers do: the action, whether its image is built, and why.
 fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, containers: &[&Container]) -> (Action, bool, Vec<String>) {
+    let number = service.replicas.and_then(|declared| Replicas::of(containers, declared).wanted());
+    if let Some((Action::Remove, why)) = number {
+        return (Action::Remove, false, vec![why]);
+    }
     let renamed = renamed(service, containers);
     let moved = service.image_id.as_ref().is_some_and(|id| containers.iter().any(|c| c.image_id != *id));
     let moved = moved.then(|| match facts.back {
@@ -496,11 +478,18 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         action = Action::Recreate;
         reasons.extend(service.unseen.iter().cloned());
     }
-    let read: Vec<&TreePath> = files.touched().filter(|p| service.mounts.iter().any(|r| p.is_within(r))).collect();
+    if let Some((scale, why)) = number {
+        action = if action == Action::Stay { scale } else { action };
+        reasons.push(why);
+    }
+    let read = mounted(service, files);
     if !read.is_empty() {
-        if action == Action::Stay {
-            action = Action::Restart;
-        }
+        action = match action {
+            Action::Stay => Action::Restart,
+            // One call makes what is missing, and what is there reads the files anew.
+            Action::Scale => Action::Recreate,
+            other => other,
+        };
         reasons.push(format!("mounted files changed: {}", listing(read, 3)));
     }
     (action, build, reasons)
@@ -510,6 +499,11 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
 fn unseen(facts: &DeployFacts<'_>, service: &ServiceName) -> bool {
     let containers: Vec<&Container> = facts.containers.iter().filter(|c| c.service == *service).collect();
     outlived(facts, service, &containers).is_some_and(|(_, is_named)| is_named)
+}
+
+/// The files that a service mounts and that change.
+fn mounted<'a>(service: &ServiceFacts, files: &'a Changes) -> Vec<&'a TreePath> {
+    files.touched().filter(|p| service.mounts.iter().any(|r| p.is_within(r))).collect()
 }
 
 /// That the image has another name than the one that the containers were made from.
@@ -574,13 +568,16 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     let having =
         |wanted: &dyn Fn(&ServicePlan) -> bool| services.iter().filter(|s| wanted(s)).map(|s| s.service.clone()).collect::<Vec<_>>();
     let built = having(&|s| s.build);
-    let made = having(&|s| matches!(s.action, Action::Recreate | Action::Create));
+    let makes = |s: &ServicePlan| matches!(s.action, Action::Recreate | Action::Create | Action::Scale);
+    let made = having(&makes);
+    let (first, last): (Vec<ServiceName>, Vec<ServiceName>) =
+        having(&|s| s.action == Action::Remove).into_iter().partition(|service| unlisted::comes_back(facts, service));
     let started = having(&|s| s.action == Action::Start);
     let restarted = restarts(&restarted(facts, services), |service| facts.links.owners(service));
     // One order for both where something is made: either may need the other.
     let together = !made.is_empty() || matches!(facts.project.source, Source::Services(_));
     let (up, started) = match together {
-        true => (having(&|s| matches!(s.action, Action::Recreate | Action::Create | Action::Start)), Vec::new()),
+        true => (having(&|s| makes(s) || s.action == Action::Start), Vec::new()),
         false => (Vec::new(), started),
     };
     let pulled: Vec<ServiceName> = facts
@@ -589,12 +586,13 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         .filter(|s| s.build.is_none() && (s.image_id.is_none() || s.pull == Pull::Newer) && made.contains(&s.name))
         .map(|s| s.name.clone())
         .collect();
-    let touched = having(&|s| s.action != Action::Stay);
-    if files.is_empty() && touched.is_empty() {
+    let touched = having(&|s| !matches!(s.action, Action::Stay | Action::Remove));
+    let removes = !first.is_empty() || !last.is_empty();
+    if files.is_empty() && touched.is_empty() && !removes {
         return Vec::new();
     }
     let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
-    if files.is_empty() && made.is_empty() {
+    if files.is_empty() && made.is_empty() && !removes {
         let up = [some(up, |services| Step::Up { services }), some(started, |services| Step::Start { services })];
         let verify = some(touched, |services| Step::Verify { services });
         return up.into_iter().flatten().chain(restarted).chain(verify).collect();
@@ -606,10 +604,15 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         // As late as can be, so that what it is undone to is what there was.
         facts.keeps.map(|release| Step::Keep { release }),
         (!files.is_empty()).then_some(Step::Promote),
+        some(first, |services| Step::Remove { services }),
         some(up, |services| Step::Up { services }),
         some(started, |services| Step::Start { services }),
     ];
-    let end = [some(touched, |services| Step::Verify { services }), Some(Step::Record)];
+    let end = [
+        some(touched, |services| Step::Verify { services }),
+        some(last, |services| Step::Remove { services }),
+        Some(Step::Record),
+    ];
     steps.into_iter().flatten().chain(restarted).chain(end.into_iter().flatten()).collect()
 }
 
@@ -636,11 +639,7 @@ fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) 
         let edited = &files.edited;
         warnings.push(format!("Edited by hand in production and overwritten: {}.", listing(edited, 5)));
     }
-    let gone: BTreeSet<&ServiceName> =
-        facts.containers.iter().map(|c| &c.service).filter(|s| !facts.services.iter().any(|f| f.name == **s)).collect();
-    if !gone.is_empty() {
-        warnings.push(format!("No longer in the compose file, and left running: {}.", listing(gone, 5)));
-    }
+    warnings.extend(unlisted::remarks(facts));
     let of = |service: &ServiceName| facts.containers.iter().filter(|c| c.service == *service).collect::<Vec<_>>();
     let ill = |c: &&Container| !c.is_up() && !c.ended_well() && down(c).is_none() && !c.purpose.is_to_end();
     let ill: Vec<&ServiceName> = services

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::links::{Links, shared, take_along};
 use super::needs::{Declared, Needs, lacks};
 use super::order::{layered, restart_steps, restarts, start_steps, stop_steps};
-use super::{Action, Plan, ServicePlan, Step, Variables, digest};
+use super::{Action, Plan, Replicas, ServicePlan, Step, Variables, digest};
 use crate::domain::Millis;
 use crate::domain::container::{Condition, Container, State};
+use crate::domain::desired::{DesiredState, Standing};
 use crate::domain::failure::Failure;
 use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName, Source, Strategy};
@@ -31,6 +32,8 @@ pub struct LifecycleFacts<'a> {
     /// What its files declare, as far as they were asked; of a start, what has no container can be made. Empty where nothing
     /// declares it.
     pub declared: &'a BTreeMap<ServiceName, Declared>,
+    /// What production's compose files say of which services there are to be, as far as that is known.
+    pub desired: Option<&'a DesiredState>,
     /// The services that a person stopped, and who it was: `stopped by Ann`.
     pub stopped: &'a BTreeMap<ServiceName, String>,
     /// The time.
@@ -87,7 +90,8 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
         _ => None,
     };
     let by_compose = by_compose(facts, request, &services, &needs, &by_service);
-    let (started, created) = (acting(Action::Start), &acting(Action::Create) | &acting(Action::Recreate));
+    let created = [Action::Create, Action::Scale, Action::Recreate].into_iter().flat_map(acting).collect::<BTreeSet<ServiceName>>();
+    let started = acting(Action::Start);
     let steps = match (strategy, kind) {
         (Some(Strategy::Immediate), _) => restarts(&acting(Action::Restart), |service| links.owners(service)),
         (Some(strategy), _) => restart_steps(strategy, layered(&acting(Action::Restart), &needs)),
@@ -108,6 +112,8 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
         }
     };
     let mut warnings = warnings(request, &services, &needs, &by_service, facts.stopped);
+    let taking_part = services.iter().filter(|s| kind == Kind::Start && s.action != Action::Stay);
+    warnings.extend(taking_part.filter_map(|s| s.replicas?.beyond(&s.service)));
     warnings.extend(down.iter().map(Down::words));
     let makes = !created.is_empty();
     if makes {
@@ -149,13 +155,15 @@ fn by_compose(facts: &LifecycleFacts<'_>, request: &Request, services: &[Service
     let fits = |service: &ServiceName| facts.declared.get(service).is_some_and(|d| count(service) <= d.replicas);
     // What is made is labelled with all that it needs, which has to stand beside it, and must give Compose nothing to do.
     let stands = |service: &ServiceName| {
-        acting.contains_key(service) || (fits(service) && known.get(service).is_some_and(|c| !c.is_empty() && c.iter().all(|c| c.is_up())))
+        let is_whole = facts.declared.get(service).is_some_and(|d| count(service) == d.replicas);
+        acting.contains_key(service) || (is_whole && known.get(service).is_some_and(|c| !c.is_empty() && c.iter().all(|c| c.is_up())))
     };
     let whole = |service: &ServiceName| {
         let optional = facts.declared.get(service).into_iter().flat_map(|d| &d.optional);
         needs.of_service(service).map(|(needed, _)| needed).chain(optional).all(stands)
     };
-    request.kind() == Kind::Stop || acting.iter().all(|(service, action)| fits(service) && (*action != Action::Create || whole(service)))
+    request.kind() == Kind::Stop
+        || acting.iter().all(|(service, action)| fits(service) && (!matches!(action, Action::Create | Action::Scale) || whole(service)))
 }
 
 /// A service that takes part, one that does not and that it needs, and what is wrong with that.
@@ -174,7 +182,8 @@ impl Down<'_> {
 
 /// What is to come up and needs what is down and stays so.
 pub(super) fn down<'a>(services: &'a [ServicePlan], needs: &Needs, known: &ByService<'_>) -> Vec<Down<'a>> {
-    let comes_up = |s: &&ServicePlan| matches!(s.action, Action::Start | Action::Restart | Action::Create | Action::Recreate);
+    let comes_up =
+        |s: &&ServicePlan| matches!(s.action, Action::Start | Action::Restart | Action::Create | Action::Recreate | Action::Scale);
     let stays = |service: &ServiceName| !services.iter().any(|s| s.service == *service && s.action != Action::Stay);
     let mut all = Vec::new();
     for service in services.iter().filter(comes_up).map(|s| &s.service) {
@@ -236,23 +245,39 @@ fn service_plan(facts: &LifecycleFacts<'_>, request: &Request, service: &Service
     let all_running = containers.iter().all(|c| c.state == State::Running);
     // What was stopped before it could end is not done.
     let done = !containers.is_empty() && !facts.stopped.contains_key(service) && containers.iter().all(|c| c.is_done());
+    // Compose leaves these alone, too, unless they are named.
+    let left_alone = facts.desired.map(|desired| desired.of(service)).filter(|standing| match standing {
+        Standing::Declared(_) => kind == Kind::Start,
+        Standing::Inactive | Standing::Leftover => true,
+    });
+    let left_alone = left_alone.and_then(Standing::left_alone).filter(|_| request.service().is_none());
+    if let Some(why) = left_alone.filter(|_| !containers.is_empty()) {
+        let reasons = vec![format!("{why}; name it to include it")];
+        return ServicePlan { reasons, stateful, ..ServicePlan::of(service.clone(), Action::Stay) };
+    }
+    let replicas = facts.declared.get(service).map(|declared| Replicas::of(containers, declared.replicas));
+    let missing = replicas.and_then(Replicas::wanted).filter(|(action, _)| *action == Action::Scale);
+    let missing = missing.filter(|_| replicas.is_some_and(|r| r.there < r.declared));
+    let replicas = replicas.filter(|replicas| kind == Kind::Start && !replicas.are_plain());
     let action = match kind {
         // What is not there keeps no data that could be touched.
         Kind::Start if containers.is_empty() && request.service().is_none() => Action::Create,
         _ if !meant => Action::Stay,
         Kind::Stop if running => Action::Stop,
         Kind::Start if containers.is_empty() => Action::Create,
+        Kind::Start if missing.is_some() && (named || !done) => Action::Scale,
         Kind::Start if !all_running && (named || !done) => Action::Start,
         Kind::Restart if !containers.is_empty() && (named || !done) => Action::Restart,
         _ => Action::Stay,
     };
+    let scale = missing.map(|(_, why)| why).filter(|_| action == Action::Scale);
     let reason = match action {
         Action::Stay if stateful && !meant && request.service().is_none() => Some("keeps data; name it to include it"),
         Action::Stay if meant && done && kind != Kind::Stop => Some("ended with code 0; name it to run it again"),
         _ => None,
     };
-    let reasons = reason.map(str::to_owned).into_iter().collect();
-    ServicePlan { service: service.clone(), action, build: false, forced: false, reasons, stateful, ails: None, made_from: None }
+    let reasons = reason.map(str::to_owned).into_iter().chain(scale).collect();
+    ServicePlan { reasons, stateful, replicas, ..ServicePlan::of(service.clone(), action) }
 }
 
 /// That a job runs again where it is started, and why; none of what is no job, or never ran.
@@ -342,6 +367,7 @@ pub(crate) mod tests {
             project: &project,
             containers,
             declared,
+            desired: None,
             configuration: "",
             variables: &Variables::default(),
             stopped: &BTreeMap::new(),

@@ -116,16 +116,8 @@ fn service_plan(
         _ => (Action::Start, Vec::new()),
     };
     let made_from = is_to_be.made.hash().map(str::to_owned);
-    ServicePlan {
-        service: service.clone(),
-        action,
-        build: false,
-        forced: false,
-        reasons,
-        stateful,
-        ails: lifecycle::ails(containers, facts.now).filter(|_| !facts.stopped.contains_key(service)),
-        made_from,
-    }
+    let ails = lifecycle::ails(containers, facts.now).filter(|_| !facts.stopped.contains_key(service));
+    ServicePlan { reasons, stateful, ails, made_from, ..ServicePlan::of(service.clone(), action) }
 }
 
 fn steps(facts: &ManagedFacts<'_>, services: &[ServicePlan], needs: &Needs) -> Vec<Step> {

@@ -9,8 +9,11 @@ mod managed;
 mod needs;
 mod order;
 mod preserve;
+mod replicas;
 mod resources;
+mod stores;
 mod tidy;
+mod unlisted;
 mod variables;
 
 use std::collections::BTreeSet;
@@ -18,13 +21,15 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 pub use binds::MissingSource;
-pub use deploy::{BuildFacts, DeployFacts, MOUNT_OF, Made, Pull, ServiceFacts, is_store, plan_deploy};
+pub use deploy::{BuildFacts, DeployFacts, MOUNT_OF, Made, Pull, ServiceFacts, plan_deploy};
 pub use lifecycle::{LifecycleFacts, plan_lifecycle};
 pub use links::{Link, Links};
 pub use managed::{ManagedFacts, ManagedService, plan_managed};
 pub use needs::{Declared, Need, Needs};
 pub use preserve::{PreserveFacts, Preserved, WrittenMount};
+pub use replicas::Replicas;
 pub use resources::{NetworkFacts, Resources, VolumeSwap};
+pub use stores::is_store;
 pub use tidy::{TidyFacts, plan_tidy};
 pub use variables::Variables;
 
@@ -302,6 +307,26 @@ pub struct ServicePlan {
     /// For a service that dockmaster makes itself, the hash of what it is made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_from: Option<String>,
+    /// How many containers there are and are to be, where a compose file says so; none where that is the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Replicas>,
+}
+
+impl ServicePlan {
+    /// One of which nothing else is known.
+    pub fn of(service: ServiceName, action: Action) -> Self {
+        Self {
+            service,
+            action,
+            build: false,
+            reasons: Vec::new(),
+            stateful: false,
+            ails: None,
+            made_from: None,
+            forced: false,
+            replicas: None,
+        }
+    }
 }
 
 /// What happens to a service.
@@ -320,6 +345,10 @@ pub enum Action {
     Recreate,
     /// A container is made for the first time.
     Create,
+    /// Containers are made or removed until there are as many as declared; those that are right stay.
+    Scale,
+    /// Its containers are removed, and no others made.
+    Remove,
 }
 
 impl Action {
@@ -332,6 +361,8 @@ impl Action {
             Self::Restart => "restart",
             Self::Recreate => "recreate",
             Self::Create => "create",
+            Self::Scale => "scale",
+            Self::Remove => "remove",
         }
     }
 }
@@ -351,6 +382,9 @@ fn digest(request: &Request, steps: &[Step], services: &[ServicePlan], more: imp
         feed(service.service.as_str().as_bytes());
         feed(service.action.word().as_bytes());
         feed(service.made_from.as_deref().unwrap_or_default().as_bytes());
+        if let Some(Replicas { there, declared }) = service.replicas {
+            feed(format!("{there} {declared}").as_bytes());
+        }
         if service.forced {
             feed(b"forced");
         }

@@ -155,7 +155,8 @@ impl Resources {
 
     /// The swaps of services that get new containers.
     fn swapped<'a>(&'a self, services: &'a [ServicePlan]) -> impl Iterator<Item = &'a VolumeSwap> {
-        let is_remade = |service: &ServiceName| services.iter().any(|s| s.service == *service && s.action == Action::Recreate);
+        let makes = |s: &ServicePlan| matches!(s.action, Action::Recreate | Action::Scale);
+        let is_remade = move |service: &ServiceName| services.iter().any(|s| s.service == *service && makes(s));
         self.swaps.iter().filter(move |swap| is_remade(&swap.service))
     }
 
@@ -232,16 +233,7 @@ mod tests {
     }
 
     fn planned(service: &str, action: Action) -> ServicePlan {
-        ServicePlan {
-            service: name(service),
-            action,
-            build: false,
-            forced: false,
-            reasons: Vec::new(),
-            stateful: false,
-            ails: None,
-            made_from: None,
-        }
+        ServicePlan::of(name(service), action)
     }
 
     fn swap(there: bool) -> VolumeSwap {

@@ -36,7 +36,13 @@ mod tests {
     fn a_confirmation_binds_the_containers_and_not_how_they_are() {
         let request = Request::Tidy { project: ProjectName::new("tools").unwrap() };
         let plan = |ids: &[&str], seen: &str, network: Option<&str>| {
-            let orphan = |id: &&str| Orphan { id: (*id).into(), name: format!("name-{id}").into(), why: "gone".into(), seen: seen.into() };
+            let orphan = |id: &&str| Orphan {
+                id: (*id).into(),
+                name: format!("name-{id}").into(),
+                why: "gone".into(),
+                seen: seen.into(),
+                stateful: false,
+            };
             let facts = TidyFacts { orphans: ids.iter().map(orphan).collect(), network: network.map(str::to_owned) };
             plan_tidy(facts, &request)
         };

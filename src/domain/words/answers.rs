@@ -28,7 +28,7 @@ pub fn disabled(project: &str) -> Text {
 
 /// What was typed as a service's name is none.
 pub fn wrong_service(typed: &str) -> Text {
-    let text = Text::new().code(typed).plain(" is no service's name: letters, digits, _ - and . after a letter or digit.\nExample: ");
+    let text = Text::new().code(typed).plain(" is no service's name: it has letters, digits and _ - . only.\nExample: ");
     text.code("shop/backend")
 }
 
@@ -104,7 +104,7 @@ mod tests {
         check(
             &wrong_service("../x"),
             expect![[r#"
-            `../x` is no service's name: letters, digits, _ - and . after a letter or digit.
+            `../x` is no service's name: letters, digits, _ - and .
             Example: `shop/backend`"#]],
         );
         check(

@@ -90,11 +90,13 @@ const ORPHANS_SHOWN: usize = 15;
 /// A line for each container that is left over; how it was seen, where that is wanted.
 fn orphan_lines(text: Text, orphans: &[Orphan], with_seen: bool) -> Text {
     let mut text = text;
-    for orphan in orphans.iter().take(ORPHANS_SHOWN) {
+    // What keeps data is named in any case, and stands first.
+    let shown = ORPHANS_SHOWN.max(orphans.iter().filter(|orphan| orphan.stateful).count());
+    for orphan in orphans.iter().take(shown) {
         text = text.code(&orphan.name).plain(format!(": {}", flat(&orphan.why)));
         text = if with_seen { text.plain(format!(" ({})\n", flat(&orphan.seen))) } else { text.line() };
     }
-    match orphans.len().saturating_sub(ORPHANS_SHOWN) {
+    match orphans.len().saturating_sub(shown) {
         0 => text,
         more => text.plain(format!("and {more} more\n")),
     }

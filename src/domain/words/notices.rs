@@ -175,6 +175,7 @@ mod tests {
             name: format!("dockmaster-tools-mail-{n}").into(),
             why: "mail is no longer configured".into(),
             seen: "running for 3 h".into(),
+            stateful: false,
         };
         check(
             &left_over("tools", &(1..=2).map(orphan).collect::<Vec<_>>()),

@@ -162,7 +162,7 @@ fn deploy_services(text: Text, plan: &Plan) -> Text {
 
 fn lifecycle_services(text: Text, plan: &Plan) -> Text {
     let mut text = text.line();
-    for action in [Action::Create, Action::Start, Action::Stop, Action::Restart, Action::Recreate] {
+    for action in [Action::Create, Action::Scale, Action::Start, Action::Stop, Action::Restart, Action::Recreate] {
         let (along, meant): (Vec<&ServicePlan>, Vec<&ServicePlan>) =
             plan.services.iter().filter(|s| s.action == action).partition(|s| !s.reasons.is_empty());
         if !meant.is_empty() {
@@ -228,16 +228,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn service(service: &str, action: Action) -> ServicePlan {
-        ServicePlan {
-            service: name(service),
-            action,
-            build: false,
-            forced: false,
-            reasons: Vec::new(),
-            stateful: false,
-            ails: None,
-            made_from: None,
-        }
+        ServicePlan::of(name(service), action)
     }
 
     pub(crate) fn target(service: Option<&str>) -> Target {
@@ -257,7 +248,13 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn tidy() -> Plan {
-        let orphan = |name: &str, why: &str, seen: &str| Orphan { id: name.into(), name: name.into(), why: why.into(), seen: seen.into() };
+        let orphan = |name: &str, why: &str, seen: &str| Orphan {
+            id: name.into(),
+            name: name.into(),
+            why: why.into(),
+            seen: seen.into(),
+            stateful: false,
+        };
         let orphans = vec![
             orphan("dockmaster-tools-mail", "mail is no longer configured", "running for 3 h"),
             orphan("dockmaster-tools-web-3", "web has 2 instances now", "stopped for 5 min"),

@@ -1,8 +1,12 @@
 //! How projects stand.
 
+use std::collections::BTreeSet;
+
 use super::{date_time, flat, trimmed, warning};
 use crate::domain::Millis;
 use crate::domain::container::{Condition, Health, Port};
+use crate::domain::desired::LEFTOVER;
+use crate::domain::project::ServiceName;
 use crate::domain::status::{ProjectStatus, ServiceStatus};
 use crate::domain::text::{Text, count, duration};
 use crate::domain::untrusted::UntrustedText;
@@ -21,9 +25,15 @@ pub fn status(status: &ProjectStatus, now: Millis) -> Text {
         let since = duration(now.saturating_sub(busy.since));
         text = text.plain(format!("⏳ {} by {}, for {since} now\n", flat(&busy.what), busy.who));
     }
+    let mut missing: Option<&ServiceName> = None;
     for service in &status.services {
+        // Of several that are not there one paragraph tells.
+        if service.container.is_none() && missing.replace(&service.service) == Some(&service.service) {
+            continue;
+        }
         let several = status.services.iter().filter(|s| s.service == service.service).count() > 1;
-        text = one_service(text.line(), service, several, now);
+        let more = status.services.iter().filter(|s| s.container.is_none() && s.service == service.service).count();
+        text = one_service(text.line(), service, several.then_some(more), now);
     }
     if status.workspace.is_some() || status.production.is_some() || status.release.is_some() || status.ahead.is_some() {
         text = text.line();
@@ -58,18 +68,25 @@ pub fn overview(projects: &[(String, Result<ProjectStatus, String>)]) -> Text {
 
 /// How many are up, of how many that should be: a job that is done should not.
 fn up_of(status: &ProjectStatus) -> (usize, usize) {
-    let up = status.services.iter().filter(|s| s.is_up()).count();
+    let up = status.services.iter().filter(|s| s.is_up() && s.unlisted.is_none()).count();
     (up, status.services.iter().filter(|s| s.is_to_be_up()).count())
 }
 
 fn summary(status: &ProjectStatus) -> String {
     let (up, all) = up_of(status);
-    let done = status.services.iter().filter(|s| s.done).count();
-    let exited = status.services.iter().filter(|s| s.exited && !s.is_to_be_up()).count();
+    let unlisted = |of: &dyn Fn(&str) -> bool| {
+        let services = status.services.iter().filter(|s| s.unlisted.as_deref().is_some_and(of)).map(|s| &s.service);
+        services.collect::<BTreeSet<_>>().len()
+    };
+    let (left_over, inactive) = (unlisted(&|why| why == LEFTOVER), unlisted(&|why| why != LEFTOVER));
+    let done = status.services.iter().filter(|s| s.done && s.unlisted.is_none()).count();
+    let exited = status.services.iter().filter(|s| s.exited && s.unlisted.is_none() && !s.is_to_be_up()).count();
     let pending = status.services.iter().filter(|s| s.pending).count();
     let pending = if pending > 0 { format!(", configuration pending for {pending}") } else { String::new() };
     let done = if done > 0 { format!(", {done} done") } else { String::new() };
     let done = if exited > 0 { format!("{done}, {exited} exited (0)") } else { done };
+    let done = if left_over > 0 { format!("{done}, {left_over} left over") } else { done };
+    let done = if inactive > 0 { format!("{done}, {inactive} behind a profile that is not active") } else { done };
     match all {
         0 if done.is_empty() => "no containers here yet".to_owned(),
         0 => format!("nothing runs{done}{pending}"),
@@ -87,8 +104,10 @@ fn light(status: &ProjectStatus) -> &'static str {
     }
 }
 
-fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) -> Text {
+/// `several` is given of a service that has several containers: how many of them are missing.
+fn one_service(text: Text, service: &ServiceStatus, several: Option<usize>, now: Millis) -> Text {
     let light = match service.condition {
+        _ if service.unlisted.is_some() => "▫️",
         Condition::Running => "🟢",
         Condition::Creating | Condition::Starting | Condition::Restarting | Condition::Paused | Condition::Stopping => "🟡",
         Condition::Stopped if service.done || service.exited => "▫️",
@@ -96,7 +115,7 @@ fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) 
         Condition::Unhealthy | Condition::Stopped | Condition::Failed | Condition::Missing | Condition::Unknown => "🔴",
     };
     let name = match &service.container {
-        Some(container) if several => container.clone(),
+        Some(container) if several.is_some() => container.clone(),
         _ => service.service.as_str().into(),
     };
     let mut text = text.plain(format!("{light} ")).code(name);
@@ -104,7 +123,16 @@ fn one_service(text: Text, service: &ServiceStatus, several: bool, now: Millis) 
     if !marks.is_empty() {
         text = text.plain(format!(" ({})", marks.join(", ")));
     }
-    text = text.plain(format!("\n{}\n", state(service, now)));
+    let how = match several {
+        Some(1) if service.container.is_none() => "1 container is missing".to_owned(),
+        Some(missing) if service.container.is_none() => format!("{missing} containers are missing"),
+        _ => state(service, now),
+    };
+    text = text.plain(format!("\n{how}\n"));
+    if let Some(why) = &service.unlisted {
+        let tidy = if why == LEFTOVER { ": /docker_tidy removes its containers" } else { "" };
+        text = text.plain(format!("{why}{tidy}\n"));
+    }
     let measured = measured(service, now);
     if !measured.is_empty() {
         text = text.plain(format!("{measured}\n"));
@@ -360,6 +388,42 @@ mod tests {
                 Workspace: nothing to deploy (measured just now)
                 Workspace `/workspace/shop`
                 Production `/srv/shop`"#]],
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_counted_and_what_takes_no_part_is_not() {
+        let mut some = shop();
+        (some.description, some.workspace, some.production, some.release, some.ahead, some.busy) = (None, None, None, None, None, None);
+        some.unknown.clear();
+        let none = || ServiceStatus::missing(ServiceName::new("web").unwrap());
+        let mut old = service("old", Condition::Running, Health::None);
+        old.unlisted = Some(LEFTOVER.to_owned());
+        let mut debug = service("debug", Condition::Stopped, Health::None);
+        (debug.unlisted, debug.exit_code) = (Some(crate::domain::desired::INACTIVE.to_owned()), Some(0));
+        some.services = vec![none(), none(), service("web", Condition::Running, Health::None), debug, old];
+        check(
+            &status(&some, NOW),
+            expect![[r#"
+                *shop*
+                1 of 3 up, 1 left over, 1 behind a profile that is not active
+
+                🔴 `web`
+                2 containers are missing
+
+                🟢 `shop-web-1`
+                up 2 h 15 min
+                image `example/web:1`
+
+                ▫️ `debug`
+                stopped 2 h 15 min ago with code 0
+                behind a profile that is not active
+                image `example/debug:1`
+
+                ▫️ `old`
+                up 2 h 15 min
+                no longer in the compose file: /docker_tidy removes its containers
+                image `example/old:1`"#]],
         );
     }
 

@@ -72,7 +72,7 @@ fn forget_others(service: &mut Map<String, Value>, is_kept: impl Fn(&str) -> boo
 }
 
 fn declared(service: &Value) -> Declared {
-    let mut declared = Declared { replicas: replicas(service), ..Declared::default() };
+    let mut declared = Declared { replicas: super::scale::replicas(service), ..Declared::default() };
     for (name, how) in service.get("depends_on").and_then(Value::as_object).into_iter().flatten() {
         let Ok(needed) = ServiceName::new(name) else { continue };
         if how.get("required").and_then(Value::as_bool) == Some(false) {
@@ -82,12 +82,6 @@ fn declared(service: &Value) -> Declared {
         }
     }
     declared
-}
-
-/// How many containers it has.
-fn replicas(service: &Value) -> u64 {
-    let scale = service.get("scale").or_else(|| service.pointer("/deploy/replicas"));
-    scale.and_then(Value::as_u64).unwrap_or(1)
 }
 
 #[cfg(test)]

@@ -304,7 +304,7 @@ impl Host {
         for project in names(&self.places).map_err(failed)? {
             let Some(project) = ProjectName::new(&project).ok().filter(&wanted) else { continue };
             let below = self.places.join(project.as_str());
-            for service in names(&below).map_err(failed)?.iter().filter_map(|name| ServiceName::new(name).ok()) {
+            for service in names(&below).map_err(failed)?.iter().filter_map(|name| ServiceName::plain(name).ok()) {
                 for instance in names(&below.join(service.as_str())).map_err(failed)?.iter().filter_map(|name| name.parse().ok()) {
                     keys.push(ProcessKey { project: project.clone(), service: service.clone(), instance });
                 }

@@ -38,7 +38,7 @@ impl ProcessKey {
     /// From a container's id; none where that is an engine's.
     pub fn of_id(id: &str) -> Option<Self> {
         let mut parts = id.strip_prefix(PROCESS)?.split('/');
-        let (project, service) = (ProjectName::new(parts.next()?).ok()?, ServiceName::new(parts.next()?).ok()?);
+        let (project, service) = (ProjectName::new(parts.next()?).ok()?, ServiceName::plain(parts.next()?).ok()?);
         let instance = parts.next()?.parse().ok()?;
         parts.next().is_none().then_some(Self { project, service, instance })
     }

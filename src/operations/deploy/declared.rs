@@ -100,7 +100,7 @@ async fn composed(
     // Production that cannot be resolved is replaced by what can: it only tells what is new.
     let (config, current) = if overlay::says_the_same(&files).await {
         let config = resolving.await?;
-        tools.learn_purposes(project, config.resolved.purposes());
+        tools.learn(project, &config);
         (config.clone(), Some(config))
     } else {
         let (config, current) = tokio::join!(resolving, production_only(tools, project));

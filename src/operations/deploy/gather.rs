@@ -13,6 +13,7 @@ use super::super::stops::stopped;
 use super::super::tools::{Config, Tools};
 use super::bind_sources::BindSources;
 use super::content;
+use super::counts::added_since;
 use super::declared::{Declared, declared};
 use super::links::{first_ids, links};
 use super::mounts::same_on_host;
@@ -27,6 +28,7 @@ use super::variables::variables;
 use super::writable::{Ground, Mounted, below_production, build_ignore, written};
 use crate::domain::Millis;
 use crate::domain::container::Container;
+use crate::domain::desired::DesiredState;
 use crate::domain::failure::Failure;
 use crate::domain::job;
 use crate::domain::manifest::{Entry, Manifest, TreePath};
@@ -96,6 +98,10 @@ pub(in super::super) struct Facts {
     /// The version of Compose.
     compose: Option<Version>,
     containers: Vec<Container>,
+    /// What the coming files say of which services there are to be.
+    desired: Option<DesiredState>,
+    /// Of a rollback, the services that later releases added.
+    added: BTreeSet<ServiceName>,
     /// The services that run an image which is gone from the engine.
     lost: BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was.
@@ -207,9 +213,17 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
             .await?,
         );
     }
+    let desired = declared.composed.as_ref().map(|composed| composed.config.desired());
     for service in &mut services {
         let own: Vec<&Container> = containers.iter().filter(|c| c.service == service.name).collect();
         service.unseen.extend(resources.unseen(&service.name, &own).into_iter().chain(binds.unseen(&service.name)));
+        service.replicas = desired.as_ref().and_then(|desired| desired.replicas(&service.name));
+    }
+    let mut added = BTreeSet::new();
+    if let (Some(old), Some(desired)) = (&old, &desired) {
+        let before = before.keys().cloned().collect();
+        added = added_since(tools, project, (old, desired, &before), &containers, &what).await?;
+        added.retain(|service| ours.as_ref() != Some(service));
     }
     // Of what we make ourselves, the image is what the configuration says.
     if let Some(old) = old.as_ref().filter(|_| declared.composed.is_some()) {
@@ -253,6 +267,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         links,
         compose: tools.compose.as_ref().map(|compose| compose.version),
         containers,
+        desired,
+        added,
         lost,
         stopped,
         missing: binds.missing,
@@ -281,7 +297,8 @@ impl Facts {
     pub(in super::super) fn plan(&self, project: &Project, options: &ReleaseOptions) -> Result<Plan, Failure> {
         // Names are matched in any case; what is unknown stays as it was typed, to be refused.
         let spelt = |typed: &ServiceName| {
-            let known = self.services.iter().map(|s| s.name.as_str());
+            let known = self.services.iter().map(|s| &s.name).chain(self.containers.iter().map(|c| &c.service));
+            let known = known.chain(self.desired.iter().flat_map(DesiredState::names)).map(ServiceName::as_str);
             let Match::Found(name) = find(typed.as_str(), known) else { return typed.clone() };
             ServiceName::new(name).unwrap_or_else(|_| typed.clone())
         };
@@ -291,8 +308,12 @@ impl Facts {
             None => Request::Deploy { project: name, options },
             Some(old) => Request::Rollback { project: name, release: Some(old.number), options },
         };
+        let before = self.declared.before.keys().cloned().collect();
         let facts = DeployFacts {
             project,
+            desired: self.desired.as_ref(),
+            before: &before,
+            added: &self.added,
             workspace: &self.workspace,
             staged: &self.staged,
             production: &self.production,
@@ -525,6 +546,7 @@ async fn service(
         build,
         image_id,
         image: definition.image.clone(),
+        replicas: None,
         depends_on: definition.depends_on.clone(),
         mounts,
         asks,

@@ -13,7 +13,8 @@ use crate::domain::container::Container;
 use crate::domain::job::Job as JobKind;
 use crate::domain::plan::Need;
 use crate::domain::project::ServiceName;
-use crate::engine::compose::{Definition, Files, Hidden, Resolved, Up};
+use crate::domain::request::Kind;
+use crate::engine::compose::{Definition, Files, Hidden, Resolved, Scale, Up};
 
 /// What the layers of a step have in common.
 pub(super) struct Layers<'a> {
@@ -28,6 +29,8 @@ pub(super) struct Layers<'a> {
     pub(super) without_dependencies: bool,
     /// The services that Compose sees no reason to remake.
     pub(super) forced: BTreeSet<ServiceName>,
+    /// The numbers of containers that are not those that the files declare.
+    pub(super) scale: &'a Scale,
     pub(super) definitions: &'a BTreeMap<ServiceName, Definition>,
     /// All services of the step.
     pub(super) services: &'a [ServiceName],
@@ -49,8 +52,8 @@ impl Layers<'_> {
             return Ok(self);
         }
         let together: Vec<ServiceName> = within.into_iter().filter(|service| containers.iter().any(|c| c.service == *service)).collect();
-        let how = Up { from_stdin: self.substituted, without_dependencies: self.without_dependencies, forced: true };
-        self.call(self.files.make(how, &together), self.input()).await?;
+        let how = Up { from_stdin: self.substituted, without_dependencies: self.without_dependencies, forced: true, keeps: false };
+        self.call(self.files.make(how, &self.scale_of(&together), &together), self.input()).await?;
         self.forced.retain(|service| !together.contains(service));
         Ok(self)
     }
@@ -73,8 +76,11 @@ impl Layers<'_> {
         }
         let (forced, seen): (Vec<ServiceName>, Vec<ServiceName>) = layer.iter().cloned().partition(|s| self.forced.contains(s));
         for (services, forced) in [(seen, false), (forced, true)].iter().filter(|(services, _)| !services.is_empty()) {
-            let how = Up { from_stdin: self.substituted, without_dependencies: self.without_dependencies, forced: *forced };
-            let args = if apart { self.files.make(how, services) } else { self.files.up(how, services) };
+            // What is missing is made, and nothing remade, where somebody only asked for a start.
+            let keeps = job.plan.kind() == Kind::Start;
+            let how = Up { from_stdin: self.substituted, without_dependencies: self.without_dependencies, forced: *forced, keeps };
+            let scale = self.scale_of(services);
+            let args = if apart { self.files.make(how, &scale, services) } else { self.files.up(how, &scale, services) };
             self.call(args, self.input()).await?;
         }
         if !apart {
@@ -88,6 +94,13 @@ impl Layers<'_> {
             true => Ok(()),
             false => self.call(self.files.start_all(), Some(self.resolved.to_start(&asleep).to_bytes())).await,
         }
+    }
+
+    /// Of the numbers of containers those that a call for some services has to do with: Compose refuses any other.
+    fn scale_of(&self, services: &[ServiceName]) -> Scale {
+        let beneath = if self.without_dependencies { BTreeSet::new() } else { beneath(self.definitions, services) };
+        let takes_part = |s: &ServiceName| services.contains(s) || beneath.contains(s);
+        self.scale.iter().filter(|(s, _)| takes_part(s)).map(|(s, n)| (s.clone(), *n)).collect()
     }
 
     fn input(&self) -> Option<Vec<u8>> {
@@ -121,7 +134,7 @@ impl Layers<'_> {
         }
         if !optional.is_empty() {
             let services: BTreeSet<ServiceName> = optional.keys().cloned().collect();
-            let whom = Whom { services: &services, container: None, enough: &optional };
+            let whom = Whom { enough: &optional, ..Whom::of(&services) };
             let waited = verify(&self.job.tools, &self.job.project, whom, &self.job.recorder, self.job.ends_watching()).await;
             // Without it is good enough.
             if let (true, Some(failure)) = (waited.cut_short, waited.failure) {
@@ -129,7 +142,7 @@ impl Layers<'_> {
             }
         }
         let services: BTreeSet<ServiceName> = asked.keys().cloned().collect();
-        watch_for(self.job, Whom { services: &services, container: None, enough: &asked }).await
+        watch_for(self.job, Whom { enough: &asked, ..Whom::of(&services) }).await
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod bind_sources;
 mod content;
+mod counts;
 mod declared;
 mod gather;
 mod layer;
+mod leftovers;
 mod links;
 mod mounts;
 mod named;
@@ -24,11 +26,13 @@ mod upgrades;
 mod variables;
 mod writable;
 
+pub(super) use counts::expected;
 pub(super) use gather::{Facts, gather};
+pub(super) use leftovers::leftovers;
 pub(super) use named::check_names;
 pub(super) use networks::verify_networks;
 pub(super) use places::Coming;
-pub(super) use production::{environment, missing_production, production_config, production_only};
+pub(super) use production::{environment, learning, missing_production, production_config, production_of, production_only};
 pub(super) use project_name::check_project_name;
 pub(super) use pull::pull;
 pub(super) use releases::{arrive, keep, set_out, sweep};

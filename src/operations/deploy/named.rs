@@ -57,9 +57,11 @@ pub(in super::super) async fn check_names(
     }
     // A file that is included may have it. What cannot be resolved is told by whoever needs it.
     let resolved = production_only(tools, project).await.ok().flatten();
-    let resolved = resolved.map(|config| config.resolved.services(&compose.name, Path::new(""))).unwrap_or_default();
-    let known: BTreeSet<&str> = known.iter().chain(resolved.keys()).map(ServiceName::as_str).collect();
-    let wrong: Vec<(&str, &ServiceName)> = unknown.into_iter().filter(|(_, name)| !resolved.contains_key(*name)).collect();
+    // What is behind a profile is there, too.
+    let declared: BTreeSet<ServiceName> =
+        resolved.iter().flat_map(|config| config.desired().names().cloned().collect::<Vec<_>>()).collect();
+    let known: BTreeSet<&str> = known.iter().chain(&declared).map(ServiceName::as_str).collect();
+    let wrong: Vec<(&str, &ServiceName)> = unknown.into_iter().filter(|(_, name)| !declared.contains(*name)).collect();
     let Some((field, name)) = wrong.first() else { return Ok(()) };
     let known = offer(name.as_str(), known.iter().copied());
     Err(Failure::new(

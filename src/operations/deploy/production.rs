@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::runner::{Job, StepResult};
 use super::super::tools::{Config, Hashes, Tools};
 use super::links::first_ids;
 use crate::domain::failure::Failure;
-use crate::domain::project::{Project, Source};
+use crate::domain::project::{Project, ServiceName, Source};
 use crate::engine::compose::Files;
 use crate::untrusted::{self, CONFIGURATION_MAX};
 
@@ -19,9 +20,32 @@ pub(in super::super) async fn production_only(tools: &Tools, project: &Project) 
     Ok(production(tools, project, false).await?.map(|(config, _)| config))
 }
 
+/// Does what brings other files into production, and learns which services those say there are to be: whoever asks for the status
+/// next is not to wait for that.
+pub(in super::super) async fn learning(job: &Job, work: impl Future<Output = StepResult>) -> StepResult {
+    let done = work.await;
+    if let Err(failure) = production_only(&job.tools, &job.project).await {
+        tracing::warn!(operation = job.operation, why = %failure, "what production's files say now is not known");
+    }
+    done
+}
+
 /// As [`production_only`], with the hashes of its services.
 pub(in super::super) async fn production_config(tools: &Tools, project: &Project) -> Result<Option<(Config, Hashes)>, Failure> {
     production(tools, project, true).await
+}
+
+/// Production's configuration with some services of which Compose takes those in that are behind profiles, and what they need, because
+/// they are named; none where production has no compose file.
+pub(in super::super) async fn production_of(tools: &Tools, project: &Project, services: &[ServiceName]) -> Result<Option<Config>, Failure> {
+    let (Source::Compose(compose), Some(root)) = (&project.source, &project.production) else { return Ok(None) };
+    let what = format!("{}'s production cannot be read.", project.name);
+    if !has_files(project, root, &compose.files, &what).await? {
+        return Ok(None);
+    }
+    let environment = environment(root);
+    let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment: environment.as_deref() };
+    tools.resolve_named(&what, &files, services).await.map(Some)
 }
 
 /// A hash of production's `.env`, where there is one.
@@ -67,12 +91,14 @@ async fn production(tools: &Tools, project: &Project, hashed: bool) -> Result<Op
     let (Source::Compose(compose), Some(root)) = (&project.source, &project.production) else { return Ok(None) };
     let what = format!("{}'s production cannot be read.", project.name);
     if !has_files(project, root, &compose.files, &what).await? {
+        // What they said of which services there are to be counts no longer.
+        tools.desired.remove(&project.name);
         return Ok(None);
     }
     let environment = environment(root);
     let files = Files { name: &compose.name, root, files: &compose.files, directory: root, environment: environment.as_deref() };
     let config = tools.resolve(&what, &files).await?;
-    tools.learn_purposes(project, config.resolved.purposes());
+    tools.learn(project, &config);
     let hashes = match hashed {
         true => {
             let containers = tools.glance(project).await.map_err(|e| e.failure(&*what))?;

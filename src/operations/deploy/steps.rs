@@ -221,7 +221,7 @@ impl Facts {
         let renewed = |service: &ServiceName| self.services.iter().any(|s| s.name == *service && s.pull == Pull::Newer);
         let pulled: Vec<ServiceName> = plan.steps.iter().flat_map(is_pulled).filter(renewed).collect();
         let kept = self.old.iter().flat_map(|old| old.images.keys());
-        let is_made = |s: &ServicePlan| matches!(s.action, Action::Create | Action::Recreate);
+        let is_made = |s: &ServicePlan| matches!(s.action, Action::Create | Action::Recreate | Action::Scale);
         let recreated = |service: &&ServiceName| plan.affected().any(|s| s.service == **service && is_made(s));
         built
             .chain(&pulled)

@@ -9,6 +9,7 @@ use super::releases::untag;
 use super::steps::on_disk;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Changes, Entry, Manifest, TreePath};
+use crate::domain::outcome::ServiceOutcome;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::project::ServiceName;
 use crate::domain::request::Kind;
@@ -60,7 +61,9 @@ pub(in super::super) fn undo_steps(plan: &Plan, base: i64, services_touched: boo
     let having = |action| plan.services.iter().filter(move |s| s.action == action).map(|s| s.service.clone()).collect::<Vec<_>>();
     let mut steps = vec![Step::Return { release: base }];
     if services_touched {
-        let (mut made, mut remade) = (having(Action::Create), having(Action::Recreate));
+        let mut made = having(Action::Create);
+        // What had other numbers of containers has them again.
+        let mut remade = [Action::Recreate, Action::Scale, Action::Remove].map(having).concat();
         let is_made = |service: &ServiceName| plan.services.iter().any(|s| s.service == *service && s.action == Action::Create);
         let restarts = plan.steps.iter().filter_map(|step| if let Step::Restart { services } = step { Some(services) } else { None });
         // In their order: what follows another one goes after it.
@@ -73,8 +76,8 @@ pub(in super::super) fn undo_steps(plan: &Plan, base: i64, services_touched: boo
         remade.extend(made.extract_if(.., |service| ours(service)));
         // What was not up before is no worse for not being up again.
         let was_up = |service: &ServiceName| !plan.services.iter().any(|s| s.service == *service && s.ails.is_some());
-        let verified: Vec<ServiceName> =
-            having(Action::Recreate).iter().chain(&having(Action::Restart)).filter(|s| was_up(s)).cloned().collect();
+        let ran = [Action::Recreate, Action::Scale, Action::Restart].map(having).concat();
+        let verified: Vec<ServiceName> = ran.into_iter().filter(was_up).collect();
         let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
         steps.extend(some(made, |services| Step::Remove { services }));
         steps.extend(some(remade, |services| Step::Up { services }));
@@ -146,17 +149,24 @@ pub(in super::super) async fn remove_made_directories(job: &Job) {
     }
 }
 
-/// Removes the containers of services that there were none of before.
+/// Removes the containers of services that there are to be none of, or going back, that there were none of before.
 pub(in super::super) async fn remove(job: &Job, services: &[ServiceName]) -> StepResult {
-    let what = "What the release added could not be removed.";
+    let what = match job.goes_back() {
+        true => "What the release added could not be removed.",
+        false => "Not every container that there is to be none of was removed.",
+    };
     let containers = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
     let mut removed = 0;
     for container in containers.iter().filter(|c| services.contains(&c.service)) {
-        if container.is_up() {
+        if container.may_run() {
             job.tools.stop(container, job.project.restart.stop_timeout).await.map_err(|e| e.failure(what))?;
         }
         job.tools.remove(container).await.map_err(|e| e.failure(what))?;
         removed += 1;
+    }
+    if !job.goes_back() {
+        let line = |service: &ServiceName| ServiceOutcome { service: service.to_string(), good: true, seen: "removed".to_owned() };
+        job.note(services.iter().map(line).collect());
     }
     Ok(Some(count(removed, "container")))
 }

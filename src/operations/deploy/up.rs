@@ -9,9 +9,10 @@ use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::{Config, Hashes};
 use super::Facts;
 use super::content;
+use super::counts::scale;
 use super::layer::Layers;
 use super::links::{first_ids, links};
-use super::production::{environment, production_only};
+use super::production::{environment, production_of, production_only};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::plan::{Links, layers};
@@ -49,10 +50,21 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
     remove_half_made(job).await.map_err(|e| e.failure(what))?;
     let containers = job.tools.containers(&job.project).await.map_err(|e| e.failure(what))?;
     let definitions = config.resolved.services(&compose.name, production);
+    // What is behind a profile is started by its name alone: Compose is handed what it takes in then.
+    let named = undoing.is_none() && services.iter().any(|service| !definitions.contains_key(service));
+    let all = if named { production_of(&job.tools, &job.project, services).await? } else { None };
+    let definitions = match all {
+        Some(all) => {
+            config = all;
+            config.resolved.services(&compose.name, production)
+        }
+        None => definitions,
+    };
     // What is gone back to may not know a service whose container was merely left running.
     let services: Vec<ServiceName> = services.iter().filter(|s| undoing.is_none() || definitions.contains_key(*s)).cloned().collect();
     let services = services.as_slice();
     let needed = needed(&definitions, services);
+    let scale = scale(job, &config.resolved.replicas(), services, needed.keys(), &containers);
     let environment = environment(production);
     let files =
         Files { name: &compose.name, root: production, files: &compose.files, directory: production, environment: environment.as_deref() };
@@ -78,6 +90,7 @@ pub(in super::super) async fn up(job: &Job, services: &[ServiceName]) -> StepRes
         substituted,
         without_dependencies,
         forced: forced(job, services, &containers, &links),
+        scale: &scale,
         definitions: &definitions,
         services,
         hidden: &hidden,

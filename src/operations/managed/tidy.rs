@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 
+use super::super::deploy;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::Tools;
 use crate::domain::container::{Container, State};
@@ -51,7 +52,11 @@ pub(super) async fn left_over(tools: &Tools, configuration: &Configuration) -> R
 pub(in super::super) async fn plan_tidying(tools: &Tools, configuration: &Configuration, request: &Request) -> Result<Plan, Failure> {
     let what = format!("{} could not be planned.", request.kind().verb());
     let project = request.project();
-    let orphans = left_over(tools, configuration).await.map_err(|e| e.failure(&*what))?.remove(project).unwrap_or_default();
+    let mut orphans = match configuration.projects.get(project) {
+        Some(known) => deploy::leftovers(tools, known, &what).await?,
+        None => Vec::new(),
+    };
+    orphans.extend(left_over(tools, configuration).await.map_err(|e| e.failure(&*what))?.remove(project).unwrap_or_default());
     let network = match needs_network(configuration, project) {
         true => None,
         false if tools.docker.is_absent() => None,

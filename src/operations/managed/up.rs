@@ -92,7 +92,7 @@ async fn await_asked(job: &Job, managed: &Managed, layer: &[ServiceName], servic
         *known = (*known).max(*need);
     }
     let waited: BTreeSet<ServiceName> = enough.keys().cloned().collect();
-    watch_for(job, Whom { services: &waited, container: None, enough: &enough }).await.map(drop)
+    watch_for(job, Whom { enough: &enough, ..Whom::of(&waited) }).await.map(drop)
 }
 
 fn needed(managed: &Managed, service: &ServiceName) -> BTreeSet<ServiceName> {

@@ -332,7 +332,7 @@ impl Input<'_> {
                     return Err(words::disabled(project.name.as_str()).into());
                 }
                 let near: Vec<String> = near.iter().map(ToString::to_string).collect();
-                let takes_service = self.spec.arguments.contains("/service") && ServiceName::new(typed).is_ok();
+                let takes_service = self.spec.arguments.contains("/service") && ServiceName::plain(typed).is_ok();
                 let implied = self.config.implied().filter(|_| takes_service && service.is_none()).map(|p| p.name.to_string());
                 Err(words::unknown_project(&first.shown(), &near, &self.projects(), implied.as_deref()).into())
             }

@@ -178,7 +178,7 @@ fn with_a_default_project() {
               There is no project ../x.
               There is: 50, Rolling, edge, shop.
             /docker_logs shop/../x
-              ../x is no service's name: letters, digits, _ - and . after a letter or digit.
+              ../x is no service's name: it has letters, digits and _ - . only.
               Example: shop/backend
             /docker_restart
               restart shop None
@@ -225,8 +225,7 @@ fn with_a_default_project() {
             /docker_deploy with=postgres,redis
               deploy shop with {ServiceName("postgres"), ServiceName("redis")}
             /docker_deploy edge with=-x
-              -x is no service's name: letters, digits, _ - and . after a letter or digit.
-              Example: shop/backend
+              deploy edge with {ServiceName("-x")}
             /docker_deploy shop/web
               I do not understand shop/web here.
               Allowed: /docker_deploy [p] [with=service,..] [overwrite=path,..] [new-volume=name,..] [force]

@@ -46,6 +46,7 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
         registry: Registry::default(),
         asked: Asked::default(),
         purposes: Arc::default(),
+        desired: Arc::default(),
         checks: crate::operations::Checks::default(),
         gauge: Gauge::default(),
         configuration: None,

@@ -5,6 +5,7 @@ use crate::domain::container::Health;
 use crate::domain::container::tests::container;
 use crate::domain::job::{Job, Purpose};
 use crate::domain::manifest::{Entry, Node};
+use crate::domain::plan::is_store;
 use crate::domain::plan::lifecycle::tests::project;
 use crate::domain::request::ReleaseOptions;
 
@@ -20,6 +21,7 @@ fn services(names: &[&str]) -> Vec<ServiceFacts> {
         build: None,
         image_id: Some("sha256:1".into()),
         image: format!("example/{service}:1"),
+        replicas: Some(1),
         depends_on: names.get(at.wrapping_sub(1)).map(|needed| name(needed)).into_iter().collect(),
         mounts: Vec::new(),
         asks: Vec::new(),
@@ -55,13 +57,18 @@ struct Given {
     new_file: bool,
     first: bool,
     links: Links,
+    desired: Option<DesiredState>,
+    before: BTreeSet<ServiceName>,
+    added: BTreeSet<ServiceName>,
+    back: bool,
 }
 
 impl Given {
     fn of(containers: Vec<Container>) -> Self {
         let names: Vec<String> = containers.iter().map(|c| c.service.to_string()).collect();
         let services = services(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        Self { services, containers, stopped: BTreeMap::new(), new_file: false, first: false, links: Links::default() }
+        let (stopped, before, added, links) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), Links::default());
+        Self { services, containers, stopped, new_file: false, first: false, links, desired: None, before, added, back: false }
     }
 
     fn plan(&self, with: &[&str]) -> Plan {
@@ -77,6 +84,9 @@ impl Given {
             services: &self.services,
             containers: &self.containers,
             links: &self.links,
+            desired: self.desired.as_ref(),
+            before: &self.before,
+            added: &self.added,
             configuration: "",
             variables: &Variables::default(),
             staged: &workspace,
@@ -84,7 +94,7 @@ impl Given {
             absent: &[],
             preserved: &Preserved::default(),
             release: 4,
-            back: false,
+            back: self.back,
             keeps: None,
             kept: &production,
             held: Some(&production),
@@ -242,4 +252,90 @@ fn mounts_of_a_first_deploy_are_one_line() {
     assert_eq!(given.plan(&[]).warnings, later);
     given.first = true;
     assert_eq!(given.plan(&[]).warnings, ["db newly asks for privileged mode.", "Mounts outside production: /etc/ssl, /srv/data."]);
+}
+
+/// What happens to each service that does not stay, with its reasons; then the steps and the warnings.
+fn told(plan: &Plan) -> String {
+    let service = |s: &ServicePlan| format!("{} {} {:?}{}", s.service, s.action.word(), s.reasons, if s.forced { " forced" } else { "" });
+    let touched = |s: &&ServicePlan| s.action != Action::Stay || !s.reasons.is_empty();
+    let services: Vec<String> = plan.services.iter().filter(touched).map(service).collect();
+    let steps: Vec<String> = plan.steps.iter().map(Step::label).collect();
+    [services, vec![steps.join(", ")], plan.warnings.clone()].concat().join("\n")
+}
+
+impl Given {
+    /// So many containers of each service, and so many declared.
+    fn counted(all: &[(&str, usize, u64)]) -> Self {
+        let container = |service: &str, at: usize| Container { name: format!("shop-{service}-{at}"), ..running(service) };
+        let containers = all.iter().flat_map(|(service, there, _)| (1..=*there).map(|at| container(service, at))).collect();
+        let mut given = Self::of(Vec::new());
+        given.services = services(&all.iter().map(|(service, _, _)| *service).collect::<Vec<_>>());
+        for (service, (_, _, declared)) in given.services.iter_mut().zip(all) {
+            service.replicas = Some(*declared);
+            service.depends_on.clear();
+        }
+        given.containers = containers;
+        given
+    }
+}
+
+#[test]
+fn number_of_containers_is_planned() {
+    let given = Given::counted(&[("api", 1, 3), ("web", 3, 1), ("tool", 0, 0), ("old", 2, 0), ("new", 0, 2), ("postgres", 1, 2)]);
+    expect![[r#"
+        api scale ["1 of 3 there"]
+        new create ["new"]
+        old remove ["0 declared"]
+        postgres stays ["it keeps data; pending: 1 of 2 there"]
+        web scale ["3 there, 1 declared: 2 are removed"]
+        Copy the workspace aside, Remove old, Bring up api, new, web, Verify api, new, web, Record the release"#]]
+    .assert_eq(&told(&given.plan(&[])));
+    let named = given.plan(&["postgres"]);
+    assert!(named.services.iter().any(|s| s.service == name("postgres") && s.action == Action::Scale));
+    assert!(Given::counted(&[("api", 2, 2), ("tool", 0, 0)]).plan(&[]).is_empty(), "as many as declared");
+    // What was confirmed is a number.
+    let digest = |there, declared| Given::counted(&[("api", there, declared)]).plan(&[]).digest;
+    assert_ne!(digest(1, 2), digest(1, 3));
+    assert_ne!(digest(3, 1), digest(2, 1));
+    let mut files = Given::counted(&[("api", 1, 3)]);
+    files.services[0].mounts = vec!["note.txt".into()];
+    files.new_file = true;
+    assert_eq!(
+        told(&files.plan(&[])).lines().next(),
+        Some("api recreate [\"1 of 3 there\", \"mounted files changed: `note.txt`\"] forced")
+    );
+}
+
+#[test]
+fn service_that_takes_no_part_is_left_as_it_is() {
+    let mut given = Given::counted(&[("web", 1, 1)]);
+    let stopped = ended("gone", 0);
+    given.containers.extend([running("debug"), running("trace"), running("old"), stopped]);
+    given.desired = Some(DesiredState::new([(name("web"), 1)].into(), Some([name("debug"), name("trace")].into())));
+    expect![[r#"
+
+        No longer in the compose file, and left running: old.
+        No longer in the compose file, and left stopped: gone.
+        debug, trace are behind profiles that are not active: left as they are."#]]
+    .assert_eq(&told(&given.plan(&[])));
+}
+
+#[test]
+fn rollback_removes_what_later_releases_added() {
+    let mut given = Given::counted(&[("web", 1, 1)]);
+    given.containers.extend([running("extra"), running("later"), running("older"), running("postgres")]);
+    given.desired = Some(DesiredState::new([(name("web"), 1)].into(), Some(BTreeSet::new())));
+    // The files that production has now bring only one of them back.
+    given.before = [name("web"), name("extra")].into();
+    given.added = [name("extra"), name("later"), name("postgres")].into();
+    assert!(given.plan(&[]).is_empty(), "a deploy leaves all of them");
+    given.back = true;
+    expect![[r#"
+        extra remove ["not in release 4"]
+        later remove ["not in release 4"]
+        postgres stays ["it keeps data; pending: remove (not in release 4)"]
+        Remove extra, Remove later, Record the release
+        No longer in the compose file, and left running: older."#]]
+    .assert_eq(&told(&given.plan(&[])));
+    assert!(told(&given.plan(&["postgres"])).contains("Remove later, postgres"));
 }
