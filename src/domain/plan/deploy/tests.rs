@@ -298,6 +298,7 @@ fn what_is_linked_to_a_service_follows_it() {
             Restart api, named
             Restart plain
             Verify vpn, named, api, plain
+            named depends on app, which is down and stays so.
             release None"#]],
     );
 }
