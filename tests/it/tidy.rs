@@ -97,6 +97,7 @@ fn libraries_have_one_place() {
                 "engine/docker.rs",
                 "engine/inspect.rs",
                 "engine/looks.rs",
+                "engine/networks.rs",
                 "engine/pending_stop.rs",
                 "engine/transport.rs",
             ],

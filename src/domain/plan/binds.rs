@@ -168,9 +168,9 @@ mod tests {
             No. web mounts `./data`, which is neither in the workspace nor in production. Put it into the workspace, or take the mount out of the compose file.
             No. web mounts `/etc/ssl/site.pem`, which is not there. The engine would make an empty directory there. Put it there, or take the mount out of the compose file."#]].assert_eq(&lines.join("\n"));
         let directory = missing("./conf.d", "/etc/conf.d");
-        assert_eq!(refuse_missing("No.", &[directory.clone()]), Ok(()));
+        assert_eq!(refuse_missing("No.", std::slice::from_ref(&directory)), Ok(()));
         assert_eq!(
-            warnings(&[directory.clone()]).unwrap(),
+            warnings(std::slice::from_ref(&directory)).unwrap(),
             "web mounts `./conf.d`, which is neither in the workspace nor in production: the engine makes an empty directory there."
         );
         assert_eq!(warnings(&[MissingSource { read_only: false, ..directory }]), None, "a service fills it");

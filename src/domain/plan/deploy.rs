@@ -21,28 +21,6 @@ use crate::domain::request::Request;
 use crate::domain::text::{count, listing};
 use crate::domain::untrusted::UntrustedText;
 
-/// File names whose change is worth naming as a reason for a rebuild.
-const DEPENDENCY_FILES: [&str; 18] = [
-    "requirements.txt",
-    "pyproject.toml",
-    "poetry.lock",
-    "Pipfile",
-    "Pipfile.lock",
-    "uv.lock",
-    "package.json",
-    "package-lock.json",
-    "yarn.lock",
-    "pnpm-lock.yaml",
-    "Cargo.toml",
-    "Cargo.lock",
-    "go.mod",
-    "go.sum",
-    "Gemfile",
-    "Gemfile.lock",
-    "composer.json",
-    "composer.lock",
-];
-
 /// What a request for a mount outside production begins with; the path follows.
 pub const MOUNT_OF: &str = "a mount of ";
 
@@ -243,7 +221,7 @@ pub fn plan_deploy(facts: &DeployFacts<'_>, request: &Request, with: &BTreeSet<S
     let options = request.release_options();
     facts.resources.check_swaps(&what(facts), &command(facts), &services, &options.new_volumes)?;
     let steps = steps(facts, &files, &services);
-    let mut warnings = warnings(facts, &services, &files);
+    let mut warnings = warnings::warnings(facts, &services, &files);
     warnings.extend(facts.resources.warnings(&services, facts.containers));
     warnings.extend(binds::warnings(facts.missing));
     warnings.extend(lost_images(facts, &services, request.is_forced())?);
@@ -442,7 +420,7 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
     let why_build = service
         .build
         .as_ref()
-        .and_then(|b| why_build(facts, b, files, containers.is_empty(), service.image_id.is_some()).or_else(|| moved.clone()));
+        .and_then(|b| builds::why_build(facts, b, files, containers.is_empty(), service.image_id.is_some()).or_else(|| moved.clone()));
     let build = why_build.is_some();
     let mut reasons: Vec<String> = why_build.into_iter().collect();
     let mut action = if build { Action::Recreate } else { Action::Stay };
@@ -534,36 +512,6 @@ fn down(container: &Container) -> Option<String> {
     }
 }
 
-fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Changes, first: bool, is_there: bool) -> Option<String> {
-    if build.pruned {
-        return Some("its kept image is gone, so it is built again".to_owned());
-    }
-    if build.running.as_deref() == Some(build.inputs.as_str()) {
-        // Under a new name it is built once more.
-        return (!is_there).then(|| "image to be built".to_owned());
-    }
-    if first {
-        return Some("image to be built".to_owned());
-    }
-    // What an image is built from need not come into production.
-    let staged = facts.held_staged.map(|held| Changes::between(held, facts.staged, Some(held))).unwrap_or_default();
-    let touched: BTreeSet<&TreePath> = files.touched().chain(staged.touched()).collect();
-    let within: Vec<&TreePath> = touched.iter().copied().filter(|p| p.is_within(&build.context) && !build.ignored.contains(*p)).collect();
-    if build.dockerfile.as_ref().is_some_and(|d| touched.contains(d)) {
-        return Some("Dockerfile changed".to_owned());
-    }
-    let dependency = within.iter().find(|p| DEPENDENCY_FILES.iter().any(|d| d.as_bytes() == p.file_name()));
-    if let Some(file) = dependency {
-        return Some(format!("{file} changed"));
-    }
-    Some(match within.len() {
-        0 if build.running.is_none() => "its image was not built by dockmaster yet".to_owned(),
-        0 => "build configuration changed".to_owned(),
-        1..=3 => format!("{} changed", listing(within, 3)),
-        n => format!("{n} files of its build context changed"),
-    })
-}
-
 fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> Vec<Step> {
     let having =
         |wanted: &dyn Fn(&ServicePlan) -> bool| services.iter().filter(|s| wanted(s)).map(|s| s.service.clone()).collect::<Vec<_>>();
@@ -612,62 +560,7 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
     steps.into_iter().flatten().chain(restarted).chain(end.into_iter().flatten()).collect()
 }
 
-fn warnings(facts: &DeployFacts<'_>, services: &[ServicePlan], files: &Changes) -> Vec<String> {
-    let mut warnings = Vec::new();
-    // At first everything is new: what each service mounts is one line.
-    let is_first = facts.owned.is_none();
-    let mounts = |s: &ServiceFacts| s.asks.iter().filter_map(|ask| ask.strip_prefix(MOUNT_OF).map(str::to_owned)).collect::<Vec<_>>();
-    for service in facts.services {
-        let asks: Vec<&str> = service.asks.iter().map(String::as_str).filter(|ask| !(is_first && ask.starts_with(MOUNT_OF))).collect();
-        if !asks.is_empty() {
-            warnings.push(format!("{} newly asks for {}.", service.name, asks.join(", ")));
-        }
-    }
-    let mounted: BTreeSet<String> = facts.services.iter().filter(|_| is_first).flat_map(mounts).collect();
-    if !mounted.is_empty() {
-        warnings.push(format!("Mounts outside production: {}.", listing(mounted, 5)));
-    }
-    let unasked = |s: &ServiceFacts| if let Pull::Unknown(why) = &s.pull { Some((s.name.clone(), why.clone())) } else { None };
-    for (service, why) in facts.services.iter().filter_map(unasked) {
-        warnings.push(format!("The registry could not be asked for a newer image of {service} ({why}): the one that is here is used."));
-    }
-    if !files.edited.is_empty() {
-        let edited = &files.edited;
-        warnings.push(format!("Edited by hand in production and overwritten: {}.", listing(edited, 5)));
-    }
-    warnings.extend(unlisted::remarks(facts));
-    let of = |service: &ServiceName| facts.containers.iter().filter(|c| c.service == *service).collect::<Vec<_>>();
-    let ill = |c: &&Container| !c.is_up() && !c.ended_well() && down(c).is_none() && !c.purpose.is_to_end();
-    let ill: Vec<&ServiceName> = services
-        .iter()
-        .filter(|s| s.action == Action::Stay && !facts.stopped.contains_key(&s.service))
-        .filter(|s| of(&s.service).iter().any(ill))
-        .map(|s| &s.service)
-        .collect();
-    if !ill.is_empty() {
-        warnings.push(format!("Not up already, and left as it is: {}.", listing(ill, 5)));
-    }
-    for stays in services.iter().filter(|s| s.action == Action::Stay) {
-        let containers = of(&stays.service);
-        let is_down =
-            !containers.is_empty() && containers.iter().all(|c| !c.runs() && !c.ended_well() || facts.stopped.contains_key(&c.service));
-        let needs_it = |s: &&ServicePlan| {
-            s.action != Action::Stay && facts.services.iter().any(|f| f.name == s.service && f.depends_on.contains(&stays.service))
-        };
-        let by: Vec<&ServiceName> = services.iter().filter(needs_it).map(|s| &s.service).filter(|_| is_down).collect();
-        if !by.is_empty() {
-            warnings.push(format!("{} depends on {}, which is down and stays so.", listing(by, 4), stays.service));
-        }
-    }
-    let stopping: Vec<&ServiceName> =
-        services.iter().filter(|s| s.stateful && matches!(s.action, Action::Restart | Action::Recreate)).map(|s| &s.service).collect();
-    for name in stopping {
-        let dependants: Vec<&ServiceName> = facts.services.iter().filter(|s| s.depends_on.contains(name)).map(|s| &s.name).collect();
-        let also = if dependants.is_empty() { String::new() } else { format!("; {} depends on it", listing(dependants, 4)) };
-        warnings.push(format!("{name} keeps data and is stopped for this{also}."));
-    }
-    warnings
-}
-
+mod builds;
 #[cfg(test)]
 mod tests;
+mod warnings;
