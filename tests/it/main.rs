@@ -61,6 +61,7 @@ mod surroundings;
 mod terminal;
 mod tidy;
 mod trial;
+mod twins;
 mod upgrades;
 mod variables;
 mod versions;
