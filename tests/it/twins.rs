@@ -109,6 +109,23 @@ struct Round {
     last: [Side; 2],
 }
 
+/// Two projects whose networks and volumes go last: what takes the projects down knows only those of the last files, and an engine
+/// has addresses for some thirty networks.
+struct Left([String; 2]);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        for (name, what) in self.0.iter().flat_map(|name| [(name, "network"), (name, "volume")]) {
+            let label = format!("label=com.docker.compose.project={name}");
+            let listed = command("docker").args([what, "ls", "-q", "--filter", &label]).output();
+            let listed = listed.map(|listed| String::from_utf8_lossy(&listed.stdout).into_owned()).unwrap_or_default();
+            for one in listed.lines() {
+                let _ = command("docker").args([what, "rm", one]).output();
+            }
+        }
+    }
+}
+
 /// What dockmaster said and did.
 #[derive(Debug)]
 enum Answer {
@@ -136,9 +153,11 @@ async fn round(number: u64, images: &str, story: &Story) -> bool {
     };
     let fixture = Fixture::new(&[]).with(json!({ "deploy": policy, "stateful": stateful }));
     std::fs::remove_file(fixture.production.join("docker-compose.yml")).unwrap();
+    let twin = Fixture::new(&[]);
+    let _left = Left([fixture.name.clone(), twin.name.clone()]);
     let mut round = Round {
         world: World::start(fixture).await,
-        twin: Fixture::new(&[]),
+        twin,
         logs: [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()],
         images: images.to_owned(),
         stateful,

@@ -177,7 +177,7 @@ impl Step<'_> {
     fn said(&self, service: &str) -> (&str, &str) {
         let line = self.plan.lines().find_map(|line| line.strip_prefix(service)?.strip_prefix(": "));
         let Some(line) = line else { return ("stays", self.stays(service)) };
-        line.split_once(" (").unwrap_or((line, ""))
+        line.strip_suffix(')').unwrap_or(line).split_once(" (").unwrap_or((line, ""))
     }
 
     fn stays(&self, service: &str) -> &str {
