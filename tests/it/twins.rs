@@ -164,6 +164,8 @@ async fn round(number: u64, images: &str, story: &Story) -> bool {
         story: story.clone(),
         last: [Side::default(), Side::default()],
     };
+    // Also where the round ends in the middle.
+    let _ends = round.world.bot.as_ref().map(|bot| bot.shutdown.clone().drop_guard());
     story.tell(format!("changes: {}; keeps data: {:?}", changes.join(", "), round.stateful));
     let mut failed_before = false;
     for (n, version) in versions.iter().enumerate() {

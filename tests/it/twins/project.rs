@@ -79,6 +79,13 @@ pub(super) struct Service {
 }
 
 impl Service {
+    /// Whether it mentions a network or volume as the project's resources are told.
+    pub(super) fn uses(&self, resource: &str) -> bool {
+        let is = |kind: &str, name: &str| resource.strip_prefix(kind).is_some_and(|rest| rest == format!(" PROJECT_{name}"));
+        let has_default = is("network", "default");
+        has_default || self.networks.iter().any(|name| is("network", name)) || self.volumes.iter().any(|name| is("volume", name))
+    }
+
     pub(super) fn declared(&self) -> usize {
         self.replicas.unwrap_or(1)
     }
@@ -164,15 +171,18 @@ impl Project {
 
     /// Changes one to three things at random, and says which.
     pub(super) fn mutate(&mut self, dice: &mut Dice) -> Vec<String> {
-        let (wanted, mut done) = (1 + dice.below(3), Vec::new());
+        let (wanted, mut done, first) = (1 + dice.below(3), Vec::new(), self.clone());
         for _ in 0..TRIES {
-            if done.len() == wanted {
+            if done.len() >= wanted && *self != first {
                 break;
             }
             let (change, at) = (CHANGES[dice.below(CHANGES.len())], dice.below(self.services.len()));
             let name = self.services[at].name.clone();
             let before = self.clone();
-            if self.apply(change, at, dice) && *self != before && self.listed().any(|s| s.what != What::Job && s.declared() > 0) {
+            // A change that no file shows is none.
+            let written = |project: &Self| (project.file("", Path::new("")), project.variables());
+            let changes = |after: &Self| written(after) != written(&before);
+            if self.apply(change, at, dice) && changes(self) && self.listed().any(|s| s.what != What::Job && s.declared() > 0) {
                 done.push(format!("{change:?} {name}"));
             } else {
                 *self = before;
@@ -186,6 +196,7 @@ impl Project {
         let (is_needed, is_owner) = (self.is_needed(&self.services[at].name), self.is_owner(&self.services[at].name));
         let before: Vec<(String, What, bool, bool)> =
             self.services[..at].iter().map(|s| (s.name.clone(), s.what, s.profile, s.replicas.is_some())).collect();
+        let has_profiles = self.services.iter().any(|s| s.profile);
         let service = &mut self.services[at];
         match change {
             Change::Value => service.value += 1,
@@ -226,7 +237,7 @@ impl Project {
             Change::Content => self.content += 1,
             // Compose refuses what needs something that is not there.
             Change::Profile if !is_needed => service.profile = !service.profile,
-            Change::Active => self.active = !self.active,
+            Change::Active if has_profiles => self.active = !self.active,
             Change::Check if service.what == What::Checked => service.retries += 1,
             Change::Fail if service.what == What::Job => service.fails = true,
             Change::Add => return self.add(dice),
@@ -285,7 +296,8 @@ impl Project {
     fn lines(&self, service: &Service, images: &str, log: &Path) -> Vec<String> {
         let script = match service.what {
             What::Job => format!("echo run >> /log/{}; exit {}", service.name, if service.fails { 3 } else { 0 }),
-            _ => "trap 'exit 0' TERM; touch /tmp/well; while true; do sleep 0.1; done".to_owned(),
+            // Many of these run at once, so that they do nothing.
+            _ => "trap 'exit 0' TERM; touch /tmp/well; sleep 1000000 & wait".to_owned(),
         };
         let mut lines = vec![
             format!("image: {images}:{}", service.tag),
@@ -300,7 +312,7 @@ impl Project {
                 lines.push("restart: \"no\"".to_owned());
                 volumes.push(format!("\"{}:/log\"", log.display()));
             }
-            What::Checked => lines.push(check().replace("retries: 3", &format!("retries: {}", service.retries))),
+            What::Checked => lines.push(seldom(&check()).replace("retries: 3", &format!("retries: {}", service.retries))),
             What::Serves => {}
         }
         if !volumes.is_empty() {
@@ -347,6 +359,14 @@ impl Project {
         let restarts = if restarts { ", restart: true" } else { "" };
         format!("{name}: {{ condition: {condition}{restarts} }}")
     }
+}
+
+/// A health check that is eager only while its service starts, where the engine is able to.
+fn seldom(check: &str) -> String {
+    if !check.contains("start_interval") {
+        return check.to_owned();
+    }
+    check.replace(" interval: 500ms", " interval: 10s").replace("start_period: 2s", "start_period: 20s")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
