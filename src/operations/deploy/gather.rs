@@ -604,11 +604,20 @@ fn build_facts(
     if let Some(dockerfile) = &dockerfile {
         staged.below(dockerfile).feed(&mut feed);
     }
-    for more in &section.additional {
-        // Images and addresses are named in the section, whose hash is in already; paths are inputs of their own.
-        if more.starts_with('/') {
-            staged.below(&inside(Path::new(more), more)?).feed(&mut feed);
-        }
+    let mut additional = Vec::new();
+    // Images and addresses are named in the section, whose hash is in already; paths are inputs of their own.
+    for more in section.additional.iter().filter(|more| more.starts_with('/')) {
+        let path = inside(Path::new(more), more)?;
+        staged.below(&path).feed(&mut feed);
+        additional.push(path);
     }
-    Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, ignored, running: None, pruned: false })
+    Ok(BuildFacts {
+        inputs: hasher.finalize().to_hex().to_string(),
+        context,
+        dockerfile,
+        additional,
+        ignored,
+        running: None,
+        pruned: false,
+    })
 }
