@@ -213,12 +213,14 @@ pub struct Project {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Compose {
-    /// The compose files, relative to workspace and production, in the order in which they are merged.
-    #[serde(default = "compose_files")]
+    /// The compose files, relative to workspace and production, in the order in which they are merged. Unless given: the one that Compose
+    /// finds by itself (`compose.yaml`, `compose.yml`, `docker-compose.yml` or `docker-compose.yaml`), without an override file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
+        with = "Vec<String>",
         extend("minItems" = 1, "maxItems" = 200, "uniqueItems" = true, "examples" = [["docker-compose.yml", "docker-compose.prod.yml"]])
     )]
-    pub files: Vec<String>,
+    pub files: Option<Vec<String>>,
     /// The compose project name (`docker compose -p`). Unless given: `COMPOSE_PROJECT_NAME` of production's `.env`, else the compose files'
     /// own `name`, else the project's own name in small letters.
     #[serde(default)]
@@ -402,8 +404,4 @@ fn no() -> bool {
 
 fn by_dependency() -> Strategy {
     Strategy::Dependency
-}
-
-fn compose_files() -> Vec<String> {
-    vec!["docker-compose.yml".to_owned()]
 }

@@ -7,6 +7,7 @@ use super::report::{Place, Report, quote};
 use super::services::container::DATABASE;
 use super::values;
 use super::{OnDisk, Rights};
+use crate::domain::compose_files::DEFAULTS;
 use crate::domain::compose_name::name_in_files;
 
 /// A directory that a project names.
@@ -131,6 +132,13 @@ impl Disk<'_> {
         let texts = production.and_then(all).or_else(|| workspace.and_then(all)).unwrap_or_default();
         let (name, _) = name_in_files(environment.as_deref(), &texts)?;
         values::compose_name(&name).ok()
+    }
+
+    /// The compose file that Compose would find by itself: the workspace's, or production's where that has none.
+    pub(super) fn default_compose_file(&self, workspace: Option<&Directory>, production: Option<&Directory>) -> Option<&'static str> {
+        let is_there = |directory: &Directory, name: &str| matches!((self.ask)(&directory.written.join(name)), OnDisk::File(_));
+        let directories = [workspace, production].into_iter().flatten();
+        directories.into_iter().find_map(|directory| DEFAULTS.into_iter().find(|name| is_there(directory, name)))
     }
 
     /// A compose file must be in the workspace or in production.

@@ -25,6 +25,7 @@ const LATER: [&str; 1] = ["alerts"];
 /// How many releases may be kept; one besides the current one is needed to go back to.
 const KEPT: std::ops::RangeInclusive<i64> = 2..=100;
 /// What is read when no compose file is named.
+/// What is missed where no compose file is named and none is there.
 const COMPOSE_FILE: &str = "docker-compose.yml";
 
 const HEALTH: Bounds = Bounds { least: Duration::from_secs(1), most: Duration::from_secs(3600), such_as: "120s" };
@@ -162,7 +163,10 @@ fn compose_source(report: &mut Report, disk: &paths::Disk<'_>, at: &At<'_>, draf
             list.not_empty(report, "compose file");
             list.distinct(report, "a list of compose files", |item, report| item.parse(report, values::compose_file))
         }
-        None => vec![(COMPOSE_FILE.to_owned(), object.place_of("files"))],
+        None => {
+            let found = disk.default_compose_file(draft.workspace.as_ref(), draft.production.as_ref());
+            vec![(found.unwrap_or(COMPOSE_FILE).to_owned(), object.place_of("files"))]
+        }
     };
     for (file, place) in &files {
         disk.compose_file(report, file, place, draft.workspace.as_ref(), draft.production.as_ref());

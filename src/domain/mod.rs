@@ -4,6 +4,7 @@
 //! milliseconds since the Unix epoch ([`Millis`]).
 
 pub mod access;
+pub mod compose_files;
 pub mod compose_labels;
 pub mod compose_name;
 pub mod confirm;

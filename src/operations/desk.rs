@@ -252,7 +252,7 @@ impl Desk {
             return Ok((plan, None));
         }
         if let Some((coming, options)) = release {
-            let facts = deploy::gather(&self.tools, project, coming, options).await?;
+            let facts = Box::pin(deploy::gather(&self.tools, project, coming, options)).await?;
             facts.check_names(&self.tools, project).await?;
             let mut plan = facts.plan(project, options)?;
             facts.check(&plan).await?;
@@ -368,7 +368,7 @@ impl Desk {
         let job = Arc::new(Job::new(self.tools.clone(), project, plan, recorder, mark, id, facts, ending));
         tracing::info!(operation = id, kind = request.kind().word(), project = %request.project(), actor = actor.label().line(SHOWN), "begins");
         let work = job.clone();
-        self.supervised(job, hold, view.clone(), async move { runner::run(&work).await });
+        self.supervised(job, hold, view.clone(), async move { Box::pin(runner::run(&work)).await });
         Ok(Running { id, view })
     }
 

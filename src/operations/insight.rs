@@ -132,7 +132,7 @@ async fn measure(tools: &Tools, project: &Project) -> Insight {
     }
     if project.workspace.is_some() {
         let options = ReleaseOptions { force: true, ..ReleaseOptions::default() };
-        match deploy::gather(tools, project, deploy::Coming::Workspace, &options).await {
+        match Box::pin(deploy::gather(tools, project, deploy::Coming::Workspace, &options)).await {
             Ok(facts) => {
                 // What a plan refuses (an unset variable, say) is told when a deploy is asked for; the count stands all the same.
                 insight.ahead = facts.plan(project, &options).ok().and_then(|plan| {

@@ -350,23 +350,23 @@ async fn bring_back(job: &Job, begun: usize, from: usize, mut outcome: Outcome) 
 
 pub(super) async fn execute(job: &Job, step: &Step) -> StepResult {
     match step {
-        Step::Stage => deploy::stage(job, step).await,
-        Step::Pull { services } if managed::of(&job.project).is_some() => managed::pull(job, step, services).await,
+        Step::Stage => Box::pin(deploy::stage(job, step)).await,
+        Step::Pull { services } if managed::of(&job.project).is_some() => Box::pin(managed::pull(job, step, services)).await,
         Step::Up { services } if managed::of(&job.project).is_some() => match job.goes_back() {
-            true => managed::put_back(job, services).await,
-            false => managed::up(job, services).await,
+            true => Box::pin(managed::put_back(job, services)).await,
+            false => Box::pin(managed::up(job, services)).await,
         },
-        Step::Pull { services } => deploy::pull(job, step, services).await,
-        Step::Build { services } => deploy::build(job, step, services).await,
-        Step::Keep { release } => deploy::keep(job, step, *release).await,
-        Step::Promote => deploy::learning(job, deploy::promote(job)).await,
-        Step::Return { .. } => deploy::learning(job, deploy::put_back(job)).await,
-        Step::Remove { services } => deploy::remove(job, services).await,
-        Step::Up { services } if job.plan.by_compose => whole::start(job, services).await,
-        Step::Up { services } => deploy::up(job, services).await,
-        Step::Record => deploy::arrive(job).await,
-        Step::Tidy { orphans, network } => managed::tidy(job, orphans, network.as_deref()).await,
-        Step::Stop { services } if job.plan.by_compose => whole::stop(job, services).await,
+        Step::Pull { services } => Box::pin(deploy::pull(job, step, services)).await,
+        Step::Build { services } => Box::pin(deploy::build(job, step, services)).await,
+        Step::Keep { release } => Box::pin(deploy::keep(job, step, *release)).await,
+        Step::Promote => Box::pin(deploy::learning(job, deploy::promote(job))).await,
+        Step::Return { .. } => Box::pin(deploy::learning(job, deploy::put_back(job))).await,
+        Step::Remove { services } => Box::pin(deploy::remove(job, services)).await,
+        Step::Up { services } if job.plan.by_compose => Box::pin(whole::start(job, services)).await,
+        Step::Up { services } => Box::pin(deploy::up(job, services)).await,
+        Step::Record => Box::pin(deploy::arrive(job)).await,
+        Step::Tidy { orphans, network } => Box::pin(managed::tidy(job, orphans, network.as_deref())).await,
+        Step::Stop { services } if job.plan.by_compose => Box::pin(whole::stop(job, services)).await,
         Step::Stop { services } => act(job, Act::Stop, services).await,
         // Compose starts what it made: inline files and hooks are its own.
         Step::Start { services } if job.plan.kind().is_release() && matches!(job.project.source, Source::Compose(_)) => {
@@ -377,7 +377,7 @@ pub(super) async fn execute(job: &Job, step: &Step) -> StepResult {
         Step::Restart { services } => act(job, Act::Restart, services).await,
         Step::Verify { services } => {
             let watched = match managed::of(&job.project).is_some() && job.goes_back() {
-                true => managed::awake(job, services).await?,
+                true => Box::pin(managed::awake(job, services)).await?,
                 false => services.iter().cloned().collect(),
             };
             watch(job, &watched).await?;

@@ -1,5 +1,6 @@
 //! Whether the projects of a configuration could be deployed as they stand: for `dockmaster check`, before anybody asks for it.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -8,10 +9,15 @@ use tokio::time::timeout;
 
 use super::desk::Desk;
 use super::readable::why_unreadable;
+use super::sources;
 use crate::domain::access::Actor;
+use crate::domain::compose_files::{self, Beside, OVERRIDES};
+use crate::domain::env_file;
 use crate::domain::project::{Project, ProjectName, Source};
 use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::words;
+use crate::engine::compose::Files;
+use crate::untrusted::{self, CONFIGURATION_MAX};
 
 /// How long one project is looked at.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -57,13 +63,38 @@ impl Desk {
 
     async fn look_into(&self, project: &Project, with_engine: bool) -> Finding {
         let finding = |problem, warnings| Finding { project: project.name.clone(), problem, warnings };
+        let further = further_files(project).await;
         if project.workspace.is_none() || project.production.is_none() || !with_engine {
-            return finding(why_unreadable(&self.tools, project).await, Vec::new());
+            return finding(why_unreadable(&self.tools, project).await, further);
         }
         let request = Request::Deploy { project: project.name.clone(), options: ReleaseOptions::default() };
         match self.plan(&Actor::Console, &request).await {
-            Ok(plan) => finding(None, words::plan_warnings(&plan)),
-            Err(refusal) => finding(Some(refusal.words((self.tools.clock)()).to_plain()), Vec::new()),
+            Ok(plan) => finding(None, [words::plan_warnings(&plan), further].concat()),
+            Err(refusal) => finding(Some(refusal.words((self.tools.clock)()).to_plain()), further),
         }
     }
+}
+
+/// What is said of compose files that a project does not name; nothing where its files cannot be looked at.
+async fn further_files(project: &Project) -> Vec<String> {
+    let (Source::Compose(compose), Some(root)) = (&project.source, project.workspace.clone().or_else(|| project.production.clone())) else {
+        return Vec::new();
+    };
+    let (named, environment) = (compose.files.clone(), project.production.as_ref().map(|production| production.join(".env")));
+    let name = compose.name.clone();
+    let look = move || {
+        let text = environment.and_then(|path| untrusted::read(&path, CONFIGURATION_MAX).ok()).unwrap_or_default();
+        let mut variables = env_file::values(&text);
+        let files = Files { name: &name, root: &root, files: &named, directory: &root, environment: None };
+        let is_own = |path: &PathBuf| named.iter().any(|file| Path::new(file) == path);
+        let is_compose = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
+        let beside = Beside {
+            overrides: OVERRIDES.iter().filter(|file| root.join(file).is_file()).map(|file| (*file).to_owned()).collect(),
+            variable: variables.remove(compose_files::VARIABLE),
+            separator: variables.remove("COMPOSE_PATH_SEPARATOR"),
+            taken_in: sources::parts(&files).into_iter().filter(|path| is_compose(path) && !is_own(path)).collect(),
+        };
+        compose_files::remarks(&named, &beside)
+    };
+    untrusted::off_runtime(look).await.unwrap_or_default()
 }

@@ -18,7 +18,7 @@ impl Front {
     /// Does what a message asks for.
     pub(crate) async fn carry_out(self, place: Place, intent: Intent, turn: Turn) {
         match intent {
-            Intent::Run(command) => self.run(&place, command, turn).await,
+            Intent::Run(command) => Box::pin(self.run(&place, command, turn)).await,
             Intent::Unclear(unclear) => self.say_with(&place, unclear.text, unclear.buttons).await,
             Intent::Unknown(typed) => self.say(&place, command::unknown(&typed)).await,
             Intent::TooLate(what) => self.too_late(&place, what).await,
@@ -43,7 +43,7 @@ impl Front {
             Command::Releases(project) => self.releases_of(place, &project).await,
             Command::Volumes(project) => self.volumes_of(place, &project).await,
             Command::Cancel(project) => self.cancel(place, &project).await,
-            Command::Operate(request) => self.consider(place, Wish::Operation(request), turn).await,
+            Command::Operate(request) => Box::pin(self.consider(place, Wish::Operation(request), turn)).await,
             Command::Config(command) => self.configure(place, command, turn).await,
             Command::Whoami => self.say(place, words::whoami(place.user, place.chat)).await,
             Command::Help { first } => {

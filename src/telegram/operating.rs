@@ -49,7 +49,7 @@ impl Front {
         }
         let question = async {
             Ok(match &wish {
-                Wish::Operation(request) => Question::Operation(Box::new(self.desk.plan(&place.actor, request).await?)),
+                Wish::Operation(request) => Question::Operation(Box::new(Box::pin(self.desk.plan(&place.actor, request)).await?)),
                 Wish::Version(id) => Question::Version(Box::new(self.desk.configuration_plan(&place.actor, *id).await?)),
             })
         };
@@ -258,7 +258,7 @@ impl Front {
         let refused = match confirmed {
             Question::Operation(plan) => {
                 let origin = Origin { chat: place.chat, thread: place.thread, message: Some(place.message) };
-                let submit = self.desk.submit(&place.actor, &plan.request, &plan.digest, Some(origin));
+                let submit = Box::pin(self.desk.submit(&place.actor, &plan.request, &plan.digest, Some(origin)));
                 self.patiently(place, submit).await.map(|running| self.watch(place, running, guard)).err()
             }
             Question::Version(plan) => {

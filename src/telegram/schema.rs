@@ -201,7 +201,7 @@ fn read_message(id: i64, message: &Message, front: &Front) {
             let (doer, at) = (front.clone(), place.clone());
             let work = async move {
                 let (turn, _held) = order.come(&doer, &at).await;
-                doer.carry_out(at, intent, turn).await;
+                Box::pin(doer.carry_out(at, intent, turn)).await;
             };
             front.spawn(id, place, stranger, yes, work);
         }
@@ -275,7 +275,7 @@ fn read_press(id: i64, press: CallbackQuery, front: &Front) {
     let (doer, at) = (front.clone(), place.clone());
     let work = async move {
         let (turn, _held) = order.come(&doer, &at).await;
-        doer.pressed(at, callback, read, denied, turn).await;
+        Box::pin(doer.pressed(at, callback, read, denied, turn)).await;
     };
     front.spawn(id, place, stranger, yes, work);
 }

@@ -83,7 +83,7 @@ async fn deploy_makes_as_many_containers_as_declared() {
     told(&world.ask("/docker_status").await.text, &["3 of 5 up"]);
     let (plan, outcome) = carry_out(&world, "/docker_start").await;
     good(&outcome);
-    told(&plan.text, &["Scale: web\nweb: 2 of 3 there", "store stays: keeps data; name it to include it"]);
+    told(&plan.text, &["web: scale (2 of 3 there)", "store stays: keeps data; name it to include it"]);
     let made = ids(shop, "web");
     assert!(made.len() == 3 && three[1..].iter().all(|id| made.contains(id)), "{}", outcome.text);
     remove(&made[..2]);

@@ -130,7 +130,7 @@ async fn what_cannot_be_planned_is_said_with_its_exit_code() {
         ("rollback 1 --dry-run", 2, "Which project?"),
         ("deploy shpo --dry-run", 2, "There is no project shpo."),
         ("deploy edge --dry-run", 2, "edge is disabled"),
-        ("deploy shop --dry-run --with=-x", 2, "-x is no service's name"),
+        ("deploy shop --dry-run --with=a/b", 2, "a/b is no service's name"),
         ("deploy shop --dry-run --with web,nope", 1, "It has no service “nope”."),
         ("rollback shop --dry-run", 1, "There is no release before"),
     ];

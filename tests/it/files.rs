@@ -223,7 +223,7 @@ async fn failed_deploy_leaves_what_the_service_wrote() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_first_deploy_removes_the_directories_it_made() {
     let broken =
-        plain_service("echo x >/kept/x; echo out of luck; exit 3", "volumes: [\"./data/web:/data\", \"./kept:/kept\", \"./gone.conf:/x\"]");
+        plain_service("echo x >/kept/x; echo out of luck; exit 3", "volumes: [\"./data/web:/data\", \"./kept:/kept\", \"./gone:/x\"]");
     let world = World::start(fresh(&[("web", broken)], &[], json!({}))).await;
     let (_, outcome) = carry_out(&world, "/docker_deploy").await;
     told(&outcome.text, &["❌", "out of luck"]);

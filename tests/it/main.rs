@@ -3,6 +3,8 @@
 
 mod answered;
 mod boxed;
+mod builds;
+mod compose_elements;
 mod configured_names;
 mod conversation;
 mod counts;

@@ -64,8 +64,11 @@ async fn absent_external_resources_are_refused() {
 async fn changed_network_is_remade_with_all_its_services_or_told() {
     let world = World::start(Fixture::new(&[]).with(quick())).await;
     let shop = &world.fixtures[0];
-    let edge = |label: &str| format!("networks: {{ edge: {{ labels: {{ v: \"{label}\" }} }} }}\n");
-    let services = [("web", "networks: [edge, default]"), ("api", "networks: [edge]"), ("worker", "")];
+    let edge = |label: &str| {
+        let labels = format!("{{ labels: {{ v: \"{label}\" }} }}");
+        format!("networks: {{ edge: {labels} }}\nvolumes: {{ media: {labels} }}\n")
+    };
+    let services = [("web", "networks: [edge, default], volumes: [\"media:/media\"]"), ("api", "networks: [edge]"), ("worker", "")];
     write(shop, &services, &edge("1"));
     good(&carry_out(&world, "/docker_deploy").await.1);
     let before = shop.containers();
@@ -73,6 +76,7 @@ async fn changed_network_is_remade_with_all_its_services_or_told() {
     write(shop, &services, &edge("2"));
     let (plan, outcome) = carry_out(&world, "/docker_deploy").await;
     good(&outcome);
+    told(&plan.text, &["The definition of volume media changed, and it stays as it is"]);
     if !notices_networks() {
         told(&plan.text, &["The definition of network edge changed, and it stays as it is (Compose 2."]);
         assert_eq!((shop.containers(), label()), (before, json!("1")));

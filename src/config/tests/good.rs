@@ -46,7 +46,7 @@ fn little_suffices() {
     let config = checked.configuration.unwrap();
     let shop = &config.projects["Shop"];
     let Source::Compose(compose) = &shop.source else { panic!() };
-    assert_eq!((compose.name.as_str(), compose.files.join(" ")), ("shop", "docker-compose.yml".to_owned()));
+    assert_eq!((compose.name.as_str(), compose.files.join(" ")), ("shop", "compose.yml".to_owned()));
     assert_eq!(shop.production.as_deref().and_then(|p| p.to_str()), Some("/srv/shop"));
 }
 

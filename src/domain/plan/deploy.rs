@@ -187,6 +187,8 @@ pub struct BuildFacts {
     pub context: TreePath,
     /// Its Dockerfile, below the workspace; none where it stands in the compose file.
     pub dockerfile: Option<TreePath>,
+    /// Its further contexts, below the workspace.
+    pub additional: Vec<TreePath>,
     /// What of its context the build does not see (`.dockerignore`).
     pub ignored: BTreeSet<TreePath>,
     /// The inputs of the image that the running container was made from, where they are known.

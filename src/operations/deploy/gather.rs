@@ -127,7 +127,8 @@ fn unread_place(project: &Project, error: &ReadError, what: &str) -> Failure {
     )
 }
 
-/// Finds out everything.
+/// Finds out everything. What takes long is on the heap: together it would be more than the stack of a thread holds where nothing is
+/// optimised.
 pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: Coming, options: &ReleaseOptions) -> Result<Facts, Failure> {
     let since = Instant::now();
     let what = match coming {
@@ -149,7 +150,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let there = untrusted::off_runtime(move || files_there(&owned, &root, number, &doing)).await;
     there.map_err(|error| unread_place(project, &error, &what)).and_then(|there| there)?;
     let excluded = rules(project, &source_root, &what).await?;
-    let declared = declared(tools, project, &source_root, &directory, &excluded, &what).await?;
+    let declared = Box::pin(declared(tools, project, &source_root, &directory, &excluded, &what)).await?;
     // Said before anybody is asked to confirm what could not be done.
     if !rsync::is_installed(&std::env::var_os("PATH").unwrap_or_default()) {
         return Err(rsync::missing(&what));
@@ -170,14 +171,14 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         rules: &excluded,
         what: &what,
     };
-    let mounted = Mounted::of(&ground).await?;
+    let mounted = Box::pin(Mounted::of(&ground)).await?;
     let ((mut containers, made), (workspace_scan, production_scan), next) = tokio::try_join!(
-        async {
+        Box::pin(async {
             let containers = tools.containers(project).await.map_err(|e| e.failure(&*what))?;
             let made = made(tools, &declared, &source_root, &directory, &containers, &what).await?;
             Ok((containers, made))
-        },
-        scans(tools, project, workspace.as_deref(), &production_root, &mounted, &what),
+        }),
+        Box::pin(scans(tools, project, workspace.as_deref(), &production_root, &mounted, &what)),
         async { tools.history.release_next(project.name.clone()).await.map_err(unread) },
     )?;
     if let Some(composed) = &declared.composed {
@@ -185,8 +186,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         job::assign(project, &composed.config.resolved.purposes(), &mut containers);
     }
     let stopped = stopped(tools, &containers).await;
-    let resources = resources(tools, &declared, &containers, &what).await?;
-    let trees = Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), &options.overwrite).await?;
+    let resources = Box::pin(resources(tools, &declared, &containers, &what)).await?;
+    let trees = Box::pin(Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), &options.overwrite)).await?;
     let binds = BindSources::of(&ground, &trees, &containers).await?;
     let kept = touchable(&trees.production, &trees.coming, current.as_ref());
     let keeps = must_be_kept(tools, project, current.as_ref(), (&kept, &mounted, &trees.preserved), &containers, &what).await?;
@@ -237,8 +238,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     if let Some(composed) = &declared.composed {
         let environment = environment(&directory);
         let files = composed.files(&source_root, &directory, environment.as_deref());
-        content::compare(tools, project, &files, &composed.config.resolved, &mut services, &containers, &what).await?;
-        upgrades::explain(tools, project, (composed, &directory), current.as_ref(), (&mut services, &containers), &stopped).await;
+        Box::pin(content::compare(tools, project, &files, &composed.config.resolved, &mut services, &containers, &what)).await?;
+        Box::pin(upgrades::explain(tools, project, (composed, &directory), current.as_ref(), (&mut services, &containers), &stopped)).await;
     }
     let links = links(definitions, &containers);
     let remarks = remarks(&workspace_scan).into_iter().chain(further_tags(definitions)).chain(provided(&declared)).collect();
@@ -603,11 +604,20 @@ fn build_facts(
     if let Some(dockerfile) = &dockerfile {
         staged.below(dockerfile).feed(&mut feed);
     }
-    for more in &section.additional {
-        // Images and addresses are named in the section, whose hash is in already; paths are inputs of their own.
-        if more.starts_with('/') {
-            staged.below(&inside(Path::new(more), more)?).feed(&mut feed);
-        }
+    let mut additional = Vec::new();
+    // Images and addresses are named in the section, whose hash is in already; paths are inputs of their own.
+    for more in section.additional.iter().filter(|more| more.starts_with('/')) {
+        let path = inside(Path::new(more), more)?;
+        staged.below(&path).feed(&mut feed);
+        additional.push(path);
     }
-    Ok(BuildFacts { inputs: hasher.finalize().to_hex().to_string(), context, dockerfile, ignored, running: None, pruned: false })
+    Ok(BuildFacts {
+        inputs: hasher.finalize().to_hex().to_string(),
+        context,
+        dockerfile,
+        additional,
+        ignored,
+        running: None,
+        pruned: false,
+    })
 }

@@ -43,7 +43,10 @@ pub(super) fn why_build(facts: &DeployFacts<'_>, build: &BuildFacts, files: &Cha
     // What an image is built from need not come into production.
     let staged = facts.held_staged.map(|held| Changes::between(held, facts.staged, Some(held))).unwrap_or_default();
     let touched: BTreeSet<&TreePath> = files.touched().chain(staged.touched()).collect();
-    let within: Vec<&TreePath> = touched.iter().copied().filter(|p| p.is_within(&build.context) && !build.ignored.contains(*p)).collect();
+    let is_seen = |path: &&TreePath| {
+        path.is_within(&build.context) && !build.ignored.contains(*path) || build.additional.iter().any(|root| path.is_within(root))
+    };
+    let within: Vec<&TreePath> = touched.iter().copied().filter(is_seen).collect();
     if build.dockerfile.as_ref().is_some_and(|d| touched.contains(d)) {
         return Some("Dockerfile changed".to_owned());
     }
