@@ -55,7 +55,7 @@ pub fn remarks(named: &[String], beside: &Beside) -> Vec<String> {
         ));
     }
     if !beside.taken_in.is_empty() {
-        let names = listing(beside.taken_in.iter().map(|path| UntrustedText::path(path)), NAMED);
+        let names = listing(beside.taken_in.iter().map(UntrustedText::path), NAMED);
         remarks.push(format!("The compose files take in further ones: {names}."));
     }
     remarks

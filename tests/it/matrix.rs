@@ -144,7 +144,8 @@ const LINES: [Line; 33] = [
 ];
 
 /// Words of the program's own description of what follows a command that stand for something else.
-const PLACEHOLDERS: [&str; 11] = ["service", "lines", "release", "why", "all", "since", "grep", "with", "overwrite", "path", "follow"];
+const PLACEHOLDERS: [&str; 14] =
+    ["service", "lines", "release", "why", "all", "since", "grep", "with", "overwrite", "path", "new", "volume", "name", "follow"];
 
 /// What may come of what somebody sends in some way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
