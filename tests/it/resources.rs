@@ -42,12 +42,12 @@ async fn absent_external_resources_are_refused() {
     let shop = &world.fixtures[0];
     let (network, volume) = (format!("{}-public", shop.name), format!("{}-media", shop.name));
     let external = format!(
-        "networks: {{ edge: {{ name: {network}, external: true }}, unused: {{ name: {network}-2, external: true }} }}\nvolumes: {{ media: {{ name: {volume}, external: true }} }}\n"
+        "networks: {{ edge: {{ name: {network}, external: true }}, unused: {{ name: {network}-unused, external: true }} }}\nvolumes: {{ media: {{ name: {volume}, external: true }} }}\n"
     );
     write(shop, &[("web", "networks: [edge], volumes: [\"media:/media\"]")], &external);
     let refused = world.ask("/docker_deploy").await.text;
     told(&refused, &[&format!("network {network}, volume {volume}"), &format!("docker network create {network}")]);
-    assert!(!refused.contains("-2"), "{refused}");
+    assert!(!refused.contains("-unused"), "{refused}");
 
     docker(&["network", "create", &network]);
     docker(&["volume", "create", &volume]);

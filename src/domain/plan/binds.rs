@@ -111,24 +111,27 @@ fn is_file(path: &str) -> bool {
 /// # Errors
 /// There is such a source.
 pub(super) fn refuse_missing(what: &str, missing: &[MissingSource]) -> Result<(), Failure> {
-    let fatal: Vec<&MissingSource> = missing.iter().filter(|source| !source.is_made || source.is_file()).collect();
+    let fatal: Vec<&MissingSource> =
+        missing.iter().filter(|source| source.in_production && (!source.is_made || source.is_file())).collect();
     let Some(first) = fatal.first() else { return Ok(()) };
     let more = fatal.len().checked_sub(NAMED).filter(|n| *n > 0).map_or_else(String::new, |n| format!("; and {n} more"));
     let all = fatal.iter().take(NAMED).map(|source| source.words()).collect::<Vec<_>>().join("; ");
     let then = if first.is_made { ". The engine would make an empty directory there" } else { "" };
-    let next = match (first.in_production, first.excluded) {
-        (true, true) => "Take it out of \"exclude\" in projects.json, or put it into production.",
-        (true, false) => "Put it into the workspace, or take the mount out of the compose file.",
-        (false, _) => "Put it there, or take the mount out of the compose file.",
+    let next = match first.excluded {
+        true => "Take it out of \"exclude\" in projects.json, or put it into production.",
+        false => "Put it into the workspace, or take the mount out of the compose file.",
     };
     Err(Failure::new(what, format!("{all}{more}{then}."), next))
 }
 
-/// What is said of directories that a service would only read and find empty.
-pub(super) fn warnings(missing: &[MissingSource]) -> Option<String> {
-    let empty: Vec<String> =
-        missing.iter().filter(|source| source.read_only && source.is_made && !source.is_file()).map(MissingSource::words).collect();
-    (!empty.is_empty()).then(|| format!("{}: the engine makes an empty directory there.", listing(empty, NAMED)))
+/// What is said of directories that a service would only read and find empty, and of what is missing outside production: the engine
+/// may see another file system than we do.
+pub(super) fn warnings(missing: &[MissingSource]) -> Vec<String> {
+    let words = |wanted: &dyn Fn(&&MissingSource) -> bool| missing.iter().filter(wanted).map(MissingSource::words).collect::<Vec<_>>();
+    let empty = words(&|source| source.in_production && source.read_only && source.is_made && !source.is_file());
+    let elsewhere = words(&|source| !source.in_production && (!source.is_made || source.is_file()));
+    let then = [(empty, "the engine makes an empty directory there"), (elsewhere, "look whether the engine has it")];
+    then.into_iter().filter(|(all, _)| !all.is_empty()).map(|(all, then)| format!("{}: {then}.", listing(all, NAMED))).collect()
 }
 
 #[cfg(test)]
@@ -156,7 +159,6 @@ mod tests {
             missing("./settings", "/etc/nginx/nginx.conf"),
             MissingSource { excluded: true, ..missing("./app.env", "/app.env") },
             MissingSource { is_made: false, ..missing("./data", "/data") },
-            MissingSource { in_production: false, ..missing("/etc/ssl/site.pem", "/site.pem") },
         ]
         .into_iter()
         .filter_map(refused)
@@ -165,14 +167,16 @@ mod tests {
             No. web mounts `./app.yml`, which is neither in the workspace nor in production. The engine would make an empty directory there. Put it into the workspace, or take the mount out of the compose file.
             No. web mounts `./settings`, which is neither in the workspace nor in production. The engine would make an empty directory there. Put it into the workspace, or take the mount out of the compose file.
             No. web mounts `./app.env`, which is excluded from what is copied, and not in production. The engine would make an empty directory there. Take it out of "exclude" in projects.json, or put it into production.
-            No. web mounts `./data`, which is neither in the workspace nor in production. Put it into the workspace, or take the mount out of the compose file.
-            No. web mounts `/etc/ssl/site.pem`, which is not there. The engine would make an empty directory there. Put it there, or take the mount out of the compose file."#]].assert_eq(&lines.join("\n"));
+            No. web mounts `./data`, which is neither in the workspace nor in production. Put it into the workspace, or take the mount out of the compose file."#]].assert_eq(&lines.join("\n"));
         let directory = missing("./conf.d", "/etc/conf.d");
         assert_eq!(refuse_missing("No.", std::slice::from_ref(&directory)), Ok(()));
         assert_eq!(
-            warnings(std::slice::from_ref(&directory)).unwrap(),
-            "web mounts `./conf.d`, which is neither in the workspace nor in production: the engine makes an empty directory there."
+            warnings(std::slice::from_ref(&directory)),
+            ["web mounts `./conf.d`, which is neither in the workspace nor in production: the engine makes an empty directory there."]
         );
-        assert_eq!(warnings(&[MissingSource { read_only: false, ..directory }]), None, "a service fills it");
+        let socket = MissingSource { in_production: false, ..missing("/run/app.sock", "/app.sock") };
+        assert_eq!(refuse_missing("No.", std::slice::from_ref(&socket)), Ok(()), "the engine may see it");
+        assert_eq!(warnings(&[socket]), ["web mounts `/run/app.sock`, which is not there: look whether the engine has it."]);
+        assert!(warnings(&[MissingSource { read_only: false, ..directory }]).is_empty(), "a service fills it");
     }
 }

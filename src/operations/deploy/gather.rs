@@ -12,6 +12,7 @@ use super::super::relay;
 use super::super::stops::stopped;
 use super::super::tools::{Config, Tools};
 use super::bind_sources::BindSources;
+use super::build_inputs::build_facts;
 use super::content;
 use super::counts::added_since;
 use super::declared::{Declared, declared};
@@ -25,7 +26,7 @@ use super::resources::resources;
 use super::trees::{rules, scans, touchable, tree_path};
 use super::upgrades;
 use super::variables::variables;
-use super::writable::{Ground, Mounted, below_production, build_ignore, written};
+use super::writable::{Ground, Mounted, build_ignore, written};
 use crate::domain::Millis;
 use crate::domain::container::Container;
 use crate::domain::desired::DesiredState;
@@ -41,9 +42,8 @@ use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::pull_policy::PullPolicy;
 use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
-use crate::engine::compose::{BuildSection, Definition, Version};
+use crate::engine::compose::{Definition, Version};
 use crate::engine::docker::EngineError;
-use crate::files::build_ignore::BuildIgnore;
 use crate::files::rsync;
 use crate::files::rules::Rules;
 use crate::files::scan::Scan;
@@ -563,61 +563,5 @@ async fn service(
         unseen: Vec::new(),
         upgraded: None,
         content: None,
-    })
-}
-
-/// Where an image's inputs are, below the workspace, and a hash of them.
-fn build_facts(
-    name: &ServiceName,
-    section: &BuildSection,
-    ignore: &BuildIgnore,
-    staged: &Manifest,
-    production: &Path,
-    what: &str,
-) -> Result<BuildFacts, Failure> {
-    let outside = |input: &str| {
-        Failure::new(
-            what,
-            format!("The image of {name} is built from {}, outside the workspace.", UntrustedText::address(input)),
-            "A release holds everything that it is built from: move it into the workspace.",
-        )
-    };
-    let inside = |path: &Path, shown: &str| below_production(path, production).ok_or_else(|| outside(shown));
-    let context_path = Path::new(&section.context);
-    let context = inside(context_path, &section.context)?;
-    let dockerfile = section.dockerfile.as_ref().map(|d| inside(&context_path.join(d), d)).transpose()?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(section.hash.as_bytes());
-    let mut feed = |bytes: &[u8]| {
-        hasher.update(bytes);
-    };
-    let relative = |path: &TreePath| match context.bytes().len() {
-        0 => path.clone(),
-        length => TreePath::new(path.bytes().get(length + 1..).unwrap_or_default()),
-    };
-    let below = staged.below(&context);
-    let ignored: BTreeSet<TreePath> = match ignore.is_empty() {
-        true => BTreeSet::new(),
-        false => below.0.keys().filter(|path| ignore.ignores(&relative(path))).cloned().collect(),
-    };
-    below.0.iter().filter(|(path, _)| !ignored.contains(*path)).map(|(p, e)| (p.clone(), e.clone())).collect::<Manifest>().feed(&mut feed);
-    if let Some(dockerfile) = &dockerfile {
-        staged.below(dockerfile).feed(&mut feed);
-    }
-    let mut additional = Vec::new();
-    // Images and addresses are named in the section, whose hash is in already; paths are inputs of their own.
-    for more in section.additional.iter().filter(|more| more.starts_with('/')) {
-        let path = inside(Path::new(more), more)?;
-        staged.below(&path).feed(&mut feed);
-        additional.push(path);
-    }
-    Ok(BuildFacts {
-        inputs: hasher.finalize().to_hex().to_string(),
-        context,
-        dockerfile,
-        additional,
-        ignored,
-        running: None,
-        pruned: false,
     })
 }

@@ -1,6 +1,7 @@
 //! Deploying and going back: gathering what the plan needs, the steps, and undoing them.
 
 mod bind_sources;
+mod build_inputs;
 mod content;
 mod counts;
 mod declared;
