@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::lifecycle::{carry_out, good};
-use crate::support::fixture::sh;
+use crate::support::fixture::{compose_file, engine_get, image, sh};
 use crate::support::made::{SERVES, plain};
 use crate::support::registry::Registry;
 use crate::support::{Fixture, World};
@@ -75,4 +75,75 @@ async fn an_image_that_is_nowhere_is_said() {
     assert!(outcome.text.starts_with('❌') && outcome.text.contains("See that the image is there"), "{}", outcome.text);
     assert_eq!(world.fixtures[0].stand(), before);
     world.finish().await;
+}
+
+/// A compose project of one service with this image.
+fn write(shop: &Fixture, image: &str, more: &str) {
+    let service = format!("{{ image: \"{image}\", init: true, stop_grace_period: 1s, command: [\"sleep\", \"600\"]{more} }}");
+    shop.write("docker-compose.yml", &compose_file(&[("web", service)]));
+}
+
+fn compose_project() -> Fixture {
+    Fixture::new(&[]).with(json!({ "deploy": { "stability": "300ms", "health_timeout": "20s" }, "stateful": [] }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pull_policy_says_when_the_registry_is_asked() {
+    let registry = Registry::start(false).await;
+    let world = World::start(compose_project()).await;
+    let (shop, name) = (&world.fixtures[0], registry.image());
+    write(shop, &name, ", pull_policy: never");
+    let refused = world.ask("/docker_deploy").await.text;
+    assert!(refused.contains("“pull_policy” of web is never."), "{refused}");
+
+    // The engine has an image of that name, which is not the registry's.
+    sh("docker", &["tag", image(), &name]);
+    good(&carry_out(&world, "/docker_deploy").await.1);
+    let old = engine_get(&format!("/containers/{}/json", shop.container("web").0))["Image"].clone();
+    write(shop, &name, ", pull_policy: always");
+    let (plan, outcome) = carry_out(&world, "/docker_deploy").await;
+    good(&outcome);
+    assert!(plan.text.contains("web: recreate (the registry has a newer image)"), "{}", plan.text);
+    assert!(plan.text.contains("Pull web") && registry.was_asked(), "{}", plan.text);
+    let new = engine_get(&format!("/containers/{}/json", shop.container("web").0))["Image"].clone();
+    assert_ne!(new, old);
+    let again = world.ask("/docker_deploy").await.text;
+    assert!(again.starts_with("Nothing to deploy"), "{again}");
+
+    // A rollback brings back what ran, and the name with it.
+    good(&carry_out(&world, "/docker_rollback").await.1);
+    assert_eq!(engine_get(&format!("/containers/{}/json", shop.container("web").0))["Image"], old);
+
+    // Without the registry the image that is here counts.
+    drop(registry);
+    let plan = world.ask("/docker_deploy").await.text;
+    assert!(plan.contains("The registry could not be asked for a newer image of web"), "{plan}");
+    world.say("no");
+    world.idle().await;
+    world.finish().await;
+    sh("docker", &["rmi", "-f", &name]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn image_named_by_digest_comes_back_as_it_is() {
+    let registry = Registry::start(false).await;
+    let world = World::start(compose_project()).await;
+    let shop = &world.fixtures[0];
+    sh("docker", &["pull", "-q", &registry.image()]);
+    let pinned = sh("docker", &["image", "inspect", "-f", "{{index .RepoDigests 0}}", &registry.image()]);
+    sh("docker", &["rmi", &registry.image()]);
+    write(shop, pinned.trim(), "");
+    good(&carry_out(&world, "/docker_deploy").await.1);
+    let running = || engine_get(&format!("/containers/{}/json", shop.container("web").0))["Config"]["Image"].clone();
+    assert_eq!(running(), json!(pinned.trim()));
+    // A release that fails is undone, and one that succeeds rolled back: neither gives the digest another image.
+    write(shop, pinned.trim(), ", entrypoint: [\"sh\", \"-c\", \"exit 7\"], restart: always");
+    let (_, outcome) = carry_out(&world, "/docker_deploy").await;
+    assert!(outcome.text.contains("Everything was put back"), "{}", outcome.text);
+    write(shop, image(), "");
+    good(&carry_out(&world, "/docker_deploy").await.1);
+    good(&carry_out(&world, "/docker_rollback").await.1);
+    assert_eq!(running(), json!(pinned.trim()));
+    world.finish().await;
+    sh("docker", &["rmi", "-f", pinned.trim()]);
 }

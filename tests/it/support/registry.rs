@@ -1,6 +1,7 @@
 //! A registry on loopback that holds one image, and gives it to whoever has the password.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -40,7 +41,9 @@ impl Registry {
     pub(crate) async fn start(closed: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        let name = format!("dmt-shelf-{}-{closed}", std::process::id());
+        // Each has an image of its own: what the engine has of another one it would not ask for.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("dmt-shelf-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         std::fs::write(root.join("Dockerfile"), format!("FROM {}\nCOPY own /own\n", image())).unwrap();
         std::fs::write(root.join("own"), format!("{name}\n").repeat(20_000)).unwrap();
         std::fs::write(root.join("docker-compose.yml"), format!("services: {{ it: {{ build: ., image: \"{name}\" }} }}\n")).unwrap();
