@@ -36,6 +36,14 @@ impl TreePath {
         std::iter::once(self.0.len()).chain(slashes).chain(root).map(|end| Self(self.0[..end].to_vec()))
     }
 
+    /// The path relative to `root`, which it is within.
+    pub fn relative_to(&self, root: &TreePath) -> TreePath {
+        match root.0.len() {
+            0 => self.clone(),
+            length => Self(self.0.get(length + 1..).unwrap_or_default().to_vec()),
+        }
+    }
+
     /// The last part of the path.
     pub fn file_name(&self) -> &[u8] {
         self.0.rsplit(|b| *b == b'/').next().unwrap_or(&self.0)

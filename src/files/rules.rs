@@ -197,13 +197,9 @@ impl Mounts {
 
     /// Whether a path belongs to a build context.
     fn is_staged(&self, path: &TreePath, is_dir: bool) -> bool {
-        let below = |context: &Context| match context.path.bytes().len() {
-            0 => path.clone(),
-            length => TreePath::new(path.bytes().get(length + 1..).unwrap_or_default()),
-        };
         let is_ignored = |context: &Context| match is_dir {
-            true => context.ignored.ignores_all_of(&below(context)),
-            false => context.ignored.ignores(&below(context)),
+            true => context.ignored.ignores_all_of(&path.relative_to(&context.path)),
+            false => context.ignored.ignores(&path.relative_to(&context.path)),
         };
         self.contexts.iter().any(|context| path.is_within(&context.path) && !is_ignored(context))
     }

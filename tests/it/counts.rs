@@ -2,17 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::{carry_out, good};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, engine_get, plain_service, sh};
 use crate::support::{Fixture, World};
 
 pub(crate) const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
-
-pub(crate) fn told(text: &str, all: &[&str]) {
-    for told in all {
-        assert!(text.contains(told), "{told:?} is not told:\n{text}");
-    }
-}
 
 pub(crate) fn untold(text: &str, all: &[&str]) {
     for told in all {

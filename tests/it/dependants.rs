@@ -2,17 +2,11 @@
 
 use serde_json::json;
 
-use crate::lifecycle::{carry_out, good};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, engine_get, plain_service};
 use crate::support::{Fixture, World};
 
 const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
-
-fn told(text: &str, all: &[&str]) {
-    for told in all {
-        assert!(text.contains(told), "{told:?} is not told:\n{text}");
-    }
-}
 
 /// `app` and, through it, `edge` restart with `db`; `store` would, and keeps data; `plain` merely needs it.
 fn services(db: u8, app: u8) -> String {

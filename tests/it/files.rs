@@ -2,18 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::{carry_out, good};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, engine_get, image, plain_service, sh, tree};
 use crate::support::program::{Launch, Tools};
 use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
 
 const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
-
-fn told(text: &str, all: &[&str]) {
-    for told in all {
-        assert!(text.contains(told), "{told:?} is not told:\n{text}");
-    }
-}
 
 /// A project whose production is empty, and whose workspace has these services and files.
 fn fresh(services: &[(&str, String)], files: &[(&str, &str)], entry: Value) -> Fixture {

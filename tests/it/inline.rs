@@ -4,19 +4,13 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use crate::lifecycle::{carry_out, good};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, plain_service, sh};
 use crate::support::{Fixture, World};
 
 const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
 /// Writes into its own config once it runs.
 const WRITES: &str = "trap 'exit 0' TERM; echo more >> /c.txt; while true; do sleep 0.1; done";
-
-fn told(text: &str, all: &[&str]) {
-    for told in all {
-        assert!(text.contains(told), "{told:?} is not told:\n{text}");
-    }
-}
 
 fn compose(content: &str) -> String {
     let configs = "configs: [{ source: c, target: /c.txt }]";

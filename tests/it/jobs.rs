@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::lifecycle::{carry_out, good};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, engine_get, image, plain_service};
 use crate::support::{Fixture, World};
 
@@ -13,12 +13,6 @@ const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
 /// How often the job has run.
 fn runs(log: &Path) -> usize {
     std::fs::read_to_string(log.join("runs")).unwrap_or_default().lines().count()
-}
-
-fn told(text: &str, all: &[&str]) {
-    for told in all {
-        assert!(text.contains(told), "{told:?} is not told:\n{text}");
-    }
 }
 
 /// `web` waits for `migrate`, `worker` for both. The image of `migrate` has a health check that no job passes.

@@ -43,6 +43,13 @@ pub(crate) fn good(outcome: &Message) {
     assert!(outcome.text.starts_with('✅'), "{}", outcome.text);
 }
 
+/// Checks that a text has all of these parts.
+pub(crate) fn told(text: &str, all: &[&str]) {
+    for told in all {
+        assert!(text.contains(told), "{told:?} is not told:\n{text}");
+    }
+}
+
 /// Asks for an operation and confirms it; the plan and the outcome.
 pub(crate) async fn carry_out(world: &World, text: &str) -> (Message, Message) {
     let plan = world.ask(text).await;

@@ -2,19 +2,13 @@
 
 use serde_json::json;
 
-use crate::lifecycle::{carry_out, good};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, engine_get, healthy_service, image, plain_service, sh};
 use crate::support::{Fixture, World, eventually};
 
 const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
 /// Ends by itself as soon as it is told to.
 const ENDS: &str = "rm -f /tmp/end; while ! test -e /tmp/end; do sleep 0.1; done; echo out of memory; exit 7";
-
-fn told(text: &str, all: &[&str]) {
-    for told in all {
-        assert!(text.contains(told), "{told:?} is not told:\n{text}");
-    }
-}
 
 fn state(shop: &Fixture, service: &str) -> String {
     engine_get(&format!("/containers/{}/json", shop.container(service).0))["State"]["Status"].as_str().unwrap().to_owned()

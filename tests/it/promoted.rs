@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::{carry_out, good};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, plain_service, tree};
 use crate::support::made::{environment, plain};
 use crate::support::{Fixture, World};
@@ -13,12 +13,6 @@ use crate::support::{Fixture, World};
 /// Shows its page and serves, unless that is broken.
 const READS: &str = "cat /site/page; if grep -q broken /site/page; then echo cannot read the page; exit 3; fi; trap 'exit 0' TERM; while true; do sleep 0.1; done";
 const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
-
-fn told(text: &str, all: &[&str]) {
-    for told in all {
-        assert!(text.contains(told), "{told:?} is not told:\n{text}");
-    }
-}
 
 /// A project whose page is one in production and two in the workspace.
 fn with_pages(fixture: Fixture) -> Fixture {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::{carry_out, good};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{image, sh};
 use crate::support::made::{SERVES, checked, environment, plain};
 use crate::support::proxy::Proxy;
@@ -19,12 +19,6 @@ async fn running(services: Value) -> World {
 
 fn stand(world: &World) -> BTreeMap<String, (String, bool)> {
     world.fixtures[0].stand()
-}
-
-fn told(text: &str, all: &[&str]) {
-    for told in all {
-        assert!(text.contains(told), "{told:?} is not told:\n{text}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

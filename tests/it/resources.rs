@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::lifecycle::{carry_out, good};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{command, compose_file, engine_get, plain_service, sh};
 use crate::support::{Fixture, World};
 
@@ -13,12 +13,6 @@ fn notices_networks() -> bool {
     let version = sh("docker-compose", &["version", "--short"]);
     let mut numbers = version.trim().trim_start_matches('v').split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap(), numbers.next().unwrap()) >= (2, 31)
-}
-
-fn told(text: &str, all: &[&str]) {
-    for told in all {
-        assert!(text.contains(told), "{told:?} is not told:\n{text}");
-    }
 }
 
 /// A project of which the rest of the compose file is `more`.
@@ -90,11 +84,11 @@ async fn changed_network_is_remade_with_all_its_services_or_told() {
     let again = world.ask("/docker_deploy").await.text;
     assert!(again.starts_with("Nothing to deploy"), "{again}");
 
-    // It is not made anew below somebody else, nor below what keeps data.
+    // It is not recreated below somebody else, nor below what keeps data.
     let stranger = format!("{}-stranger", shop.name);
     docker(&["run", "-d", "--name", &stranger, "--network", &format!("{}_edge", shop.name), "dockmaster-test-busybox", "sleep", "600"]);
     write(shop, &services, &edge("3"));
-    told(&world.ask("/docker_deploy").await.text, &[&format!("cannot be made anew while {stranger} is in it")]);
+    told(&world.ask("/docker_deploy").await.text, &[&format!("cannot be recreated while {stranger} is in it")]);
     docker(&["rm", "-f", &stranger]);
     world.finish().await;
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::counts::{SERVES, ids, quick, there, told};
-use crate::lifecycle::{carry_out, good};
+use crate::counts::{SERVES, ids, quick, there};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, plain_service};
 use crate::support::{Fixture, World};
 

@@ -2,17 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::{carry_out, good};
+use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, engine_get, image, plain_service, sh};
 use crate::support::{Fixture, World};
 
 const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
-
-fn told(text: &str, all: &[&str]) {
-    for told in all {
-        assert!(text.contains(told), "{told:?} is not told:\n{text}");
-    }
-}
 
 fn services(web: u8, store: u8) -> String {
     let of = |version: u8| plain_service(SERVES, &format!("environment: {{ V: \"{version}\" }}, depends_on: [cache]"));

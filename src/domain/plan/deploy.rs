@@ -367,7 +367,7 @@ fn service_plan(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes
     let (made_from, name) = (service.made.hash().map(str::to_owned), service.name.clone());
     let replicas = service.replicas.map(|declared| Replicas::of(&containers, declared)).filter(|replicas| !replicas.are_plain());
     let plan = |action, build, reasons, ails| {
-        // Of containers that are made anew as well as made more, Compose would see the number alone.
+        // Of containers that are recreated as well as made more, Compose would see the number alone.
         let scaled = replicas.is_some_and(|r| r.there != r.declared) && !mounted(service, files).is_empty();
         let forced = action == Action::Recreate && (!service.unseen.is_empty() || scaled);
         ServicePlan { service: name.clone(), action, build, forced, reasons, stateful, ails, made_from, replicas }

@@ -131,7 +131,7 @@ pub(super) fn take_along(
                     Kind::Restart if shares && !stays_away => Some(Action::Restart),
                     Kind::Restart if links.contains(&Link::Restarts) && !stays_away && !planned.stateful => Some(Action::Restart),
                     Kind::Stop if shares && runs => Some(Action::Stop),
-                    // Its owner is made anew, and what it shares is that of a container which is gone.
+                    // Its owner is recreated, and what it shares is that of a container which is gone.
                     Kind::Start if shares && *owner == Action::Create => Some(Action::Recreate),
                     Kind::Start if shares && runs => Some(Action::Restart),
                     // A stop of the owner has taken it along.

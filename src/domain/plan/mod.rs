@@ -82,7 +82,7 @@ pub struct Plan {
     /// The directories that production had not and services mount: the engine makes them. Going back removes those that are empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<TreePath>,
-    /// The networks that Compose removes and makes anew, as the compose files call them.
+    /// The networks that Compose removes and recreates, as the compose files call them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remade_networks: Vec<String>,
     /// What the person should know before they confirm, a sentence each.

@@ -46,7 +46,7 @@ pub struct NetworkFacts {
     pub key: String,
     /// The services that are in it.
     pub services: BTreeSet<ServiceName>,
-    /// Whether Compose removes it and makes it anew.
+    /// Whether Compose removes and recreates it.
     pub remade: bool,
     /// The names of containers that are in it and no service of these files.
     pub others: BTreeSet<String>,
@@ -88,7 +88,7 @@ impl Resources {
         (!missing.is_empty()).then(|| listing(missing.into_iter().map(|name| UntrustedText::from(name.as_str())), NAMED))
     }
 
-    /// The networks that are made anew.
+    /// The networks that are recreated.
     pub(super) fn remade(&self) -> Vec<String> {
         self.networks.iter().filter(|network| network.remade).map(|network| network.key.clone()).collect()
     }
@@ -96,7 +96,7 @@ impl Resources {
     /// Refuses what Compose would fail on half way.
     ///
     /// # Errors
-    /// Something that others make is not there, or a network cannot be made anew without what was not named.
+    /// Something that others make is not there, or a network cannot be recreated without what was not named.
     pub(super) fn check(
         &self,
         what: &str,
@@ -119,7 +119,7 @@ impl Resources {
             let key = UntrustedText::from(&network.key);
             if !network.others.is_empty() {
                 let others = listing(network.others.iter().map(|name| UntrustedText::from(name.as_str())), NAMED);
-                let why = format!("The definition of network {key} changed, and it cannot be made anew while {others} is in it.");
+                let why = format!("The definition of network {key} changed, and it cannot be recreated while {others} is in it.");
                 return Err(Failure::new(what, why, "Disconnect or remove that (docker network disconnect), then ask again."));
             }
             let kept: Vec<&ServiceName> = network.services.iter().filter(|s| stateful.contains(*s) && !with.contains(*s)).collect();
@@ -261,7 +261,7 @@ mod tests {
         expect![[r#"
             shop cannot be deployed. The compose files expect somebody else to make what is not there: network `public`, volume `media`. Make it, then ask again: docker network create public; docker volume create media
             shop cannot be deployed. The secret `key` is “external”, which only Swarm has. Give it “file” or “environment” in the compose file.
-            shop cannot be deployed. The definition of network `edge` changed, and it cannot be made anew while `proxy` is in it. Disconnect or remove that (docker network disconnect), then ask again.
+            shop cannot be deployed. The definition of network `edge` changed, and it cannot be recreated while `proxy` is in it. Disconnect or remove that (docker network disconnect), then ask again.
             shop cannot be deployed. The definition of network `edge` changed. db keeps data and would be stopped for that. Take it along: /docker_deploy shop with=db. Or leave the network as it was."#]].assert_eq(&lines.join("\n"));
         assert!(check(&Resources { networks: vec![network(true, &[])], ..Resources::default() }, &["db"]).is_ok());
         assert!(check(&Resources { networks: vec![network(false, &["proxy"])], ..Resources::default() }, &[]).is_ok());

@@ -1,12 +1,10 @@
 //! What services mount of the host: what is missing there, and what a running container has mounted otherwise.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::gather::Trees;
 use super::trees::tree_path;
-use super::writable::Ground;
+use super::writable::{Ground, at};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::manifest::{Node, TreePath};
@@ -141,8 +139,4 @@ impl Look {
         self.attached = self.attached.filter(|attached| real(attached) != real(&self.bind.source));
         Looked { look: self, now, excluded }
     }
-}
-
-fn at(root: &Path, path: &TreePath) -> PathBuf {
-    root.join(OsStr::from_bytes(path.bytes()))
 }

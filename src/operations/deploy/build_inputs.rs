@@ -37,14 +37,10 @@ pub(super) fn build_facts(
     let mut feed = |bytes: &[u8]| {
         hasher.update(bytes);
     };
-    let relative = |path: &TreePath| match context.bytes().len() {
-        0 => path.clone(),
-        length => TreePath::new(path.bytes().get(length + 1..).unwrap_or_default()),
-    };
     let below = staged.below(&context);
     let ignored: BTreeSet<TreePath> = match ignore.is_empty() {
         true => BTreeSet::new(),
-        false => below.0.keys().filter(|path| ignore.ignores(&relative(path))).cloned().collect(),
+        false => below.0.keys().filter(|path| ignore.ignores(&path.relative_to(&context))).cloned().collect(),
     };
     below.0.iter().filter(|(path, _)| !ignored.contains(*path)).map(|(p, e)| (p.clone(), e.clone())).collect::<Manifest>().feed(&mut feed);
     if let Some(dockerfile) = &dockerfile {

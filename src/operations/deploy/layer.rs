@@ -40,7 +40,7 @@ pub(super) struct Layers<'a> {
 }
 
 impl Layers<'_> {
-    /// Remakes all services of networks that Compose makes anew, by one call and without starting any. The layers start them.
+    /// Remakes all services of networks that Compose recreates, by one call and without starting any. The layers start them.
     ///
     /// Compose stops what is in such a network, and fails half way where it was not told of all of them. By itself it would then
     /// connect the containers that there were to the new network without the names by which they find each other: they are remade.

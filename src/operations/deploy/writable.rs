@@ -149,7 +149,8 @@ fn contexts(section: &BuildSection, production: &Path, source: &Path) -> Vec<Con
     main.into_iter().map(|path| Context { path, ignored: ignored.clone() }).chain(beside).collect()
 }
 
-fn at(root: &Path, path: &TreePath) -> PathBuf {
+/// Where a path of a tree is on the disk.
+pub(super) fn at(root: &Path, path: &TreePath) -> PathBuf {
     root.join(OsStr::from_bytes(path.bytes()))
 }
 
