@@ -17,7 +17,7 @@ use super::loglines::Assembler;
 pub use super::loglines::RawLine;
 use super::looks::{Look, Seen};
 use super::own::Mount;
-use super::passing::may_pass;
+use super::passing::{UNSTUCK, is_stuck, may_pass};
 use super::shared::Shared;
 use super::transport;
 use super::volumes::Volume;
@@ -91,6 +91,7 @@ impl EngineError {
                 "See whether it runs (systemctl status docker) and whether dockmaster may use its socket, then ask again.",
             ),
             Self::Gone(why) => Failure::new(what, format!("It is not there any more: {why}."), "Look at /docker_status and ask again."),
+            Self::Refused(why) if is_stuck(why.raw()) => Failure::new(what, format!("The Docker engine refused: {why}."), UNSTUCK),
             Self::Refused(why) => Failure::new(what, format!("The Docker engine refused: {why}."), "Mend the cause and ask again."),
             Self::Process(error) => error.failure(what),
             Self::Unclear(why) => Failure::new(what, format!("{}.", capital(&why)), "Say in projects.json which one is meant."),

@@ -14,6 +14,7 @@ use crate::domain::project::{Project, ProjectName};
 use crate::domain::text::capital;
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::docker::{EngineError, RawLine};
+use crate::engine::passing::{UNSTUCK, is_stuck};
 use crate::history::logs::KeptLine;
 
 /// How many lines of a service are kept with an operation.
@@ -92,7 +93,10 @@ fn failure(project: &ProjectName, container: &Container, seen: &str, lines: &[Ra
         _ if seen.starts_with("not ") || seen.starts_with("unhealthy") => format!("It is {seen}."),
         _ => format!("{}.", capital(seen)),
     };
-    let next = format!("Read its log with /docker_logs {project}/{}, fix it, and ask again.", container.service);
+    let next = match is_stuck(&container.error) {
+        true => UNSTUCK.to_owned(),
+        false => format!("Read its log with /docker_logs {project}/{}, fix it, and ask again.", container.service),
+    };
     let what = match container.purpose.is_to_end() && !container.runs() {
         true => format!("{} failed.", container.service),
         false => format!("{} did not come up.", container.service),

@@ -57,6 +57,7 @@ mod service_names;
 mod special_files;
 mod status;
 mod strategies;
+mod stuck;
 mod supervised;
 mod support;
 mod surroundings;

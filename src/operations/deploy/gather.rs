@@ -44,6 +44,7 @@ use crate::domain::request::{ReleaseOptions, Request};
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{Definition, Version};
 use crate::engine::docker::EngineError;
+use crate::engine::passing::is_stuck;
 use crate::files::rsync;
 use crate::files::rules::Rules;
 use crate::files::scan::Scan;
@@ -218,6 +219,9 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     for service in &mut services {
         let own: Vec<&Container> = containers.iter().filter(|c| c.service == service.name).collect();
         service.unseen.extend(resources.unseen(&service.name, &own).into_iter().chain(binds.unseen(&service.name)));
+        if own.iter().any(|c| !c.runs() && is_stuck(&c.error)) {
+            service.unseen.push("the engine can never start its container again".to_owned());
+        }
         service.replicas = desired.as_ref().and_then(|desired| desired.replicas(&service.name));
     }
     let mut added = BTreeSet::new();

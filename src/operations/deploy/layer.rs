@@ -1,6 +1,7 @@
 //! Bringing up one layer of services: what they need stands already, or is waited for, and nothing of it is started again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -10,11 +11,13 @@ use super::super::runner::{Job, StepResult, Stop};
 use super::super::verify::{Whom, verify};
 use super::super::whole::{Refused, call, explain};
 use crate::domain::container::Container;
+use crate::domain::event::Progress;
 use crate::domain::job::Job as JobKind;
 use crate::domain::plan::Need;
 use crate::domain::project::ServiceName;
 use crate::domain::request::Kind;
 use crate::engine::compose::{Definition, Files, Hidden, Resolved, Scale, Up};
+use crate::engine::passing::is_stuck;
 
 /// What the layers of a step have in common.
 pub(super) struct Layers<'a> {
@@ -107,17 +110,50 @@ impl Layers<'_> {
         self.substituted.then(|| self.resolved.to_bytes())
     }
 
-    async fn call(&self, args: Vec<std::ffi::OsString>, input: Option<Vec<u8>>) -> Result<(), Stop> {
+    /// Calls Compose. Where a release is undone, a container that the engine can never start again gets another in its place: nothing
+    /// else would bring its service back.
+    async fn call(&self, args: Vec<OsString>, input: Option<Vec<u8>>) -> Result<(), Stop> {
+        let mut remade = BTreeSet::new();
+        loop {
+            let Err(Refused { message, failure, by_compose, .. }) = self.called(args.clone(), input.clone()).await? else { return Ok(()) };
+            if self.job.undoing.get().is_some()
+                && is_stuck(&message)
+                && let Some(service) = self.named_in(&message).await?
+                && remade.insert(service.clone())
+            {
+                self.remake(service).await?;
+                continue;
+            }
+            return Err(if by_compose { explain(self.job, &message, failure).await } else { failure }.into());
+        }
+    }
+
+    async fn called(&self, args: Vec<OsString>, input: Option<Vec<u8>>) -> Result<Result<(), Refused>, Stop> {
         let mut invocation = self.job.tools.compose(self.what, args, self.limit, &self.job.mark)?;
         if let Some(input) = input {
             invocation = invocation.stdin(input);
         }
         // Never cancelled: killed in the middle of remaking a container, Compose leaves the old one stopped and the new one half made.
         let never = CancellationToken::new();
-        let Err(Refused { message, failure, by_compose, .. }) = call(self.job, self.what, &invocation, self.hidden, &never).await else {
-            return Ok(());
-        };
-        Err(if by_compose { explain(self.job, &message, failure).await } else { failure }.into())
+        Ok(call(self.job, self.what, &invocation, self.hidden, &never).await)
+    }
+
+    /// The service of the container whose id is in a message.
+    async fn named_in(&self, message: &str) -> Result<Option<ServiceName>, Stop> {
+        let containers = self.job.tools.containers(&self.job.project).await.map_err(|e| e.failure(self.what))?;
+        Ok(containers.into_iter().find(|c| message.contains(&c.id)).map(|c| c.service))
+    }
+
+    /// Makes other containers in the place of a service's, without starting them.
+    async fn remake(&self, service: ServiceName) -> Result<(), Stop> {
+        tracing::warn!(operation = self.job.operation, %service, "the engine can never start its container again; another is made");
+        self.job.recorder.service(service.as_str(), Progress::Working, "recreated: the engine lost its container");
+        let how = Up { from_stdin: self.substituted, without_dependencies: self.without_dependencies, forced: true, keeps: false };
+        let service = [service];
+        match self.called(self.files.make(how, &self.scale_of(&service), &service), self.input()).await? {
+            Ok(()) => Ok(()),
+            Err(refused) => Err(refused.failure.into()),
+        }
     }
 
     /// Waits until what a layer needs is what it asks for, each for as long as services may take to become healthy.

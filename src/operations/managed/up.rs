@@ -26,6 +26,7 @@ use crate::domain::untrusted::UntrustedText;
 use crate::domain::volumes::{Attached, StoreKind};
 use crate::engine::create::Making;
 use crate::engine::host::{HealthSpec, ProcessKey, ProcessSpec};
+use crate::engine::passing::is_stuck;
 
 /// What that means where it fails.
 const WHAT: &str = "The services were not brought up.";
@@ -137,9 +138,10 @@ async fn bring(
     Ok(())
 }
 
-/// Whether a container was made from what a service is made from now.
+/// Whether a container was made from what a service is made from now, and can be started.
 pub(super) fn is_as_it_is_to_be(container: &Container, whole: &Whole, image: Option<&str>) -> bool {
-    container.labels.get(label::DEFINITION) == Some(&whole.hash) && image.is_none_or(|image| image == container.image_id)
+    let stuck = !container.runs() && is_stuck(&container.error);
+    !stuck && container.labels.get(label::DEFINITION) == Some(&whole.hash) && image.is_none_or(|image| image == container.image_id)
 }
 
 /// The volumes without a name that a container got because its image asks for them: what is in there must not be lost with it.
