@@ -208,7 +208,7 @@ async fn live(parts: &Parts, life: CancellationToken) -> Result<Ended, AppError>
         let url = url.parse().map_err(|e| AppError::Setting(format!("TELOXIDE_API_URL is no address: {e}.")))?;
         bot = bot.set_api_url(url);
     }
-    house.desk.vitals().beat(Part::Telegram, now());
+    house.desk.vitals().expect(Part::Telegram, now());
     let (desk, history) = (house.desk.clone(), house.history.clone());
     let _reloading = house.desk.keeper().cloned().map(|keeper| AbortOnDropHandle::new(tokio::spawn(reload(keeper, parts.reload.clone()))));
     let watched = house.desk.clone();

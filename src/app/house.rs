@@ -310,7 +310,7 @@ async fn prune_daily(history: History) {
 
 /// Notes when the engine was there; says so once when it is not, and once when it is back.
 async fn ping(tools: Tools) {
-    tools.vitals.beat(Part::Engine, now());
+    tools.vitals.expect(Part::Engine, now());
     let mut away = false;
     let mut told = tools.docker.told();
     loop {

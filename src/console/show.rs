@@ -12,7 +12,7 @@ use crate::domain::health::{Health, Part};
 use crate::domain::project::ProjectName;
 use crate::domain::status::{Busy, ProjectStatus};
 use crate::domain::text::{Text, duration};
-use crate::domain::untrusted::{is_invisible, visible};
+use crate::domain::untrusted::{UntrustedText, is_invisible, visible};
 use crate::domain::volumes::ProjectVolumes;
 use crate::domain::words::{self, HistoryRow, LogHeading, RawLine, ReleaseRow};
 use crate::http::dto::{LogAsk, LogLines, Projects};
@@ -107,7 +107,13 @@ impl Console<'_> {
             self.print_json(&logs)?;
             return Ok(Exit::Done);
         }
-        let heading = LogHeading { project: project.as_str(), service: logs.service.as_str(), grep: ask.grep.as_deref(), cut: logs.cut };
+        let heading = LogHeading {
+            project: project.as_str(),
+            service: logs.service.as_str(),
+            grep: ask.grep.as_deref(),
+            cut: logs.cut,
+            broken: logs.broken.as_deref(),
+        };
         if logs.lines.is_empty() {
             // Beside the answer, which is empty.
             writeln!(self.err, "{}", words::no_lines(&heading, ask.since.is_some()).to_plain())?;
@@ -115,6 +121,9 @@ impl Console<'_> {
         let lines: Vec<RawLine<'_>> = logs.lines.iter().map(|l| (l.at, l.text.as_str())).collect();
         if logs.cut {
             writeln!(self.err, "dockmaster: only the newest lines were searched")?;
+        }
+        if let Some(why) = logs.broken.filter(|_| !lines.is_empty()) {
+            writeln!(self.err, "dockmaster: the engine cannot read older lines: {}", UntrustedText::from(why))?;
         }
         write!(self.out, "{}", words::log_file(&lines))?;
         Ok(Exit::Done)
@@ -210,7 +219,12 @@ impl Console<'_> {
             self.print_json(&health)?;
         } else {
             for part in &health.parts {
-                let (mark, seen) = if part.well { ("🟢", "heard from") } else { ("🔴", "last heard from") };
+                let (mark, seen) = match (part.well, part.heard) {
+                    (true, true) => ("🟢", "heard from"),
+                    (false, true) => ("🔴", "last heard from"),
+                    // Until then it counts from when it was first waited for.
+                    (well, false) => (if well { "🟢" } else { "🔴" }, "never heard from; first waited for"),
+                };
                 writeln!(self.out, "{mark} {}: {seen} {} ago", part.part.word(), duration(part.silent))?;
             }
         }

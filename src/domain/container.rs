@@ -144,7 +144,7 @@ pub struct Container {
     pub exit_code: i64,
     /// What the engine says about why it could not start or ended; often empty.
     pub error: String,
-    /// Whether the kernel ended it for want of memory.
+    /// Whether the kernel ended any of its processes for want of memory since it started, not only the one that it stands and falls with.
     pub oom_killed: bool,
     /// How often the engine restarted it.
     pub restarts: i64,
@@ -152,6 +152,8 @@ pub struct Container {
     pub restarts_itself: bool,
     /// Whether its restart policy is `on-failure`.
     pub on_failure: bool,
+    /// Whether its restart policy is `unless-stopped`.
+    pub unless_stopped: bool,
     /// What its service is there for, as far as that is known.
     pub purpose: Purpose,
     /// Its image as named in its configuration.
@@ -193,8 +195,13 @@ impl ConfigHash {
 /// For how long a service that the engine restarted may just be on its way to the next crash, in milliseconds: as long as the
 /// engine itself waits before it forgets one.
 const STEADY: Millis = 10_000;
+/// The labels of a container that Swarm made: the id of its task, and the name of its service.
+const SWARM_TASK: &str = "com.docker.swarm.task.id";
+const SWARM_SERVICE: &str = "com.docker.swarm.service.name";
+/// The code of what was ended by SIGKILL.
+const KILLED: i64 = 137;
 /// The codes of what was ended by SIGINT, SIGKILL or SIGTERM, as whoever stops something sends them.
-const STOPPED: [i64; 3] = [130, 137, 143];
+const STOPPED: [i64; 3] = [130, KILLED, 143];
 
 /// What the id of a process of the host begins with, where a container has the engine's.
 pub const PROCESS: &str = "process:";
@@ -209,6 +216,7 @@ impl Container {
     pub fn condition(&self, now: Millis) -> Condition {
         let just = self.started.is_some_and(|since| now.saturating_sub(since) < STEADY);
         match (self.state, self.health) {
+            _ if self.not_started().is_some() => Condition::Failed,
             (State::Created, _) => Condition::Creating,
             (State::Running, Health::Unhealthy) => Condition::Unhealthy,
             // In a crash loop it runs for a moment again and again.
@@ -218,11 +226,28 @@ impl Container {
             (State::Restarting, _) => Condition::Restarting,
             (State::Paused, _) => Condition::Paused,
             (State::Removing, _) => Condition::Stopping,
-            (State::Exited, _) if self.oom_killed => Condition::Failed,
+            (State::Exited, _) if self.died_of_memory() => Condition::Failed,
             (State::Exited, _) if self.exit_code == 0 || STOPPED.contains(&self.exit_code) => Condition::Stopped,
             (State::Exited | State::Dead, _) => Condition::Failed,
             (State::Unknown, _) => Condition::Unknown,
         }
+    }
+
+    /// Whether it ended because the kernel killed it for want of memory. A stop that had to kill it looks the same, where a process of
+    /// it was ended so before.
+    pub fn died_of_memory(&self) -> bool {
+        self.oom_killed && !self.runs() && self.exit_code == KILLED
+    }
+
+    /// Why the engine could not start it, in the engine's words.
+    pub fn not_started(&self) -> Option<&str> {
+        (matches!(self.state, State::Created | State::Exited) && !self.error.is_empty()).then_some(self.error.as_str())
+    }
+
+    /// The Swarm service that it is a task of, by its name or, where Swarm does not tell that, its task's id.
+    pub fn swarm_service(&self) -> Option<&str> {
+        let task = self.labels.get(SWARM_TASK)?;
+        Some(self.labels.get(SWARM_SERVICE).unwrap_or(task))
     }
 
     /// The hash of the configuration that Compose made it from.
@@ -291,6 +316,7 @@ pub(crate) mod tests {
             restarts: 0,
             restarts_itself: true,
             on_failure: false,
+            unless_stopped: false,
             purpose: Purpose::default(),
             image: format!("shop-{service}"),
             image_id: format!("sha256:{service}"),
@@ -329,6 +355,13 @@ pub(crate) mod tests {
             (State::Exited, Health::None, same, Condition::Stopped),
             (State::Exited, Health::None, |c| c.exit_code = 137, Condition::Stopped),
             (State::Exited, Health::None, |c| (c.exit_code, c.oom_killed) = (137, true), Condition::Failed),
+            // Another process of it was killed for want of memory.
+            (State::Exited, Health::None, |c| (c.exit_code, c.oom_killed) = (0, true), Condition::Stopped),
+            (State::Exited, Health::None, |c| (c.exit_code, c.oom_killed) = (143, true), Condition::Stopped),
+            // It could not be started.
+            (State::Created, Health::None, |c| c.error = "port is already allocated".to_owned(), Condition::Failed),
+            (State::Exited, Health::None, |c| c.error = "port is already allocated".to_owned(), Condition::Failed),
+            (State::Running, Health::None, |c| c.error = "port is already allocated".to_owned(), Condition::Running),
             (State::Exited, Health::Unhealthy, |c| c.exit_code = 1, Condition::Failed),
             (State::Dead, Health::None, same, Condition::Failed),
             (State::Unknown, Health::None, same, Condition::Unknown),

@@ -29,6 +29,12 @@ impl Part {
         }
     }
 
+    /// Whether it may be silent before it was heard from for the first time. Telegram may be away at the start; without the engine nothing
+    /// works that dockmaster is there for.
+    fn may_begin_silent(self) -> bool {
+        self != Self::Engine
+    }
+
     /// What it is called.
     pub fn word(self) -> &'static str {
         match self {
@@ -46,6 +52,8 @@ pub struct Beat {
     pub part: Part,
     /// The last time; before the first time, when it was first waited for.
     pub at: Millis,
+    /// Whether it was ever heard from.
+    pub heard: bool,
 }
 
 /// How one part is.
@@ -57,6 +65,14 @@ pub struct PartHealth {
     pub well: bool,
     /// For how long it has been silent, in milliseconds.
     pub silent: Millis,
+    /// Whether it was ever heard from.
+    #[serde(default = "heard")]
+    pub heard: bool,
+}
+
+/// What one that does not say so means.
+fn heard() -> bool {
+    true
 }
 
 /// How dockmaster is.
@@ -72,7 +88,8 @@ pub struct Health {
 pub fn health(beats: impl IntoIterator<Item = Beat>, now: Millis) -> Health {
     let judge = |beat: Beat| {
         let silent = now.saturating_sub(beat.at).max(0);
-        PartHealth { part: beat.part, well: silent <= beat.part.silent_max(), silent }
+        let well = silent <= beat.part.silent_max() && (beat.heard || beat.part.may_begin_silent());
+        PartHealth { part: beat.part, well, silent, heard: beat.heard }
     };
     let mut parts: Vec<PartHealth> = beats.into_iter().map(judge).collect();
     parts.sort_by_key(|part| part.part);
@@ -85,7 +102,8 @@ mod tests {
 
     #[test]
     fn a_part_that_is_silent_for_too_long_is_not_well() {
-        let beats = |telegram, engine| [Beat { part: Part::Engine, at: engine }, Beat { part: Part::Telegram, at: telegram }];
+        let beat = |part, at| Beat { part, at, heard: true };
+        let beats = |telegram, engine| [beat(Part::Engine, engine), beat(Part::Telegram, telegram)];
         let now = 1_000_000;
         let well = health(beats(now - 120_000, now - 180_000), now);
         assert!(well.well, "{well:?}");
@@ -93,5 +111,8 @@ mod tests {
         assert_eq!((ill.well, ill.parts[0].well, ill.parts[1].well), (false, false, true));
         assert_eq!((ill.parts[0].part, ill.parts[1].silent), (Part::Telegram, 0), "a clock that was set back is no silence");
         assert!(health([], now).well, "nothing is waited for");
+        let unheard = |part| health([Beat { part, at: now, heard: false }], now).well;
+        assert!(!unheard(Part::Engine), "an engine that never answered is no engine");
+        assert!(unheard(Part::Telegram) && unheard(Part::Configuration));
     }
 }

@@ -68,6 +68,12 @@ pub struct ServiceStatus {
     pub exit_code: Option<i64>,
     /// Whether the kernel ended it for want of memory.
     pub out_of_memory: bool,
+    /// Why the engine could not start it, in the engine's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<UntrustedText>,
+    /// Whether it ran before the engine restarted, and nobody has stopped it: an engine that was killed starts it never again by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub down_since_engine: bool,
     /// Its ports.
     pub ports: Vec<Port>,
     /// Its image, or the program where it is a process of the host.
@@ -113,6 +119,8 @@ impl ServiceStatus {
             since: None,
             exit_code: None,
             out_of_memory: false,
+            error: None,
+            down_since_engine: false,
             ports: Vec::new(),
             image: UntrustedText::default(),
             process: false,
@@ -131,7 +139,7 @@ impl ServiceStatus {
 
     /// Whether it should be up: not what takes no part, what is a job that is done, nor what ended with code 0 and serves nobody.
     pub fn is_to_be_up(&self) -> bool {
-        self.unlisted.is_none() && !self.done && (!self.exited || self.serves)
+        self.unlisted.is_none() && (self.down_since_engine || !self.done && (!self.exited || self.serves))
     }
 
     /// Whether it serves as it should.

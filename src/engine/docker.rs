@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::query_parameters as query;
 use futures_util::{Stream, StreamExt, TryStreamExt};
@@ -13,8 +14,8 @@ use super::events::{Change, Events, Told};
 use super::glance::Glances;
 use super::host::HostError;
 use super::inspect;
-use super::loglines::Assembler;
 pub use super::loglines::RawLine;
+use super::loglines::{self, Assembler};
 use super::looks::{Look, Seen};
 use super::own::Mount;
 use super::passing::{UNSTUCK, is_stuck, may_pass};
@@ -54,6 +55,9 @@ pub enum EngineError {
     /// It refused, in its own words.
     #[error("the Docker engine refused: {0}")]
     Refused(UntrustedText),
+    /// It cannot read a log any further, in its own words.
+    #[error("the Docker engine cannot read the log: {0}")]
+    Damaged(UntrustedText),
     /// What was asked for can mean several things.
     #[error("{0}")]
     Unclear(String),
@@ -67,7 +71,7 @@ impl EngineError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Away(_) => true,
-            Self::Gone(_) | Self::Unclear(_) => false,
+            Self::Gone(_) | Self::Unclear(_) | Self::Damaged(_) => false,
             Self::Process(error) => matches!(error, HostError::Busy(_) | HostError::Silent(_)),
             Self::Refused(why) => may_pass(why.raw()),
         }
@@ -76,7 +80,7 @@ impl EngineError {
     /// In the engine's own words, or of the way to it.
     pub fn why(&self) -> String {
         match self {
-            Self::Away(why) | Self::Gone(why) | Self::Refused(why) => why.to_string(),
+            Self::Away(why) | Self::Gone(why) | Self::Refused(why) | Self::Damaged(why) => why.to_string(),
             Self::Unclear(why) => why.clone(),
             Self::Process(error) => error.to_string(),
         }
@@ -93,6 +97,9 @@ impl EngineError {
             Self::Gone(why) => Failure::new(what, format!("It is not there any more: {why}."), "Look at /docker_status and ask again."),
             Self::Refused(why) if is_stuck(why.raw()) => Failure::new(what, format!("The Docker engine refused: {why}."), UNSTUCK),
             Self::Refused(why) => Failure::new(what, format!("The Docker engine refused: {why}."), "Mend the cause and ask again."),
+            Self::Damaged(why) => {
+                Failure::new(what, format!("The Docker engine cannot read the log: {why}."), "Ask for fewer lines, or for newer ones.")
+            }
             Self::Process(error) => error.failure(what),
             Self::Unclear(why) => Failure::new(what, format!("{}.", capital(&why)), "Say in projects.json which one is meant."),
         }
@@ -462,7 +469,13 @@ impl Docker {
         options: query::LogsOptionsBuilder,
     ) -> impl Stream<Item = Result<RawLine, EngineError>> + Send + use<> {
         let frames = self.api.logs(&container.id, Some(options.build())).map_err(EngineError::from);
-        Assembler::new(container.tty).lines(frames.map_ok(|frame| frame.into_bytes()))
+        let tty = container.tty;
+        let frames = frames.map(move |frame| match frame? {
+            // What a program prints without a terminal is in frames of its own kind.
+            LogOutput::Console { message } if !tty => Err(EngineError::Damaged(loglines::complaint(&message).into())),
+            other => Ok(other.into_bytes()),
+        });
+        Assembler::new(tty).lines(frames)
     }
 }
 

@@ -211,7 +211,10 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
     let (ports, networks) =
         seen.network_settings.map(|n| (n.ports.unwrap_or_default(), n.networks.unwrap_or_default())).unwrap_or_default();
     let health = state.health.as_ref();
-    let checks = health.and_then(|h| h.log.as_deref()).unwrap_or_default();
+    let started = state.started_at.as_deref().and_then(time);
+    // The engine keeps those from before the last start, which say nothing of what runs.
+    let is_current = |run: &&HealthcheckResult| run.end.as_deref().and_then(time) >= started;
+    let checks: Vec<&HealthcheckResult> = health.and_then(|h| h.log.as_deref()).unwrap_or_default().iter().filter(is_current).collect();
     let health_output = checks.last().and_then(|last| last.output.as_ref());
     Some(Container {
         id: seen.id?,
@@ -220,14 +223,15 @@ fn read(seen: ContainerInspectResponse, service: Option<ServiceName>) -> Option<
         state: state.status.map_or(State::Unknown, status),
         health: health.and_then(|h| h.status).map_or(Health::None, health_status),
         health_output: health_output.map(|o| clean_line(o.trim().as_bytes())).filter(|o| !o.is_empty()),
-        checks: checks.iter().filter_map(check).collect(),
-        started: state.started_at.as_deref().and_then(time),
+        checks: checks.into_iter().filter_map(check).collect(),
+        started,
         finished: state.finished_at.as_deref().and_then(time),
         exit_code: state.exit_code.unwrap_or_default(),
         error: clean_line(state.error.unwrap_or_default().as_bytes()),
         oom_killed: state.oom_killed.unwrap_or_default(),
         restarts: seen.restart_count.unwrap_or_default(),
         on_failure: policy == Some(RestartPolicyNameEnum::ON_FAILURE),
+        unless_stopped: policy == Some(RestartPolicyNameEnum::UNLESS_STOPPED),
         purpose: Purpose::default(),
         restarts_itself: match policy {
             Some(RestartPolicyNameEnum::ALWAYS | RestartPolicyNameEnum::UNLESS_STOPPED) => true,

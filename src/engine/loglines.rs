@@ -103,6 +103,13 @@ impl Assembler {
     }
 }
 
+/// What the engine complains of in a frame of its own (stream type 3), which comes with its header of eight bytes.
+pub(super) fn complaint(frame: &[u8]) -> String {
+    const HEADER: usize = 8;
+    let text = if frame.starts_with(&[3, 0, 0, 0]) { frame.get(HEADER..).unwrap_or_default() } else { frame };
+    clean_line(text.trim_ascii())
+}
+
 /// A leading time `2026-01-02T03:04:05.678901234Z ` apart from the text after it.
 pub(super) fn split_time(part: &[u8]) -> (Option<Millis>, &[u8]) {
     let Some(space) = part.iter().take(40).position(|b| *b == b' ') else { return (None, part) };

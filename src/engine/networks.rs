@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use bollard::query_parameters as query;
 
 use super::docker::{Docker, EngineError};
+use super::inspect::time;
+use crate::domain::Millis;
 use crate::domain::compose_labels::CONFIG_HASH;
+
+/// The engine's own network, which it makes anew whenever it starts.
+const DEFAULT_NETWORK: &str = "bridge";
 
 /// A network of the engine's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +48,18 @@ impl Docker {
     pub async fn networks(&self) -> Result<Vec<Network>, EngineError> {
         let listed = self.api.list_networks(None::<query::ListNetworksOptions>).await?;
         Ok(listed.into_iter().map(network).collect())
+    }
+
+    /// When the engine began, as its default network tells; none where it has none. What still ran had been stopped by then.
+    ///
+    /// # Errors
+    /// The engine does not answer or refuses.
+    pub async fn began(&self) -> Result<Option<Millis>, EngineError> {
+        match self.api.inspect_network(DEFAULT_NETWORK, None::<query::InspectNetworkOptions>).await.map_err(EngineError::from) {
+            Ok(network) => Ok(network.created.as_deref().and_then(time)),
+            Err(EngineError::Gone(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 
     /// The ids of the containers that run in a network, with their names; none where there is no such network.

@@ -79,6 +79,9 @@ pub struct LogLines {
     pub lines: Vec<LogLine>,
     /// Whether older ones were left out of a search because there are too many.
     pub cut: bool,
+    /// Why the engine cannot read older ones, where it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
 }
 
 /// An operation that is asked for: planned, or with the digest of its plan begun.

@@ -111,7 +111,7 @@ pub(super) async fn logs(
     let query = asked.query(name).ok_or_else(|| Problem::malformed(format!("From 1 to {LINES_MAX} lines can be had.")))?;
     if !follow {
         let logs = desk.logs(&actor, &query).await.map_err(problem(&desk))?;
-        return Ok(Json(LogLines { service: logs.service, lines: logs.lines, cut: logs.cut }).into_response());
+        return Ok(Json(LogLines { service: logs.service, lines: logs.lines, cut: logs.cut, broken: logs.broken }).into_response());
     }
     let lines = desk.follow(&actor, &query).await.map_err(problem(&desk))?;
     let events = stream::unfold((lines, desk), async |(mut lines, desk)| {

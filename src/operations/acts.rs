@@ -262,6 +262,7 @@ fn unknown(project: &Project, managed: &Managed, error: &EngineError) -> Vec<Con
         restarts: 0,
         restarts_itself: false,
         on_failure: false,
+        unless_stopped: false,
         purpose: Purpose::default(),
         image: definition.container().map(|c| c.image.clone()).unwrap_or_default(),
         image_id: String::new(),

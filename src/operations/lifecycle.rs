@@ -163,7 +163,7 @@ fn undone(act: Act, service: &ServiceName, error: &EngineError) -> (String, Stri
             let unknown = format!("not known whether it {}", act.done());
             (format!("It is not known whether {service} {}.", act.done()), unknown)
         }
-        EngineError::Gone(_) | EngineError::Refused(_) | EngineError::Unclear(_) | EngineError::Process(_) => {
+        EngineError::Gone(_) | EngineError::Refused(_) | EngineError::Damaged(_) | EngineError::Unclear(_) | EngineError::Process(_) => {
             (format!("{service} did not {}.", act.verb()), format!("did not {}", act.verb()))
         }
     }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::recorder::history_failure;
 use super::tools::Tools;
+use crate::domain::Millis;
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::names::{Match, find, offer};
@@ -25,6 +26,8 @@ pub const LINES_MAX: usize = 1_000;
 const SEARCHED: usize = 20_000;
 /// How many entries of the engine's a long line is taken for: a megabyte is 61.
 const LONG_LINE: usize = 64;
+/// How far apart the times of the parts of one long line may be, in milliseconds.
+const AT_ONCE: Millis = 1_000;
 /// How long reading a log may take.
 const READ_LIMIT: Duration = Duration::from_secs(20);
 /// How many lines of a followed log wait for their reader; what comes faster waits in the engine.
@@ -56,6 +59,8 @@ pub struct Logs {
     pub lines: Vec<LogLine>,
     /// Whether older lines were left out of a search because there are too many.
     pub cut: bool,
+    /// Why the engine cannot read older lines, where it cannot: they are damaged.
+    pub broken: Option<String>,
 }
 
 /// The container whose log is meant: of the named service, else of the primary, else of the only one.
@@ -132,7 +137,7 @@ async fn kept(tools: &Tools, project: &Project, query: &LogQuery, operation: i64
     let mut lines: Vec<LogLine> =
         lines.into_iter().filter(is_meant).map(|line| LogLine { at: line.at, text: line.text, frames: 1 }).collect();
     lines.drain(..lines.len().saturating_sub(query.lines.clamp(1, LINES_MAX)));
-    Ok(Logs { service, lines, cut: false })
+    Ok(Logs { service, lines, cut: false, broken: None })
 }
 
 /// Reads the last lines.
@@ -143,25 +148,81 @@ pub(super) async fn read(tools: &Tools, project: &Project, query: &LogQuery) -> 
     let container = container(tools, project, query.service.as_ref()).await?;
     let what = "The log cannot be read.";
     match tokio::time::timeout(READ_LIMIT, enough(tools, &container, query)).await {
-        Ok(Ok((lines, cut))) => Ok(Logs { service: container.service, lines, cut }),
+        Ok(Ok(found)) => Ok(Logs { service: container.service, lines: found.lines, cut: found.cut, broken: found.broken }),
         Ok(Err(error)) => Err(error.failure(what)),
         Err(_) => Err(EngineError::Away("it took too long".into()).failure(what)),
     }
 }
 
+/// The last lines of a log, as far as they could be read.
+struct Enough {
+    lines: Vec<LogLine>,
+    cut: bool,
+    broken: Option<String>,
+}
+
 /// As many of the last lines as are wanted, and whether older ones were left out of a search. The engine counts a long
 /// line as many, and begins in the middle of one: where what it gave is too little, it is asked for more.
-async fn enough(tools: &Tools, container: &Container, query: &LogQuery) -> Result<(Vec<LogLine>, bool), EngineError> {
+async fn enough(tools: &Tools, container: &Container, query: &LogQuery) -> Result<Enough, EngineError> {
     let wanted = query.lines.clamp(1, LINES_MAX);
+    let mut log = Log { tools, container, query, wanted, newest: None };
+    log.newest = match log.last(1).await {
+        Ok(read) => read.newest,
+        Err(EngineError::Damaged(_)) => None,
+        Err(error) => return Err(error),
+    };
     let mut asked = if query.grep.is_some() { SEARCHED } else { wanted + 1 };
     loop {
-        let stream = tools.log(container, asked, since(tools, query), false);
-        let read = last(stream, wanted, query.grep.as_deref()).await?;
-        let more = read.frames >= asked;
-        if query.grep.is_some() || read.seen > wanted || !more || asked >= SEARCHED {
-            return Ok((read.lines, query.grep.is_some() && more));
+        let found = match log.last(asked).await {
+            Err(EngineError::Damaged(why)) => {
+                let lines = log.undamaged(asked).await?;
+                return Ok(Enough { lines, cut: false, broken: Some(why.raw().to_owned()) });
+            }
+            other => other?,
+        };
+        let more = found.frames >= asked;
+        if query.grep.is_some() || found.seen > wanted || !more || asked >= SEARCHED {
+            return Ok(Enough { lines: found.lines, cut: query.grep.is_some() && more, broken: None });
         }
         asked = asked.saturating_mul(LONG_LINE).min(SEARCHED);
+    }
+}
+
+/// A log that somebody wants to read.
+struct Log<'a> {
+    tools: &'a Tools,
+    container: &'a Container,
+    query: &'a LogQuery,
+    wanted: usize,
+    /// When its newest entry was written.
+    newest: Option<Millis>,
+}
+
+impl Log<'_> {
+    /// What is wanted of the last entries, of which so many are asked for.
+    async fn last(&self, entries: usize) -> Result<Read, EngineError> {
+        let stream = self.tools.log(self.container, entries, since(self.tools, self.query), false);
+        let read = last(stream, self.wanted, self.query.grep.as_deref()).await?;
+        // Now and then the engine says nothing of damage (26.1).
+        if self.newest.is_some_and(|newest| read.newest.is_none_or(|read| read < newest - AT_ONCE)) {
+            return Err(EngineError::Damaged("it ends before the newest entry".into()));
+        }
+        Ok(read)
+    }
+
+    /// What lies behind the last damage. Where the engine comes upon it, it gives what is before and nothing after it: the most that it
+    /// can be asked for without coming upon it is looked for, below a number that is too many.
+    async fn undamaged(&self, too_many: usize) -> Result<Vec<LogLine>, EngineError> {
+        let (mut good, mut bad, mut lines) = (0, too_many, Vec::new());
+        while bad - good > 1 {
+            let asked = good + (bad - good) / 2;
+            match self.last(asked).await {
+                Ok(read) => (good, lines) = (asked, read.lines),
+                Err(EngineError::Damaged(_)) => bad = asked,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(lines)
     }
 }
 
@@ -173,6 +234,8 @@ fn since(tools: &Tools, query: &LogQuery) -> Option<i64> {
 /// What was read of a log.
 struct Read {
     lines: Vec<LogLine>,
+    /// When the newest entry was written, whatever it holds.
+    newest: Option<Millis>,
     seen: usize,
     frames: usize,
 }
@@ -181,12 +244,13 @@ struct Read {
 async fn last(stream: impl Stream<Item = Result<LogLine, EngineError>>, wanted: usize, grep: Option<&str>) -> Result<Read, EngineError> {
     let grep = grep.map(str::to_lowercase);
     let mut kept: VecDeque<LogLine> = VecDeque::with_capacity(wanted);
-    let (mut seen, mut frames) = (0, 0);
+    let (mut seen, mut frames, mut newest) = (0, 0, None);
     let mut stream = std::pin::pin!(stream);
     while let Some(line) = stream.next().await {
         let line = line?;
         seen += 1;
         frames += line.frames;
+        newest = newest.max(line.at);
         if grep.as_ref().is_some_and(|g| !line.text.to_lowercase().contains(g)) {
             continue;
         }
@@ -195,7 +259,7 @@ async fn last(stream: impl Stream<Item = Result<LogLine, EngineError>>, wanted: 
         }
         kept.push_back(line);
     }
-    Ok(Read { lines: kept.into(), seen, frames })
+    Ok(Read { lines: kept.into(), newest, seen, frames })
 }
 
 /// A log that is followed: its lines, and why there are no more where that is not the container's end.

@@ -13,7 +13,7 @@ use super::logs::{self, Followed, LogQuery, Logs};
 use super::managed;
 use super::recorder::history_failure;
 use super::status::{self, Seen};
-use super::stops::stopped;
+use super::stops::{down_since_engine, stopped};
 use crate::domain::Millis;
 use crate::domain::access::{Actor, Role};
 use crate::domain::container::Container;
@@ -76,7 +76,9 @@ impl Desk {
         let mut insight = insight.unwrap_or_default();
         insight.trouble = insight.trouble.or(unknown);
         let stopped = stopped(&self.tools, &containers).await;
-        let seen = Seen { containers, measured: self.tools.gauge.of(&project.name), stopped, desired: self.tools.desired(&project.name) };
+        let down_since_engine = down_since_engine(&self.tools, &containers, &stopped).await;
+        let (measured, desired) = (self.tools.gauge.of(&project.name), self.tools.desired(&project.name));
+        let seen = Seen { containers, measured, stopped, down_since_engine, desired };
         Ok(status::status(project, seen, insight, &pending, release, self.tools.registry.holder(&project.name), self.now()))
     }
 
@@ -125,7 +127,8 @@ impl Desk {
     async fn services_of(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<ServiceStatus>, Refusal> {
         let project = self.project(actor, name, Role::Viewer)?;
         let containers = self.tools.glance(&project).await.map_err(|e| e.failure(format!("The services of {name} are not known.")))?;
-        let seen = Seen { containers, measured: self.tools.gauge.of(name), stopped: BTreeMap::new(), desired: self.tools.desired(name) };
+        let (measured, desired) = (self.tools.gauge.of(name), self.tools.desired(name));
+        let seen = Seen { containers, measured, stopped: BTreeMap::new(), down_since_engine: BTreeSet::new(), desired };
         Ok(status::status(&project, seen, Insight::default(), &BTreeSet::new(), None, None, self.now()).services)
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Seen {
     pub(super) measured: BTreeMap<String, Measures>,
     /// The services that a person stopped, and who it was.
     pub(super) stopped: BTreeMap<ServiceName, String>,
+    /// The containers that are down since the engine was killed, by their ids.
+    pub(super) down_since_engine: BTreeSet<String>,
     /// Which services there are to be, as far as production's compose files were read.
     pub(super) desired: Option<Arc<DesiredState>>,
 }
@@ -36,7 +38,7 @@ pub(super) fn status(
     now: Millis,
 ) -> ProjectStatus {
     let primary = |service: &ServiceName| project.primary.as_ref() == Some(service);
-    let Seen { containers, measured, stopped, desired } = seen;
+    let Seen { containers, measured, stopped, down_since_engine, desired } = seen;
     let standing = |service: &ServiceName| desired.as_ref().map(|desired| desired.of(service));
     let number = |service: &ServiceName| desired.as_ref().and_then(|desired| desired.replicas(service));
     let surplus: BTreeSet<ServiceName> =
@@ -55,7 +57,9 @@ pub(super) fn status(
                 || insight.hashes.get(&c.service).is_some_and(|hash| !hash.is_of(&c)),
             since: if c.state == State::Running { c.started } else { c.finished },
             exit_code: matches!(c.state, State::Exited | State::Dead | State::Restarting).then_some(c.exit_code),
-            out_of_memory: c.oom_killed,
+            out_of_memory: c.died_of_memory() && !stopped.contains_key(&c.service),
+            error: c.not_started().map(UntrustedText::from),
+            down_since_engine: down_since_engine.contains(&c.id),
             done: c.is_done() && !stopped.contains_key(&c.service),
             exited: c.exited_zero() && !c.is_done() && !stopped.contains_key(&c.service),
             serves: c.purpose.serves,

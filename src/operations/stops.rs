@@ -1,6 +1,6 @@
-//! Who stopped what is down: an operation of ours, or a person by hand while dockmaster looked on.
+//! Who stopped what is down: an operation of ours, a person by hand while dockmaster looked on, or an engine that was killed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
@@ -13,6 +13,10 @@ use crate::engine::events::Change;
 
 /// How long the engine may take to say that it is still there.
 const ALIVE_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long before an engine's beginning a container may have ended because of it: it stops, first of all, what still runs, and each may
+/// take its time.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// The services that a person stopped and that have been down since, and who it was: `stopped by Ann`.
 pub(super) async fn stopped(tools: &Tools, containers: &[Container]) -> BTreeMap<ServiceName, String> {
@@ -41,6 +45,37 @@ pub(super) async fn stopped(tools: &Tools, containers: &[Container]) -> BTreeMap
         of_service.all(|c| known.contains_key(&c.id))
     });
     found
+}
+
+/// The containers that ran until the engine was killed and that it does not start again, by their ids. What somebody `stopped` is none.
+pub(super) async fn down_since_engine(
+    tools: &Tools,
+    containers: &[Container],
+    stopped: &BTreeMap<ServiceName, String>,
+) -> BTreeSet<String> {
+    let may_be: Vec<&Container> = containers.iter().filter(|c| may_be_down_since_engine(c) && !stopped.contains_key(&c.service)).collect();
+    if may_be.is_empty() {
+        return BTreeSet::new();
+    }
+    let began = match tools.docker.began().await {
+        Ok(Some(began)) => began,
+        Ok(None) => return BTreeSet::new(),
+        Err(error) => {
+            tracing::debug!(%error, "when the engine began is not known");
+            return BTreeSet::new();
+        }
+    };
+    // The engine stops all of them at once and waits for the slowest before it goes on.
+    let slowest = containers.iter().filter_map(|c| c.stop_timeout).max().unwrap_or_default().max(GRACE);
+    let before = began - i64::try_from(slowest.as_millis()).unwrap_or(i64::MAX / 2);
+    let of_it = may_be.into_iter().filter(|c| c.finished.is_some_and(|finished| (before..=began).contains(&finished)));
+    of_it.map(|c| c.id.clone()).collect()
+}
+
+/// Whether a container is one that an engine which was killed leaves down: it starts those with `always` and `on-failure` again, after
+/// an orderly end all of them.
+fn may_be_down_since_engine(container: &Container) -> bool {
+    container.state == State::Exited && container.unless_stopped && container.error.is_empty()
 }
 
 impl Tools {

@@ -1,11 +1,15 @@
-//! Seeing to processes of the host: what is to run runs, also after a reboot, and never beside a container of the same service.
+//! Seeing to what dockmaster runs itself: what is to run runs, also after a reboot or an engine that was killed, and no process of the
+//! host beside a container of the same service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::desk::Desk;
 use super::managed;
+use super::stops::{down_since_engine, stopped};
 use crate::domain::project::{Configuration, Project, Source};
+use crate::domain::request::Kind;
+use crate::engine::docker::EngineError;
 use crate::engine::host::ProcessKey;
 
 /// How often it is looked whether what keeps a process was ended. Nothing but our own files is read for that.
@@ -29,7 +33,7 @@ impl Desk {
                 // The engine may be about to start them, an operation may be at it: it is looked again until it is seen to be well.
                 for name in std::mem::take(&mut to_part) {
                     if let Some(project) = configuration.projects.get(&name).filter(|project| project.enabled)
-                        && !self.part(project).await
+                        && !(self.part(project).await && self.raise(project).await)
                     {
                         to_part.insert(name);
                     }
@@ -71,6 +75,36 @@ impl Desk {
             tracing::warn!(%error, project = %project.name, "whether its services run twice could not be seen");
         }
         parted.is_ok()
+    }
+
+    /// Whether every container that dockmaster made, and that is down only since the engine was killed, was started again.
+    async fn raise(&self, project: &Project) -> bool {
+        if !matches!(project.source, Source::Services(_)) {
+            return true;
+        }
+        if self.tools.registry.holder(&project.name).is_some() {
+            return false;
+        }
+        let raised = async {
+            // Whoever wanted it down may have been about to say so.
+            let last = self.tools.history.operations_of(project.name.clone(), 1).await;
+            if last.is_ok_and(|last| last.first().is_some_and(|last| last.plan.kind() == Kind::Stop)) {
+                return Ok(());
+            }
+            let containers = self.tools.containers(project).await?;
+            let stopped = stopped(&self.tools, &containers).await;
+            let down = down_since_engine(&self.tools, &containers, &stopped).await;
+            for container in containers.iter().filter(|c| down.contains(&c.id)) {
+                self.tools.start(container).await?;
+                tracing::warn!(container = container.name, "it ran before the engine restarted, and is started again");
+            }
+            Ok::<_, EngineError>(())
+        };
+        let raised = raised.await;
+        if let Err(error) = &raised {
+            tracing::warn!(%error, project = %project.name, "what ran before the engine restarted could not be started again");
+        }
+        raised.is_ok()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::domain::outcome::{EXITED_ZERO, ServiceOutcome};
 use crate::domain::plan::Need;
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::text::duration;
+use crate::domain::untrusted::UntrustedText;
 use crate::engine::events::Told;
 use crate::engine::host::Changes;
 
@@ -325,6 +326,9 @@ fn look(
 /// What a look at a container tells of it; none where that is not decided yet.
 fn verdict_of(project: &Project, container: &Container, seen: &mut Watched, took: &str) -> Option<(bool, String)> {
     let restarted = container.restarts - seen.restarts;
+    if let Some(why) = container.not_started() {
+        return Some((false, format!("could not be started: {}", UntrustedText::from(why))));
+    }
     if let State::Exited | State::Dead = container.state {
         // One that the engine starts again is never seen as ended: it is restarting until it runs, or was given up.
         return Some(match (container.is_done(), container.ended_well()) {
@@ -398,6 +402,6 @@ fn crash_loop(container: &Container, restarted: i64) -> String {
 }
 
 fn ended(container: &Container) -> String {
-    let why = if container.oom_killed { " (out of memory)" } else { "" };
+    let why = if container.died_of_memory() { " (out of memory)" } else { "" };
     format!("ended with code {}{why}", container.exit_code)
 }

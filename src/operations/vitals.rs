@@ -9,12 +9,17 @@ use crate::domain::health::{Beat, Health, Part, health};
 
 /// When each part was heard from. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Vitals(Arc<DashMap<Part, Millis>>);
+pub struct Vitals(Arc<DashMap<Part, (Millis, bool)>>);
 
 impl Vitals {
-    /// A part is heard from, or is waited for from now on.
+    /// A part is waited for from now on.
+    pub fn expect(&self, part: Part, now: Millis) {
+        self.0.insert(part, (now, false));
+    }
+
+    /// A part is heard from.
     pub fn beat(&self, part: Part, now: Millis) {
-        self.0.insert(part, now);
+        self.0.insert(part, (now, true));
     }
 
     /// A part is no longer waited for.
@@ -24,6 +29,7 @@ impl Vitals {
 
     /// How dockmaster is.
     pub fn health(&self, now: Millis) -> Health {
-        health(self.0.iter().map(|beat| Beat { part: *beat.key(), at: *beat.value() }), now)
+        let beat = |part, (at, heard)| Beat { part, at, heard };
+        health(self.0.iter().map(|known| beat(*known.key(), *known.value())), now)
     }
 }

@@ -173,7 +173,7 @@ fn short(line: LogLine) -> LogLine {
 /// The message: as many of the last lines as it holds.
 fn draw(query: &LogQuery, lines: &VecDeque<LogLine>, end: Option<FollowEnd>) -> Text {
     let service = query.service.as_ref().map_or("", |s| s.as_str());
-    let heading = LogHeading { project: query.project.as_str(), service, grep: query.grep.as_deref(), cut: false };
+    let heading = LogHeading { project: query.project.as_str(), service, grep: query.grep.as_deref(), cut: false, broken: None };
     let mut from = 0;
     loop {
         let shown: Vec<LogLine> = lines.iter().skip(from).cloned().collect();

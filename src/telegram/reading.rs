@@ -1,17 +1,22 @@
 //! Answers that change nothing: how things stand, logs, history.
 
+use std::collections::BTreeSet;
+
 use super::command::data;
 use super::front::{Front, Place};
 use super::outbox::{Button, Keyboard, Letter};
 use super::render;
 use crate::domain::access::Role;
 use crate::domain::notice::{Notice, Origin};
-use crate::domain::project::ProjectName;
+use crate::domain::project::{ProjectName, ServiceName};
+use crate::domain::status::ProjectStatus;
 use crate::domain::words::{self, LogHeading, RawLine};
 use crate::history::HistoryError;
 use crate::operations::logs::{LogLine, LogQuery};
 use crate::operations::{Refusal, Running};
 
+/// How many bytes the data of a button may have.
+const BUTTON_DATA_MAX: usize = 64;
 /// How many buttons stand in a row.
 const BUTTONS_A_ROW: usize = 3;
 
@@ -20,14 +25,23 @@ impl Front {
     pub(crate) async fn status(&self, place: &Place, project: &ProjectName) {
         match self.patiently(place, self.desk.status(&place.actor, project)).await {
             Ok(status) => {
-                let buttons = self.status_buttons(place, project);
+                let buttons = self.status_buttons(place, &status);
                 self.say_with(place, words::status(&status, self.now()), buttons).await;
             }
             Err(refusal) => self.say(place, self.refusal(&refusal)).await,
         }
     }
 
-    fn status_buttons(&self, place: &Place, project: &ProjectName) -> Keyboard {
+    fn status_buttons(&self, place: &Place, status: &ProjectStatus) -> Keyboard {
+        let project = &status.project;
+        let down: BTreeSet<&ServiceName> = status.services.iter().filter(|s| s.down_since_engine).map(|s| &s.service).collect();
+        // Where it is one, whatever else is down stays so.
+        let (label, target) = match down.first().filter(|_| down.len() == 1) {
+            Some(service) if data('u', &format!("{project}/{service}")).len() <= BUTTON_DATA_MAX => {
+                (format!("Start {service}"), format!("{project}/{service}"))
+            }
+            _ => ("Start".to_owned(), project.to_string()),
+        };
         let config = self.desk.configuration();
         let deploys = config.projects.get(project).is_some_and(|p| p.workspace.is_some() && p.production.is_some());
         let all = [
@@ -36,7 +50,11 @@ impl Front {
             ("Deploy", 'd', deploys && self.may(&place.actor, project, Role::Admin)),
         ];
         let button = |(label, letter, _): &(&str, char, bool)| Button { label: (*label).to_owned(), data: data(*letter, project.as_str()) };
-        vec![all.iter().filter(|(.., may)| *may).map(button).collect()]
+        let row = all.iter().filter(|(.., may)| *may).map(button).collect();
+        match !down.is_empty() && self.may(&place.actor, project, Role::Operator) {
+            true => vec![vec![Button { label, data: data('u', &target) }], row],
+            false => vec![row],
+        }
     }
 
     /// How all projects stand: a line and a button each.
@@ -57,8 +75,13 @@ impl Front {
             Ok(logs) => logs,
             Err(refusal) => return self.say(place, self.refusal(&refusal)).await,
         };
-        let heading =
-            LogHeading { project: query.project.as_str(), service: logs.service.as_str(), grep: query.grep.as_deref(), cut: logs.cut };
+        let heading = LogHeading {
+            project: query.project.as_str(),
+            service: logs.service.as_str(),
+            grep: query.grep.as_deref(),
+            cut: logs.cut,
+            broken: logs.broken.as_deref(),
+        };
         if logs.lines.is_empty() {
             return self.say(place, words::no_lines(&heading, query.since.is_some())).await;
         }

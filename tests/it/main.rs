@@ -55,6 +55,7 @@ mod resources;
 mod secrets;
 mod service_names;
 mod special_files;
+mod states;
 mod status;
 mod strategies;
 mod stuck;

@@ -40,6 +40,7 @@ struct Truth {
     health: Option<String>,
     code: i64,
     restarts: i64,
+    could_not_start: bool,
 }
 
 /// All of a project's containers by name, with an eye that shares nothing with what is tested.
@@ -59,6 +60,7 @@ fn truth(fixture: &Fixture) -> BTreeMap<String, Truth> {
             health: text(&state["Health"]["Status"]).filter(|health| health != "none"),
             code: state["ExitCode"].as_i64().unwrap(),
             restarts: all["RestartCount"].as_i64().unwrap(),
+            could_not_start: all["State"]["Error"] != "",
         };
         (all["Name"].as_str().unwrap().trim_start_matches('/').to_owned(), seen)
     };
@@ -68,6 +70,7 @@ fn truth(fixture: &Fixture) -> BTreeMap<String, Truth> {
 /// How it is to be called, by product.md's table; several words where it depends on the moment.
 fn conditions(seen: &Truth) -> &'static [&'static str] {
     match (&*seen.status, seen.health.as_deref(), seen.code) {
+        ("created" | "exited", ..) if seen.could_not_start => &["failed"],
         ("created", ..) => &["creating"],
         ("running", Some("unhealthy"), _) => &["unhealthy"],
         ("running", Some("starting"), _) => &["starting", "restarting"],

@@ -163,6 +163,9 @@ async fn without_an_engine_it_runs_and_says_so_once_and_is_whole_again_when_that
     let mut bot = Launch::run(&world, &tools).set("DOCKER_HOST", format!("unix://{}", socket.display())).start();
     bot.says("connected to Telegram").await;
     bot.says("the Docker engine is away; what needs it says so, and it is waited for").await;
+    let health = Launch::new(&tools, &["health".as_ref(), "--data".as_ref(), world.data.as_os_str()]).end().await;
+    let told = format!("{}{}", health.out, health.err);
+    assert!(health.code == Some(1) && told.contains("🔴 the Docker engine: never heard from"), "{:?} {told}", health.code);
     // What needs none is answered; the rest says in a sentence why not.
     assert!(world.ask("/config").await.text.contains("Version 1, in force for "));
     assert!(world.ask("/docker_history").await.text.contains("shop"));

@@ -14,6 +14,7 @@ use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName, Source, Strategy};
 use crate::domain::request::{Kind, Request};
 use crate::domain::text::listing;
+use crate::domain::untrusted::UntrustedText;
 
 /// How many services that are down are named where that is the reason for a refusal.
 const DOWN_SHOWN: usize = 4;
@@ -48,6 +49,7 @@ pub(super) fn ails(containers: &[&Container], now: Millis) -> Option<String> {
     let one = |c: &&Container| match c.condition(now) {
         Condition::Unhealthy => Some("unhealthy already".to_owned()),
         Condition::Restarting => Some(format!("restarting in a loop already ({} times)", c.restarts)),
+        Condition::Failed if c.not_started().is_some() => Some("could not be started already".to_owned()),
         Condition::Stopped | Condition::Failed if !c.ended_well() => Some(format!("ended already, with code {}", c.exit_code)),
         _ => None,
     };
@@ -77,6 +79,7 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
         ..service_plan(facts, request, service, containers)
     };
     let mut services: Vec<ServicePlan> = by_service.iter().map(planned).collect();
+    check_swarm(request, &services, &by_service)?;
     let links = Links::of_containers(&facts.project.source, facts.containers);
     let along = take_along(kind, &mut services, &links, &by_service, facts.stopped);
     let down = down(&services, &needs, &by_service);
@@ -230,6 +233,24 @@ pub(super) fn check_presence(project: &Project, there: bool, request: &Request, 
         )),
         _ => Ok(()),
     }
+}
+
+/// Swarm looks after the containers of its services itself: beside one that somebody else restarts or starts it runs another.
+fn check_swarm(request: &Request, services: &[ServicePlan], known: &ByService<'_>) -> Result<(), Failure> {
+    let acting = services.iter().filter(|s| s.action != Action::Stay);
+    let containers = acting.flat_map(|s| known.get(&s.service).into_iter().flatten());
+    let Some(service) = containers.filter_map(|c| c.swarm_service()).next() else { return Ok(()) };
+    let service = UntrustedText::from(service);
+    let done = match request.kind() {
+        Kind::Start => "started",
+        Kind::Stop => "stopped",
+        _ => "restarted",
+    };
+    Err(Failure::new(
+        format!("{} was not {done}.", request.project()),
+        format!("It has a container of the Swarm service {service}; Swarm would make another beside it."),
+        format!("Ask Swarm itself: docker service update --force {service}"),
+    ))
 }
 
 fn service_plan(facts: &LifecycleFacts<'_>, request: &Request, service: &ServiceName, containers: &[&Container]) -> ServicePlan {

@@ -19,6 +19,8 @@ pub struct LogHeading<'a> {
     pub grep: Option<&'a str>,
     /// Whether older lines were not searched.
     pub cut: bool,
+    /// Why the engine cannot read older lines, where it cannot.
+    pub broken: Option<&'a str>,
 }
 
 /// The lines of a log below their heading.
@@ -49,7 +51,11 @@ pub fn no_lines(heading: &LogHeading<'_>, since: bool) -> Text {
         (None, false) => " has written nothing yet".to_owned(),
     };
     let cut = if heading.cut { " Older lines than were read were not searched." } else { "" };
-    name(heading).plain(format!("{which}.{cut}"))
+    let text = name(heading).plain(format!("{which}.{cut}"));
+    match heading.broken {
+        Some(why) => text.plain(format!(" {}", broken(why))),
+        None => text,
+    }
 }
 
 /// Lines with the time of each; a new day is a line of its own.
@@ -123,7 +129,15 @@ fn head(heading: &LogHeading<'_>, lines: &[RawLine<'_>]) -> Text {
     if heading.cut {
         text = text.plain("Older lines than were read were not searched.\n");
     }
-    text
+    match heading.broken {
+        Some(why) => text.plain(format!("⚠️ {}\n", broken(why))),
+        None => text,
+    }
+}
+
+/// Why there are no older lines.
+fn broken(why: &str) -> String {
+    format!("The engine cannot read older lines: {}.", UntrustedText::from(why))
 }
 
 fn days(lines: &[RawLine<'_>]) -> String {
@@ -143,7 +157,7 @@ mod tests {
 
     const AT: Millis = 1_738_367_999_000;
 
-    const HEAD: LogHeading<'static> = LogHeading { project: "shop", service: "backend", grep: None, cut: false };
+    const HEAD: LogHeading<'static> = LogHeading { project: "shop", service: "backend", grep: None, cut: false, broken: None };
 
     #[test]
     fn lines_with_their_times() {
@@ -157,6 +171,14 @@ mod tests {
                 23:59:59 <html> & more
                 ```"#]],
         );
+        let damaged = LogHeading { broken: Some("invalid character"), ..HEAD };
+        let told = "The engine cannot read older lines: `invalid character`.";
+        assert!(
+            logs(&damaged, &[(Some(AT), "after it")]).to_sentence().contains(told),
+            "{:?}",
+            logs(&damaged, &[(Some(AT), "x")]).to_sentence()
+        );
+        assert!(no_lines(&damaged, false).to_sentence().contains(told));
         let found = LogHeading { grep: Some("a b"), cut: true, ..HEAD };
         check(
             &logs(&found, &[(None, "without a time"), (Some(AT), "before"), (Some(AT + 2_000), "after midnight")]),

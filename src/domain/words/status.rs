@@ -110,6 +110,7 @@ fn one_service(text: Text, service: &ServiceStatus, several: Option<usize>, now:
         _ if service.unlisted.is_some() => "▫️",
         Condition::Running => "🟢",
         Condition::Creating | Condition::Starting | Condition::Restarting | Condition::Paused | Condition::Stopping => "🟡",
+        Condition::Stopped if service.down_since_engine => "🔴",
         Condition::Stopped if service.done || service.exited => "▫️",
         Condition::Stopped | Condition::Failed if service.stopped.is_some() => "▫️",
         Condition::Unhealthy | Condition::Stopped | Condition::Failed | Condition::Missing | Condition::Unknown => "🔴",
@@ -173,12 +174,19 @@ fn state(service: &ServiceStatus, now: Millis) -> String {
         // Between two starts it has the code of its last end.
         Condition::Restarting if service.exit_code.is_none() => up(", restarted by the engine just now"),
         Condition::Restarting => ended("restarting in a loop; ended last"),
+        Condition::Stopped | Condition::Failed if service.down_since_engine => {
+            format!("was running before the engine restarted; ended{ago}")
+        }
         Condition::Stopped if service.done => ended("done: ended"),
         Condition::Stopped | Condition::Failed if service.stopped.is_some() => {
             format!("{}{ago}", flat(service.stopped.as_deref().unwrap_or_default()))
         }
         Condition::Stopped if service.exited => format!("exited (0){ago}"),
         Condition::Stopped => ended("stopped"),
+        Condition::Failed if service.error.is_some() => {
+            let why = service.error.clone().unwrap_or_default();
+            format!("could not be started: {why}")
+        }
         Condition::Failed if service.out_of_memory => ended("out of memory: failed"),
         Condition::Failed => ended("failed"),
         Condition::Creating => "made, never started".to_owned(),

@@ -118,6 +118,7 @@ impl Report {
             oom_killed: false,
             restarts: self.restarts,
             on_failure: matches!(self.restart, RestartRule::OnFailure(_)),
+            unless_stopped: false,
             purpose: Purpose::default(),
             restarts_itself: self.restart.starts_again(self.exit_code, 0),
             image: self.program,

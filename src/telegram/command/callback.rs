@@ -3,7 +3,7 @@
 use super::super::front::Yes;
 use super::super::outbox::{Button, Keyboard};
 use super::Command;
-use crate::domain::project::{Configuration, ProjectName};
+use crate::domain::project::{Configuration, ProjectName, ServiceName};
 use crate::domain::request::{ReleaseOptions, Request, Target};
 use crate::operations::logs::{LINES_DEFAULT, LogQuery};
 
@@ -77,6 +77,10 @@ impl Press {
             "f" => return Some(Self::Stop(name.to_owned())),
             _ => {}
         }
+        let (name, service) = match name.split_once('/') {
+            Some((name, service)) if letter == "u" => (name, Some(ServiceName::new(service).ok()?)),
+            _ => (name, None),
+        };
         let project = ProjectName::new(name).ok()?;
         if letter == "t" {
             // What is left over may be of a project that is no longer configured.
@@ -85,7 +89,7 @@ impl Press {
         if !config.enabled().any(|p| p.name == project) {
             return Some(Self::Gone(name.to_owned()));
         }
-        let target = Target { project: project.clone(), service: None };
+        let target = Target { project: project.clone(), service };
         Some(Self::Command(match letter {
             "s" => Command::Status(project),
             "l" => Command::Logs {

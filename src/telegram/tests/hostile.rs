@@ -123,7 +123,7 @@ fn messages(said: &str) -> Vec<(&'static str, Text)> {
         })
     };
     let kinds = ["volume", "bind", "anonymous", "layer", "memory", "other"];
-    let heading = LogHeading { project: "shop", service: "evil.com", grep: Some(HOSTILE), cut: true };
+    let heading = LogHeading { project: "shop", service: "evil.com", grep: Some(HOSTILE), cut: true, broken: Some(HOSTILE) };
     let lines = [(Some(0), HOSTILE), (None, HOSTILE)];
     let who = UntrustedText::from(HOSTILE);
     let asked = Question::Operation(Box::new(deploy.clone()));
