@@ -1,6 +1,7 @@
 //! Updates between their arrival and the end of their handling.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::activity::{Activity, Guard};
 use super::clock::ApiClock;
 use super::command::Press;
 use super::listener::read;
-use super::{schema, trust};
+use super::{lenient, schema, trust};
 use crate::domain::access::role;
 use crate::domain::notice::{Notice, Origin};
 use crate::domain::project::Configuration;
@@ -29,11 +30,13 @@ pub(crate) struct Inbound {
     activity: Activity,
     clock: Arc<ApiClock>,
     guards: Arc<Mutex<HashMap<i64, Guard>>>,
+    /// How many were of an unknown kind.
+    ignored: Arc<AtomicU64>,
 }
 
 impl Inbound {
     pub(crate) fn new(history: History, activity: Activity, clock: Arc<ApiClock>) -> Self {
-        Self { history, activity, clock, guards: Arc::default() }
+        Self { history, activity, clock, guards: Arc::default(), ignored: Arc::default() }
     }
 
     /// How many are in hand.
@@ -53,13 +56,14 @@ impl Inbound {
         let new = self.history.inbox_keep(bodies, self.clock.local()).await?;
         let mut understood = Vec::with_capacity(new.len());
         for (id, body) in updates.into_iter().filter(|(id, _)| new.contains(id)) {
-            match read(body) {
+            match read(&body) {
                 Some(update) => {
                     self.guards().insert(id, self.activity.begin());
                     understood.push(update);
                 }
                 None => {
-                    tracing::warn!(update = id, "an update of an unknown kind is ignored");
+                    let ignored = self.ignored.fetch_add(1, Ordering::Relaxed) + 1;
+                    tracing::warn!(update = id, kind = lenient::kind(&body), ignored, "an update of an unknown kind is ignored");
                     self.finish(id).await;
                 }
             }
@@ -97,7 +101,7 @@ impl Inbound {
     pub(crate) async fn recover(&self, config: &Configuration) -> Result<Vec<Update>, HistoryError> {
         let mut again = Vec::new();
         for kept in self.history.inbox_unfinished().await? {
-            let update = serde_json::from_str(&kept.body).ok().and_then(read);
+            let update = serde_json::from_str(&kept.body).ok().and_then(|body| read(&body));
             match update {
                 Some(update) if !kept.begun => {
                     self.guards().insert(kept.update_id, self.activity.begin());

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, CallError};
 use super::front::Front;
+use super::lenient;
 use super::reach::Reach;
-use super::trust;
 use crate::domain::health::Part;
 
 /// How long one poll waits for something to come.
@@ -114,10 +114,17 @@ impl Listener {
     }
 
     async fn keep(&mut self, updates: Vec<Value>) {
-        let numbered: Vec<(i64, Value)> = updates.into_iter().filter_map(|u| Some((u["update_id"].as_i64()?, u))).collect();
-        let Some((last, _)) = numbered.last() else { return };
+        let some = !updates.is_empty();
+        let numbered: Vec<(i64, Value)> = updates.into_iter().filter_map(|u| Some((lenient::number(u.get("update_id"))?, u))).collect();
+        let Some((last, _)) = numbered.last() else {
+            if some {
+                let pause = self.reach.lost(&CallError::Unsure("updates without numbers".to_owned()));
+                self.pause(pause).await;
+            }
+            return;
+        };
         // Numbers can start anew after a quiet week, so that the last one counts and not the greatest.
-        let offset = i32::try_from(last + 1).ok();
+        let offset = i32::try_from(last.saturating_add(1)).ok();
         let bodies: Vec<Value> = numbered.iter().map(|(_, body)| body.clone()).collect();
         match self.front.inbound.keep(numbered).await {
             Ok(new) => {
@@ -149,13 +156,10 @@ impl Listener {
     }
 }
 
-/// Reads an update. One that teloxide does not understand is none of ours.
-pub(crate) fn read(mut body: Value) -> Option<Update> {
-    if let Some(message) = body.get_mut("message") {
-        trust::name_forward(message);
-    }
+/// Reads an update. One of an unknown kind is none of ours.
+pub(crate) fn read(body: &Value) -> Option<Update> {
     // From text, not from the value: teloxide looks at keys as borrowed text, which a value cannot give it.
-    let update: Update = serde_json::from_str(&body.to_string()).ok()?;
+    let update: Update = serde_json::from_str(&lenient::reduced(body)?.to_string()).ok()?;
     (!matches!(update.kind, UpdateKind::Error(_))).then_some(update)
 }
 

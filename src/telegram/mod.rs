@@ -14,6 +14,7 @@ mod conversation;
 mod follow;
 mod front;
 mod inbound;
+mod lenient;
 mod limits;
 mod listener;
 mod menu;

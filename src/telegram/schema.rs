@@ -52,7 +52,7 @@ impl Front {
     /// the rest is not carried out yet. It comes again with the next poll, since it is not acknowledged.
     pub(crate) fn cannot_keep(&self, bodies: Vec<Value>, error: &Arc<HistoryError>) {
         let config = self.desk.configuration();
-        for update in bodies.into_iter().filter_map(super::listener::read) {
+        for update in bodies.iter().filter_map(super::listener::read) {
             let (place, yes) = match &update.kind {
                 UpdateKind::Message(message) => {
                     let Some(place) = trust::author(message).ok().and_then(|actor| place(message, actor)) else { continue };

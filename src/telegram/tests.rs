@@ -3,6 +3,7 @@
 mod answers;
 mod hostile;
 mod inbox;
+mod mutated;
 mod sending;
 mod trouble;
 

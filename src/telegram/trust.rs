@@ -1,7 +1,6 @@
 //! Whom a message can be believed to come from: only a person's numeric id, and only in messages that the person wrote
 //! there and then.
 
-use serde_json::{Value, json};
 use teloxide::types::{CallbackQuery, Message, MessageKind, User};
 
 use crate::domain::access::{Actor, ChatId};
@@ -11,19 +10,6 @@ use crate::domain::redact::clean_line;
 const NOT_PERSONS: [u64; 3] = [1_087_968_824, 777_000, 136_817_688];
 /// The longest name that is shown, in characters.
 const NAME_MAX: usize = 40;
-
-/// How a forwarded message said so before Bot API 7.0, which a server of one's own may still be: teloxide does not know these.
-const FORWARDED_BEFORE: [&str; 6] =
-    ["forward_from", "forward_from_chat", "forward_from_message_id", "forward_signature", "forward_sender_name", "forward_date"];
-
-/// Has a message that was forwarded say so as it is said today.
-pub(crate) fn name_forward(message: &mut Value) {
-    let Some(fields) = message.as_object_mut() else { return };
-    if FORWARDED_BEFORE.iter().any(|field| fields.contains_key(*field)) && !fields.contains_key("forward_origin") {
-        // By whom makes no difference here.
-        fields.insert("forward_origin".to_owned(), json!({ "type": "hidden_user", "date": 0, "sender_user_name": "" }));
-    }
-}
 
 /// The person who wrote a message.
 ///
@@ -83,7 +69,12 @@ fn person(user: &User, chat: ChatId) -> Result<Actor, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use teloxide::types::UpdateKind;
+
     use super::*;
+    use crate::telegram::listener::read;
+
     fn message(change: impl FnOnce(&mut Value)) -> Result<Actor, &'static str> {
         let mut value = json!({
             "message_id": 5, "date": 1, "text": "/help",
@@ -91,8 +82,8 @@ mod tests {
             "from": { "id": 7, "is_bot": false, "first_name": "Ann\u{202e}", "last_name": "B" },
         });
         change(&mut value);
-        name_forward(&mut value);
-        author(&serde_json::from_value(value).unwrap())
+        let UpdateKind::Message(message) = read(&json!({ "update_id": 1, "message": value })).unwrap().kind else { panic!() };
+        author(&message)
     }
 
     #[test]
@@ -119,9 +110,6 @@ mod tests {
             message(|m| m["from"]["id"] = json!(777_000)),
             message(|m| m["from"]["id"] = json!(136_817_688)),
         ];
-        for field in FORWARDED_BEFORE {
-            assert_eq!(message(|m| m[field] = json!(1)), Err("forwarded"), "{field}");
-        }
         let why: Vec<&str> = refused.into_iter().map(Result::unwrap_err).collect();
         expect_test::expect!["no sender, sent on behalf of a chat, sent through a bot, a channel's post, forwarded, forwarded, edited, scheduled, a bot, not a person, not a person, not a person"].assert_eq(&why.join(", "));
     }
