@@ -292,6 +292,11 @@ impl Resolved {
         changed.then_some(alone)
     }
 
+    /// What a service needs, as the files say it; none where it needs nothing.
+    pub fn dependencies(&self, service: &ServiceName) -> Option<&Value> {
+        self.0.get("services")?.get(service.as_str())?.get("depends_on").filter(|needs| needs.as_object().is_some_and(|n| !n.is_empty()))
+    }
+
     /// Takes away what a service needs.
     pub fn forget_dependencies(&mut self, service: &ServiceName) {
         if let Some(service) = self.0.get_mut("services").and_then(|s| s.get_mut(service.as_str())).and_then(Value::as_object_mut) {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::lifecycle::{carry_out, good, told};
-use crate::support::fixture::{compose_file, engine_get, plain_service};
+use crate::support::fixture::{compose_file, engine_get, image, plain_service, sh};
 use crate::support::{Fixture, World};
 
 const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
@@ -100,4 +100,39 @@ async fn dependants_restart_after_what_they_depend_on() {
     let last = seen(shop);
     assert_eq!(changes(&now, &last), "db remade, app remade, edge restarted, store stays, plain stays", "{}", outcome.text);
     world.finish().await;
+}
+
+/// What keeps data stays with another image than the files have, so that `web` is brought up with `--no-deps`: Compose before 2.29.3
+/// labels it then as if it depended on nothing, which it did.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_dependency_recreates_where_compose_hashes_it() {
+    let store = format!("dmt-needed-{}", std::process::id());
+    let file = |needs: &str| {
+        let store = format!("{{ image: {store}, init: true, command: [\"sh\", \"-c\", {}] }}", json!(SERVES));
+        compose_file(&[("store", store), ("web", plain_service(SERVES, needs))])
+    };
+    let fixture = Fixture::new(&[]).with(json!({ "stateful": ["store"], "deploy": { "stability": "200ms", "health_timeout": "20s" } }));
+    std::fs::remove_file(fixture.production.join("docker-compose.yml")).unwrap();
+    sh("docker", &["tag", image(), &store]);
+    fixture.write("docker-compose.yml", &file(""));
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    good(&carry_out(&world, "/docker_deploy").await.1);
+    let container = sh("docker", &["create", image(), "true"]);
+    sh("docker", &["commit", "--change", "LABEL version=2", container.trim(), &store]);
+    sh("docker", &["rm", container.trim()]);
+
+    let hash = || shop.compose(&["config", "--hash", "web"]);
+    let (kept, before, was) = (shop.container("store"), shop.container("web"), hash());
+    shop.write("docker-compose.yml", &file("depends_on: [store]"));
+    let (plan, outcome) = carry_out(&world, "/docker_deploy").await;
+    good(&outcome);
+    let counts = hash() != was;
+    assert_eq!(plan.text.contains("web: recreate (depends_on changed)"), counts, "{}", plan.text);
+    assert_eq!(shop.container("web").0 != before.0, counts, "{}", outcome.text);
+    assert_eq!(shop.container("store"), kept);
+    let again = world.ask("/docker_deploy").await.text;
+    assert!(again.starts_with("Nothing to deploy"), "{again}");
+    world.finish().await;
+    sh("docker", &["image", "rm", "-f", &store]);
 }

@@ -16,6 +16,7 @@ use super::build_inputs::build_facts;
 use super::content;
 use super::counts::added_since;
 use super::declared::{Declared, declared};
+use super::dependencies;
 use super::links::{first_ids, links};
 use super::mounts::same_on_host;
 use super::named::check_names;
@@ -223,6 +224,10 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
             service.unseen.push("the engine can never start its container again".to_owned());
         }
         service.replicas = desired.as_ref().and_then(|desired| desired.replicas(&service.name));
+        if let Some(composed) = &declared.composed {
+            let resolved = (declared.resolved_before.as_ref(), &composed.config.resolved);
+            service.unseen.extend(dependencies::unseen(&service.name, &service.made, resolved, &containers));
+        }
     }
     let mut added = BTreeSet::new();
     if let (Some(old), Some(desired)) = (&old, &desired) {

@@ -5,6 +5,7 @@ mod build_inputs;
 mod content;
 mod counts;
 mod declared;
+mod dependencies;
 mod gather;
 mod layer;
 mod leftovers;
