@@ -48,6 +48,11 @@ async fn absent_external_resources_are_refused() {
     good(&carry_out(&world, "/docker_deploy").await.1);
     let again = world.ask("/docker_deploy").await.text;
     assert!(again.starts_with("Nothing to deploy"), "{again}");
+    // One more network is one reason, also where Compose compares what a container is in.
+    write(shop, &[("web", "networks: [edge, default], volumes: [\"media:/media\"]")], &external);
+    let (plan, outcome) = carry_out(&world, "/docker_deploy").await;
+    good(&outcome);
+    told(&plan.text, &["web: recreate (configuration changed)\n"]);
     shop.compose(&["down", "-t", "0"]);
     docker(&["network", "rm", &network]);
     docker(&["volume", "rm", &volume]);

@@ -70,11 +70,12 @@ pub struct VolumeSwap {
 }
 
 impl Resources {
-    /// Why a service is recreated although Compose's hash of it has not changed.
-    pub fn unseen(&self, service: &ServiceName, containers: &[&Container]) -> Vec<String> {
+    /// Why a service is recreated although Compose's hash of it has not changed. Where that has (`is_seen`), being in another network
+    /// is part of what changed.
+    pub fn unseen(&self, service: &ServiceName, containers: &[&Container], is_seen: bool) -> Vec<String> {
         let remade = self.networks.iter().filter(|network| network.remade && network.services.contains(service));
         let mut reasons: Vec<String> = remade.map(|network| format!("network {} changed", UntrustedText::from(&network.key))).collect();
-        if let Some(missing) = self.missing(service, containers).filter(|_| self.notices && reasons.is_empty()) {
+        if let Some(missing) = self.missing(service, containers).filter(|_| self.notices && !is_seen && reasons.is_empty()) {
             reasons.push(format!("is not in network {missing}"));
         }
         reasons
@@ -305,11 +306,12 @@ mod tests {
             The definition of network `edge` changed, and it stays as it is (Compose 2.26.1 does not notice that). To have the new one: docker compose down, then deploy.
             The definition of volume `media` changed, and it stays as it is: Compose changes no volume that exists.
             db gets the new, empty volume `data` at `/data` in the place of volume `shop_data`."#]].assert_eq(&lines.join("\n"));
-        assert!(old.unseen(&name("web"), &[&web]).is_empty());
+        assert!(old.unseen(&name("web"), &[&web], false).is_empty());
         let new = Resources { notices: true, networks: vec![network(true, &[])], wanted, ..Resources::default() };
-        assert_eq!(new.unseen(&name("web"), &[&web]), ["network `edge` changed"]);
+        assert_eq!(new.unseen(&name("web"), &[&web], true), ["network `edge` changed"]);
         let new = Resources { networks: Vec::new(), ..new };
-        assert_eq!(new.unseen(&name("web"), &[&web]), ["is not in network `edge`"]);
+        assert_eq!(new.unseen(&name("web"), &[&web], false), ["is not in network `edge`"]);
+        assert!(new.unseen(&name("web"), &[&web], true).is_empty(), "a changed configuration says it");
         assert!(new.warnings(&stays, &[web]).is_empty());
     }
 }

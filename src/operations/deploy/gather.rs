@@ -219,7 +219,8 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
     let desired = declared.composed.as_ref().map(|composed| composed.config.desired());
     for service in &mut services {
         let own: Vec<&Container> = containers.iter().filter(|c| c.service == service.name).collect();
-        service.unseen.extend(resources.unseen(&service.name, &own).into_iter().chain(binds.unseen(&service.name)));
+        let is_seen = service.made.differs(&own).is_some();
+        service.unseen.extend(resources.unseen(&service.name, &own, is_seen).into_iter().chain(binds.unseen(&service.name)));
         if own.iter().any(|c| !c.runs() && is_stuck(&c.error)) {
             service.unseen.push("the engine can never start its container again".to_owned());
         }
