@@ -46,12 +46,16 @@ impl Purpose {
 pub fn assign(project: &Project, declared: &Purposes, containers: &mut [Container]) {
     let awaited = Needs::of(&project.source, containers, &BTreeMap::new()).jobs();
     for container in containers {
-        let is_named = awaited.contains(&container.service) || project.jobs.contains(&container.service);
-        let named = Purpose { job: is_named.then_some(Job::Named), serves: false };
+        let needed = Purpose { job: awaited.contains(&container.service).then_some(Job::Named), serves: false };
         let policy = Purpose { job: container.on_failure.then_some(Job::MayEnd), serves: false };
-        let declared = declared.get(&container.service).copied().unwrap_or_default();
-        container.purpose = named.and(policy).and(declared).and(managed(&project.source, &container.service));
+        container.purpose = needed.and(policy).and(configured(project, declared, &container.service));
     }
+}
+
+/// What a service is there for by what is `declared` of it and by its project, whether it has a container or not.
+pub fn configured(project: &Project, declared: &Purposes, service: &ServiceName) -> Purpose {
+    let named = Purpose { job: project.jobs.contains(service).then_some(Job::Named), serves: false };
+    named.and(declared.get(service).copied().unwrap_or_default()).and(managed(&project.source, service))
 }
 
 /// What the configuration says of a service that dockmaster makes itself.

@@ -91,6 +91,9 @@ pub struct ServiceStatus {
     pub pending: bool,
     /// Whether it is a job that is done.
     pub done: bool,
+    /// Whether it is a job that never ran here: it has no container.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_run: bool,
     /// Whether it ended with code 0 and is no job: neither good nor bad.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exited: bool,
@@ -129,6 +132,7 @@ impl ServiceStatus {
             stateful: false,
             pending: false,
             done: false,
+            not_run: false,
             exited: false,
             serves: false,
             unlisted: None,
@@ -137,9 +141,10 @@ impl ServiceStatus {
         }
     }
 
-    /// Whether it should be up: not what takes no part, what is a job that is done, nor what ended with code 0 and serves nobody.
+    /// Whether it should be up: not what takes no part, what is a job that is done or never ran, nor what ended with code 0 and serves
+    /// nobody.
     pub fn is_to_be_up(&self) -> bool {
-        self.unlisted.is_none() && (self.down_since_engine || !self.done && (!self.exited || self.serves))
+        self.unlisted.is_none() && (self.down_since_engine || !self.done && !self.not_run && (!self.exited || self.serves))
     }
 
     /// Whether it serves as it should.

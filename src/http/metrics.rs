@@ -42,7 +42,7 @@ const METRICS: [Metric; 7] = [
     Metric {
         name: "dockmaster_service_up",
         kind: "gauge",
-        help: "1 where it runs, and is healthy where it has a health check, else 0. A job that is done has none.",
+        help: "1 where it runs, and is healthy where it has a health check, else 0. A job that is done, or has not run yet, has none.",
         value: |service| service.is_to_be_up().then(|| i64::from(service.is_up()).to_string()),
     },
     Metric {
@@ -163,7 +163,7 @@ mod tests {
             # TYPE dockmaster_project_known gauge
             dockmaster_project_known{project="shop"} 1
             dockmaster_project_known{project="blog"} 0
-            # HELP dockmaster_service_up 1 where it runs, and is healthy where it has a health check, else 0. A job that is done has none.
+            # HELP dockmaster_service_up 1 where it runs, and is healthy where it has a health check, else 0. A job that is done, or has not run yet, has none.
             # TYPE dockmaster_service_up gauge
             dockmaster_service_up{project="shop",service="web",container="shop-web-1"} 1
             dockmaster_service_up{project="shop",service="gone",container=""} 0

@@ -11,7 +11,7 @@ use super::managed::is_contained;
 use super::tools::{Config, Tools};
 use crate::domain::container::{Container, Health, State};
 use crate::domain::desired::DesiredState;
-use crate::domain::job::{self, Purpose};
+use crate::domain::job::{self, Purpose, Purposes};
 use crate::domain::managed::{Definition, Managed, Runs, container_name, instance_of, is_in_place};
 use crate::domain::project::{Project, ProjectName, ServiceName, Source};
 use crate::engine::docker::{EngineError, RawLine};
@@ -104,8 +104,13 @@ impl Tools {
         self.desired.get(project).map(|known| Arc::clone(&known))
     }
 
+    /// What the services of a project are there for, as far as that was learned.
+    pub(super) fn purposes(&self, project: &ProjectName) -> Arc<Purposes> {
+        self.purposes.get(project).map(|known| Arc::clone(&known)).unwrap_or_default()
+    }
+
     fn with_purposes(&self, project: &Project, mut all: Vec<Container>) -> Vec<Container> {
-        let declared = self.purposes.get(&project.name).map(|known| Arc::clone(&known)).unwrap_or_default();
+        let declared = self.purposes(&project.name);
         job::assign(project, &declared, &mut all);
         all
     }

@@ -77,8 +77,14 @@ impl Desk {
         insight.trouble = insight.trouble.or(unknown);
         let stopped = stopped(&self.tools, &containers).await;
         let down_since_engine = down_since_engine(&self.tools, &containers, &stopped).await;
-        let (measured, desired) = (self.tools.gauge.of(&project.name), self.tools.desired(&project.name));
-        let seen = Seen { containers, measured, stopped, down_since_engine, desired };
+        let seen = Seen {
+            containers,
+            measured: self.tools.gauge.of(&project.name),
+            stopped,
+            down_since_engine,
+            purposes: self.tools.purposes(&project.name),
+            desired: self.tools.desired(&project.name),
+        };
         Ok(status::status(project, seen, insight, &pending, release, self.tools.registry.holder(&project.name), self.now()))
     }
 
@@ -127,8 +133,14 @@ impl Desk {
     async fn services_of(&self, actor: &Actor, name: &ProjectName) -> Result<Vec<ServiceStatus>, Refusal> {
         let project = self.project(actor, name, Role::Viewer)?;
         let containers = self.tools.glance(&project).await.map_err(|e| e.failure(format!("The services of {name} are not known.")))?;
-        let (measured, desired) = (self.tools.gauge.of(name), self.tools.desired(name));
-        let seen = Seen { containers, measured, stopped: BTreeMap::new(), down_since_engine: BTreeSet::new(), desired };
+        let seen = Seen {
+            containers,
+            measured: self.tools.gauge.of(name),
+            stopped: BTreeMap::new(),
+            down_since_engine: BTreeSet::new(),
+            purposes: self.tools.purposes(name),
+            desired: self.tools.desired(name),
+        };
         Ok(status::status(&project, seen, Insight::default(), &BTreeSet::new(), None, None, self.now()).services)
     }
 

@@ -7,6 +7,7 @@ use super::insight::Insight;
 use crate::domain::Millis;
 use crate::domain::container::{Container, State};
 use crate::domain::desired::{DesiredState, Standing, count_of};
+use crate::domain::job::{self, Purposes};
 use crate::domain::measures::{Measures, ServiceMeasures};
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::status::{Busy, ProjectStatus, ServiceStatus};
@@ -20,6 +21,8 @@ pub(super) struct Seen {
     pub(super) stopped: BTreeMap<ServiceName, String>,
     /// The containers that are down since the engine was killed, by their ids.
     pub(super) down_since_engine: BTreeSet<String>,
+    /// What its services are there for, as far as production's compose files were read.
+    pub(super) purposes: Arc<Purposes>,
     /// Which services there are to be, as far as production's compose files were read.
     pub(super) desired: Option<Arc<DesiredState>>,
 }
@@ -38,7 +41,7 @@ pub(super) fn status(
     now: Millis,
 ) -> ProjectStatus {
     let primary = |service: &ServiceName| project.primary.as_ref() == Some(service);
-    let Seen { containers, measured, stopped, down_since_engine, desired } = seen;
+    let Seen { containers, measured, stopped, down_since_engine, purposes, desired } = seen;
     let standing = |service: &ServiceName| desired.as_ref().map(|desired| desired.of(service));
     let number = |service: &ServiceName| desired.as_ref().and_then(|desired| desired.replicas(service));
     let surplus: BTreeSet<ServiceName> =
@@ -60,6 +63,7 @@ pub(super) fn status(
             out_of_memory: c.died_of_memory() && !stopped.contains_key(&c.service),
             error: c.not_started().map(UntrustedText::from),
             down_since_engine: down_since_engine.contains(&c.id),
+            not_run: false,
             done: c.is_done() && !stopped.contains_key(&c.service),
             exited: c.exited_zero() && !c.is_done() && !stopped.contains_key(&c.service),
             serves: c.purpose.serves,
@@ -77,11 +81,13 @@ pub(super) fn status(
         .collect();
     let declared: Vec<(ServiceName, u64)> =
         desired.iter().flat_map(|desired| desired.declared()).map(|(service, replicas)| (service.clone(), replicas)).collect();
+    let not_run = |service: &ServiceName| job::configured(project, &purposes, service).is_to_end();
     for (service, replicas) in declared.into_iter().chain(named(project).into_iter().map(|service| (service, 1))) {
         // One for each container that there is to be and is not.
         for _ in services.iter().filter(|s| s.service == service).count()..usize::try_from(replicas).unwrap_or(usize::MAX).min(REPLICAS_MAX)
         {
-            services.push(missing(project, &service, primary(&service)));
+            let not_run = not_run(&service);
+            services.push(ServiceStatus { not_run, ..missing(project, &service, primary(&service)) });
         }
     }
     services.sort_by(|a, b| (!a.primary, &a.service, &a.container).cmp(&(!b.primary, &b.service, &b.container)));

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, engine_get, image, plain_service};
-use crate::support::{Fixture, World};
+use crate::support::{Fixture, World, eventually};
 
 const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
 
@@ -114,6 +114,13 @@ async fn exit_zero_is_done_only_for_jobs() {
     let fixture = Fixture::new(&services).with(json!({ "jobs": ["listed"] }));
     let world = World::start(fixture).await;
     let shop = &world.fixtures[0];
+    // What the files say may be learned after the first answer.
+    eventually("jobs without a container are no trouble", async || {
+        let status = world.ask("/docker_status").await.text;
+        status.contains("0 of 2 up")
+            && ["listed", "allowed", "retried"].iter().all(|job| status.contains(&format!("▫️ {job}\na job that has not")))
+    })
+    .await;
     let (_, outcome) = carry_out(&world, "/docker_deploy").await;
     good(&outcome);
     for done in ["listed", "allowed", "retried"] {

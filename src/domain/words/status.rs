@@ -112,6 +112,7 @@ fn one_service(text: Text, service: &ServiceStatus, several: Option<usize>, now:
         Condition::Creating | Condition::Starting | Condition::Restarting | Condition::Paused | Condition::Stopping => "🟡",
         Condition::Stopped if service.down_since_engine => "🔴",
         Condition::Stopped if service.done || service.exited => "▫️",
+        Condition::Missing if service.not_run => "▫️",
         Condition::Stopped | Condition::Failed if service.stopped.is_some() => "▫️",
         Condition::Unhealthy | Condition::Stopped | Condition::Failed | Condition::Missing | Condition::Unknown => "🔴",
     };
@@ -192,6 +193,7 @@ fn state(service: &ServiceStatus, now: Millis) -> String {
         Condition::Creating => "made, never started".to_owned(),
         Condition::Paused => "paused".to_owned(),
         Condition::Stopping => "being removed".to_owned(),
+        Condition::Missing if service.not_run => "a job that has not run yet".to_owned(),
         Condition::Missing => "no container".to_owned(),
         Condition::Unknown => "the engine does not say how it stands".to_owned(),
     }
@@ -409,7 +411,8 @@ mod tests {
         old.unlisted = Some(LEFTOVER.to_owned());
         let mut debug = service("debug", Condition::Stopped, Health::None);
         (debug.unlisted, debug.exit_code) = (Some(crate::domain::desired::INACTIVE.to_owned()), Some(0));
-        some.services = vec![none(), none(), service("web", Condition::Running, Health::None), debug, old];
+        let migrate = ServiceStatus { not_run: true, ..ServiceStatus::missing(ServiceName::new("migrate").unwrap()) };
+        some.services = vec![none(), none(), service("web", Condition::Running, Health::None), migrate, debug, old];
         check(
             &status(&some, NOW),
             expect![[r#"
