@@ -15,7 +15,7 @@ use crate::domain::environment::Environment;
 use crate::domain::health::Part;
 use crate::domain::project::Configuration;
 use crate::domain::selftest::SelfTest;
-use crate::engine::compose::Compose;
+use crate::engine::compose::Program;
 use crate::engine::events::{Told, follow};
 use crate::engine::host::Host;
 use crate::engine::own::{self, Ourselves};
@@ -116,7 +116,7 @@ impl Workshop {
     async fn tools(self) -> Result<Tools, AppError> {
         let docker = engine_later(self.docker_host.as_deref())?;
         let docker_host = self.docker_host.unwrap_or_else(|| docker::DEFAULT_HOST.to_owned());
-        let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await;
+        let compose = Program::find(&std::env::var_os("PATH").unwrap_or_default()).await;
         let data = resolved(&self.data);
         let instance = self.history.instance().await.map_err(|e| unusable(&data, e))?;
         let gauge = Gauge::read(&self.history, now()).await;
@@ -225,7 +225,7 @@ impl House {
         let unordered = |e| AppError::Failed(format!("What an earlier run left cannot be put in order: {e}."));
         let cut_off = recover(&tools, successor).await.map_err(unordered)?;
         history.prune(now()).await.map_err(|e| AppError::Failed(format!("{e}.")))?;
-        let composes = tools.compose.is_some();
+        let composes = tools.compose.get().is_some();
         let mut chores = vec![tokio::spawn(prune_daily(history.clone()))];
         let lost = history.clone();
         if tools.docker.is_absent() {

@@ -1,4 +1,4 @@
-//! The Compose program: arguments out, output in. Pure but for [`Compose::find`]; nothing else is started here.
+//! The Compose program: arguments out, output in. Pure but for [`Compose::find`] and [`Program`]; nothing else is started here.
 
 mod asks;
 mod build;
@@ -8,6 +8,7 @@ mod inline;
 mod jobs;
 mod links;
 mod networks;
+mod program;
 mod resources;
 mod said;
 mod scale;
@@ -30,6 +31,7 @@ pub use hidden::Hidden;
 pub use hooks::HOOKS;
 pub use inline::{Inline, InlineSource, answered, asking};
 pub use links::DeclaredLinks;
+pub use program::Program;
 pub use resources::{MountedVolume, Resource};
 pub use said::{lines, reason, unset_variable, was_ended};
 pub use scale::{Scale, parse_services};

@@ -34,7 +34,7 @@ use crate::domain::notice::Origin;
 use crate::domain::orphans::gone;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::{LifecycleFacts, Plan, Variables, plan_lifecycle};
-use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
+use crate::domain::project::{Configuration, Project, ProjectName, ServiceName, Source};
 use crate::domain::request::{Kind, Request};
 use crate::domain::status::Busy;
 use crate::domain::text::Text;
@@ -245,6 +245,10 @@ impl Desk {
             Request::Rollback { release, options, .. } => Some((Coming::Release(*release), options)),
             _ => None,
         };
+        if matches!(project.source, Source::Compose(_)) {
+            // It may have been upgraded since.
+            self.tools.compose.renew().await;
+        }
         if request.kind() == Kind::Tidy {
             return Ok((managed::plan_tidying(&self.tools, &self.configuration(), request).await?, None));
         }

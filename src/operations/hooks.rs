@@ -45,7 +45,7 @@ pub(super) fn ignored(version: Option<Version>, hooks: &BTreeMap<ServiceName, Ve
 
 /// The same for an operation on what is in production.
 pub(super) async fn warnings(tools: &Tools, project: &Project, plan: &Plan) -> Vec<String> {
-    let version = tools.compose.as_ref().map(|compose| compose.version);
+    let version = tools.compose.version();
     if plan.is_empty() || version.is_none_or(Version::runs_hooks) {
         return Vec::new();
     }
@@ -54,7 +54,7 @@ pub(super) async fn warnings(tools: &Tools, project: &Project, plan: &Plan) -> V
 
 /// The services among those of some containers on which Compose has to act, with the configuration that says so.
 pub(super) async fn hooked(job: &Job, meant: &[Container]) -> Option<(Resolved, BTreeSet<ServiceName>)> {
-    if !job.tools.compose.as_ref().is_some_and(|compose| compose.version.runs_hooks()) {
+    if !job.tools.compose.version().is_some_and(Version::runs_hooks) {
         return None;
     }
     let (resolved, hooks) = declared(&job.tools, &job.project).await?;

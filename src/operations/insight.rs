@@ -69,7 +69,7 @@ impl Insights {
     /// Learns which services of a compose project there are to be, where nobody has asked yet: once, and for no longer than somebody who
     /// asks for the status waits. From then on what was learned is remembered, and renewed in the background.
     pub(super) async fn learn_once(&self, tools: &Tools, project: &Project) {
-        let is_compose = matches!(project.source, Source::Compose(_)) && tools.compose.is_some();
+        let is_compose = matches!(project.source, Source::Compose(_)) && tools.compose.get().is_some();
         if is_compose && tools.desired(&project.name).is_none() && self.asked.insert(project.name.clone(), ()).is_none() {
             let (tools, project) = (tools.clone(), project.clone());
             // Who does not wait for it is told later. What is wrong with the files is told by the measure.
@@ -122,6 +122,7 @@ impl Insights {
 async fn measure(tools: &Tools, project: &Project) -> Insight {
     // What is seen is at least as old as this.
     let measured = (tools.clock)();
+    tools.compose.renew().await;
     let mut insight = Insight { measured, ..Insight::default() };
     match deploy::production_config(tools, project).await {
         Ok(Some((_, hashes))) => {

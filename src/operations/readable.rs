@@ -58,7 +58,7 @@ impl Desk {
 pub(super) async fn why_unreadable(tools: &Tools, project: &Project) -> Option<String> {
     let Source::Compose(compose) = &project.source else { return None };
     // That there is no Compose is no fault of the project's.
-    tools.compose.as_ref()?;
+    tools.compose.get()?;
     let missing = |root: &Path| compose.files.iter().find(|file| !root.join(file).is_file());
     let root = match (&project.production, &project.workspace) {
         (Some(production), _) if missing(production).is_none() => production,

@@ -9,8 +9,7 @@ use std::time::Duration;
 use blake3::Hash;
 use tokio::time::Instant;
 
-/// How long answers are remembered. Another Compose may answer in another way, and is seldom installed between a plan and
-/// its confirmation.
+/// How long answers are remembered.
 const AGE_MAX: Duration = Duration::from_secs(600);
 /// How many answers are remembered, and how many bytes they may have together: a project of hundreds of services has large ones.
 const COUNT_MAX: usize = 32;

@@ -42,7 +42,8 @@ impl Desk {
     /// engine answers, only the files are read. Projects of which nothing is to be said are left out; so are all where there is no
     /// Compose to ask.
     pub async fn survey(&self) -> Vec<Finding> {
-        if self.tools.compose.is_none() {
+        self.tools.compose.renew().await;
+        if self.tools.compose.get().is_none() {
             return Vec::new();
         }
         let configuration = self.configuration();

@@ -25,7 +25,7 @@ use crate::domain::job::Purposes;
 use crate::domain::project::{Configuration, Project, ProjectName, ServiceName};
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::steering::{CLIENT, STEERING};
-use crate::engine::compose::{self, Compose, Files, Resolved};
+use crate::engine::compose::{self, Files, Program, Resolved};
 use crate::engine::docker::Docker;
 use crate::engine::host::Host;
 use crate::engine::looks::Look;
@@ -62,7 +62,7 @@ pub struct Tools {
     /// Where the engine is.
     pub docker_host: String,
     /// The Compose program, where there is one.
-    pub compose: Option<Compose>,
+    pub compose: Program,
     /// The history.
     pub history: History,
     /// The time.
@@ -158,11 +158,11 @@ impl Tools {
 
     /// Starts Compose with arguments; `mark` names the operation that it works for.
     pub(super) fn compose(&self, what: &str, args: Vec<std::ffi::OsString>, limit: Duration, mark: &str) -> Result<Invocation, Failure> {
-        let compose = self.compose.as_ref().ok_or_else(|| {
+        let compose = self.compose.get().ok_or_else(|| {
             Failure::new(
                 what,
                 "Docker Compose v2 is not installed on this machine.",
-                "Install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2) and restart dockmaster.",
+                "Install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2) and ask again.",
             )
         })?;
         let invocation = Invocation::new(&compose.program).args(compose.prefix.iter().cloned()).args(args);
@@ -203,9 +203,21 @@ impl Tools {
         self.resolve_at(what, files, files.directory).await
     }
 
+    /// A hash of a question. Another version of Compose may answer in another way.
+    fn to_this_compose(&self, question: &[u8]) -> blake3::Hash {
+        let version = self.compose.version().map(|version| version.to_string()).unwrap_or_default();
+        blake3::Hasher::new().update(version.as_bytes()).update(b"\0").update(question).finalize()
+    }
+
+    async fn identity(&self, files: &Files<'_>, directory: &Path) -> Option<blake3::Hash> {
+        let directory = directory.to_owned();
+        let identity = sources::off_runtime(files, move |files| sources::identity(files, &directory)).await.ok().flatten();
+        identity.map(|identity| self.to_this_compose(identity.as_bytes()))
+    }
+
     /// As [`Tools::resolve`], with every path as it will be in `directory`.
     pub(super) async fn resolve_at(&self, what: &str, files: &Files<'_>, directory: &Path) -> Result<Config, Failure> {
-        let question = identity(files, directory).await;
+        let question = self.identity(files, directory).await;
         if let Some(known) = question.and_then(|question| self.asked.resolved.known(question, Instant::now())) {
             let (bytes, unset, inactive) = known;
             let unread = |why| Failure::new(what, format!("{why}."), "Ask again.");
@@ -214,7 +226,7 @@ impl Tools {
         let config = self.ask_to_resolve(what, files, directory, &[]).await?;
         // Files that were written to meanwhile may have been read before or after.
         if let Some(question) = question
-            && identity(files, directory).await == Some(question)
+            && self.identity(files, directory).await == Some(question)
         {
             let bytes = config.resolved.to_bytes();
             let answer = (bytes.as_slice().into(), config.unset.clone(), config.inactive.clone());
@@ -327,7 +339,7 @@ impl Tools {
     ) -> Result<BTreeMap<ServiceName, String>, Failure> {
         let configuration = resolved.to_bytes();
         // Of a file that it names nobody says whether its content counts.
-        let question = (!resolved.names_files()).then(|| blake3::hash(&configuration));
+        let question = (!resolved.names_files()).then(|| self.to_this_compose(&configuration));
         if let Some(known) = question.and_then(|question| self.asked.hashed.known(question, Instant::now())) {
             return Ok(known);
         }
@@ -355,11 +367,6 @@ async fn fit(what: &str, files: &Files<'_>) -> Result<(), Failure> {
         .await
         .unwrap_or_else(|error| Some(format!("{} {error}", UntrustedText::path(files.root))));
     why.map_or(Ok(()), |why| Err(Failure::new(what, format!("{why}."), "Replace it with a regular file and ask again.")))
-}
-
-async fn identity(files: &Files<'_>, directory: &Path) -> Option<blake3::Hash> {
-    let directory = directory.to_owned();
-    sources::off_runtime(files, move |files| sources::identity(files, &directory)).await.ok().flatten()
 }
 
 /// As [`process_failure`], without what was printed: it may hold the values of `.env`.

@@ -108,7 +108,7 @@ impl Chat {
             host: crate::engine::host::Host::new(self.directory.path(), "dockmaster".into()),
             docker_host: "unix:///nowhere".to_owned(),
             docker: Docker::at(Some(&format!("unix://{}", self.directory.path().join("docker.sock").display()))).unwrap(),
-            compose: None,
+            compose: Default::default(),
             history: self.history.clone(),
             clock: now,
             data: self.directory.path().to_owned(),

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::counts::untold;
 use crate::lifecycle::{carry_out, good, told};
 use crate::support::fixture::{compose_file, engine_get, image, plain_service, sh};
+use crate::support::program::{Launch, Tools};
 use crate::support::{Fixture, World};
 
 const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
@@ -101,6 +103,29 @@ async fn new_tag_of_a_built_service_is_another_image() {
     for tag in ["1", "2"] {
         sh("docker", &["image", "rm", "-f", &format!("dmt-tagged:{tag}")]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compose_upgraded_beneath_a_running_dockmaster_is_asked_again() {
+    let fixture = Fixture::up(&[("web", plain_service(SERVES, "post_start: [{ command: [\"true\"] }]"))]);
+    let world = World::prepare(vec![fixture], json!({ "default_project": "shop" })).await;
+    let tools = Tools::all();
+    // Only what it says of its version is another one's.
+    let installed = |version: &str| {
+        tools.script("docker-compose", &format!("case \"$*\" in \"version --short\") echo {version}; exit 0 ;; esac\nexec $real \"$@\""));
+    };
+    let program = Launch::run(&world, &tools).start();
+    world.ask("/docker_restart").await;
+    installed("2.20.0");
+    told(&world.ask("/docker_restart").await.text, &["Compose 2.20.0 ignores the hooks of web (post_start)"]);
+    installed("2.30.1");
+    untold(&world.ask("/docker_restart").await.text, &["ignores the hooks"]);
+    std::fs::remove_file(tools.path().join("docker-compose")).unwrap();
+    told(&world.ask("/docker_deploy").await.text, &["Docker Compose v2 is not installed on this machine", "ask again"]);
+    tools.ungate("docker-compose");
+    untold(&world.ask("/docker_deploy").await.text, &["not installed"]);
+    program.stop().await;
+    world.finish().await;
 }
 
 /// Another Compose of this machine than the first in PATH, where there is one: `./scripts/long compose240` brings one.

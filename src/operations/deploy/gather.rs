@@ -276,7 +276,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         excluded,
         services,
         links,
-        compose: tools.compose.as_ref().map(|compose| compose.version),
+        compose: tools.compose.version(),
         containers,
         desired,
         added,

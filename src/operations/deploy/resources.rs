@@ -19,7 +19,7 @@ pub(super) async fn resources(tools: &Tools, declared: &Declared, containers: &[
     let Some(composed) = &declared.composed else { return Ok(Resources::default()) };
     let now = &composed.config.resolved;
     let (networks, volumes) = (now.used_networks(), now.used_volumes());
-    let version = tools.compose.as_ref().map(|compose| compose.version);
+    let version = tools.compose.version();
     let (there, volumes_there) = tokio::try_join!(tools.docker.networks(), tools.docker.volumes()).map_err(|e| e.failure(what))?;
     let there: BTreeMap<&str, &Network> = there.iter().map(|network| (network.name.as_str(), network)).collect();
     let volumes_there: BTreeMap<&str, &Volume> = volumes_there.iter().map(|volume| (volume.name.as_str(), volume)).collect();

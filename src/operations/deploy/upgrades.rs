@@ -26,7 +26,7 @@ pub(super) async fn explain(
     (services, containers): (&mut [ServiceFacts], &[Container]),
     stopped: &BTreeMap<ServiceName, String>,
 ) {
-    let Some(now) = tools.compose.as_ref().map(|compose| compose.version.to_string()) else { return };
+    let Some(now) = tools.compose.version().map(|version| version.to_string()) else { return };
     let Some(current) = current.filter(|current| current.unsettled.is_empty()) else { return };
     let mut found: BTreeMap<ServiceName, String> =
         services.iter().filter_map(|s| Some((s.name.clone(), other(s, containers, &now)?))).collect();

@@ -34,7 +34,7 @@ fn front(chat: &Chat) -> (Front, watch::Sender<Arc<Configuration>>) {
         host: crate::engine::host::Host::new(chat.directory.path(), "dockmaster".into()),
         docker_host: "unix:///nowhere".to_owned(),
         docker: Docker::at(Some(&format!("unix://{}", chat.directory.path().join("docker.sock").display()))).unwrap(),
-        compose: None,
+        compose: Default::default(),
         history: chat.history.clone(),
         clock: now,
         data: chat.directory.path().to_owned(),
