@@ -74,6 +74,9 @@ pub(super) fn done(plan: &Plan, unchanged: &BTreeSet<ServiceName>) -> String {
         Kind::Stop => format!("{project}: {names} stopped."),
         Kind::Restart => format!("{project}: {names} restarted."),
         Kind::Tidy => format!("{project}: {} removed.", count(plan.orphans().len(), "container")),
+        Kind::Deploy | Kind::Rollback if !plan.has_release() && names.is_empty() => {
+            format!("{project}: its networks and volumes are there.")
+        }
         Kind::Deploy | Kind::Rollback if !plan.has_release() => format!("{project}: {names} brought up as configured."),
         Kind::Deploy | Kind::Rollback => {
             let release = plan.release.unwrap_or(0);

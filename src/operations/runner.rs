@@ -364,6 +364,7 @@ pub(super) async fn execute(job: &Job, step: &Step) -> StepResult {
         Step::Remove { services } => Box::pin(deploy::remove(job, services)).await,
         Step::Up { services } if job.plan.by_compose => Box::pin(whole::start(job, services)).await,
         Step::Up { services } => Box::pin(deploy::up(job, services)).await,
+        Step::Resources { services } => Box::pin(deploy::make_resources(job, services)).await,
         Step::Record => Box::pin(deploy::arrive(job)).await,
         Step::Tidy { orphans, network } => Box::pin(managed::tidy(job, orphans, network.as_deref())).await,
         Step::Stop { services } if job.plan.by_compose => Box::pin(whole::stop(job, services)).await,

@@ -99,6 +99,37 @@ async fn changed_network_is_remade_with_all_its_services_or_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn service_without_containers_gets_its_networks_and_volumes() {
+    let world = World::start(Fixture::new(&[]).with(json!({ "deploy": quick()["deploy"], "stateful": ["db"] }))).await;
+    let shop = &world.fixtures[0];
+    let file = |db: &str, tool: &str| {
+        let all = [("db", db), ("tool", tool)];
+        write(shop, &all[..all.len() - usize::from(tool.is_empty())], "networks: { back: {}, default: {} }\nvolumes: { media: {} }\n");
+    };
+    file("environment: { V: \"1\" }", "");
+    good(&carry_out(&world, "/docker_deploy").await.1);
+    let db = shop.container("db");
+    // What it would need stays, with another definition than it has.
+    file("environment: { V: \"2\" }", "scale: 0, networks: [back], volumes: [\"media:/media\"], depends_on: [db]");
+    let (plan, outcome) = carry_out(&world, "/docker_deploy").await;
+    good(&outcome);
+    told(&plan.text, &["Make the networks and volumes of tool"]);
+    let is_there = |what: &str, name: &str| sh("docker", &[what, "ls", "--format", "{{.Name}}"]).contains(&format!("{}_{name}", shop.name));
+    assert!(is_there("network", "back") && is_there("volume", "media"), "{}", outcome.text);
+    assert_eq!(shop.container("db"), db, "{}", outcome.text);
+    // Gone by hand: they come back, and nothing else is done.
+    docker(&["network", "rm", &format!("{}_back", shop.name)]);
+    let (plan, outcome) = carry_out(&world, "/docker_deploy").await;
+    good(&outcome);
+    told(&plan.text, &["Steps:\n1. Make the networks and volumes of tool\n"]);
+    told(&outcome.text, &["its networks and volumes are there"]);
+    assert!(is_there("network", "back"), "{}", outcome.text);
+    assert!(world.ask("/docker_deploy").await.text.starts_with("Nothing to deploy"));
+    shop.compose(&["down", "-v", "-t", "0"]);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn empty_volume_in_the_place_of_data_has_to_be_named() {
     let world = World::start(Fixture::new(&[]).with(quick())).await;
     let shop = &world.fixtures[0];

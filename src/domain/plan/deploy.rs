@@ -537,15 +537,17 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         .map(|s| s.name.clone())
         .collect();
     let touched = having(&|s| !matches!(s.action, Action::Stay | Action::Remove));
+    let without_containers: Vec<ServiceName> = facts.resources.without_containers.iter().cloned().collect();
     let removes = !first.is_empty() || !last.is_empty();
-    if files.is_empty() && touched.is_empty() && !removes {
-        return Vec::new();
-    }
     let some = |services: Vec<ServiceName>, step: fn(Vec<ServiceName>) -> Step| (!services.is_empty()).then(|| step(services));
+    let resources = some(without_containers, |services| Step::Resources { services });
+    if files.is_empty() && touched.is_empty() && !removes {
+        return resources.into_iter().collect();
+    }
     if files.is_empty() && made.is_empty() && !removes {
         let up = [some(up, |services| Step::Up { services }), some(started, |services| Step::Start { services })];
         let verify = some(touched, |services| Step::Verify { services });
-        return up.into_iter().flatten().chain(restarted).chain(verify).collect();
+        return up.into_iter().flatten().chain(resources).chain(restarted).chain(verify).collect();
     }
     let steps = [
         (!facts.back).then_some(Step::Stage),
@@ -557,6 +559,7 @@ fn steps(facts: &DeployFacts<'_>, files: &Changes, services: &[ServicePlan]) -> 
         some(first, |services| Step::Remove { services }),
         some(up, |services| Step::Up { services }),
         some(started, |services| Step::Start { services }),
+        resources,
     ];
     let end = [some(touched, |services| Step::Verify { services }), some(last, |services| Step::Remove { services }), Some(Step::Record)];
     steps.into_iter().flatten().chain(restarted).chain(end.into_iter().flatten()).collect()

@@ -211,6 +211,11 @@ pub enum Step {
         /// Whose.
         services: Vec<ServiceName>,
     },
+    /// Make the networks and volumes of services that are to have no containers, as Compose does.
+    Resources {
+        /// Whose.
+        services: Vec<ServiceName>,
+    },
     /// Stop containers.
     Stop {
         /// Whose.
@@ -257,6 +262,7 @@ impl Step {
             Self::Return { release } => format!("Bring the files of release {release} back"),
             Self::Remove { services } => format!("Remove {}", names(services)),
             Self::Up { services } => format!("Bring up {}", names(services)),
+            Self::Resources { services } => format!("Make the networks and volumes of {}", names(services)),
             Self::Stop { services } => format!("Stop {}", names(services)),
             Self::Start { services } => format!("Start {}", names(services)),
             Self::Restart { services } => format!("Restart {}", names(services)),

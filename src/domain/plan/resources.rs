@@ -35,6 +35,8 @@ pub struct Resources {
     pub volumes: BTreeSet<String>,
     /// The volumes that services would have in the place of others.
     pub swaps: Vec<VolumeSwap>,
+    /// The services without containers that have a network or volume which is not there, and which nobody else is to have either.
+    pub without_containers: BTreeSet<ServiceName>,
     /// All volumes that services mount, as the files call them.
     pub mounted: BTreeSet<String>,
 }

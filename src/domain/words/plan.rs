@@ -199,7 +199,9 @@ fn stays(text: Text, plan: &Plan) -> Text {
 
 fn steps(text: Text, plan: &Plan) -> Text {
     let mut text = text;
-    if plan.steps.len() < 2 {
+    // One step alone is what the services' lines say, where it has to do with any.
+    let is_said = |step: &Step| !matches!(step, Step::Resources { .. });
+    if plan.steps.len() < 2 && plan.steps.iter().all(is_said) {
         return text;
     }
     let how = plan.strategy.map_or(String::new(), |s| format!(" ({})", s.word()));

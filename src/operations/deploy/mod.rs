@@ -26,6 +26,7 @@ mod undo;
 mod up;
 mod upgrades;
 mod variables;
+mod without_containers;
 mod writable;
 
 pub(super) use counts::expected;
@@ -42,3 +43,4 @@ pub(super) use steps::{build, promote, stage};
 pub(super) use undo::{Undoing, put_back, remove, remove_made_directories, stay, undo_steps};
 pub(super) use up::{is_as_confirmed, remove_half_made, up};
 pub(super) use variables::variables;
+pub(super) use without_containers::make_resources;

@@ -40,6 +40,13 @@ pub(super) async fn resources(tools: &Tools, declared: &Declared, containers: &[
             redefined(volume, before.map(Resolved::used_volumes)) || volume.differs(&engine.driver, &engine.options, &engine.labels)
         })
     };
+    let replicas = now.replicas();
+    let has_none = |service: &ServiceName| replicas.get(service) == Some(&0) && !containers.iter().any(|c| c.service == *service);
+    let missing_networks = networks.iter().filter(|network| !network.external && !there.contains_key(network.name.as_str()));
+    let missing_volumes = volumes.iter().filter(|volume| !volume.external && !volumes_there.contains_key(volume.name.as_str()));
+    // With the others they come when those are brought up.
+    let missing = missing_networks.chain(missing_volumes).filter(|missing| missing.services.iter().all(has_none));
+    let without_containers = missing.flat_map(|missing| missing.services.iter().cloned()).collect();
     let absent_networks =
         networks.iter().filter(|n| n.external && !there.contains_key(n.name.as_str())).map(|n| ("network", n.name.clone()));
     let absent_volumes =
@@ -53,6 +60,7 @@ pub(super) async fn resources(tools: &Tools, declared: &Declared, containers: &[
         wanted: now.networks().into_iter().collect(),
         volumes: volumes.iter().filter(is_changed).map(|volume| volume.key.clone()).collect(),
         swaps: swaps(now, &volumes, &volumes_there, containers),
+        without_containers,
         mounted: volumes.iter().map(|volume| volume.key.clone()).collect(),
     })
 }

@@ -236,20 +236,14 @@ impl Step<'_> {
             }
         }
         let (ours, twins) = (&self.ours[1].resources, &self.twin[1].resources);
-        if !(ours == twins || anything_pending || ours.is_subset(twins) && twins.difference(ours).all(|one| self.is_unused(one))) {
+        if ours != twins && !anything_pending {
             wrong.push(format!("there are {ours:?}, the twin has {twins:?}"));
         }
         wrong
     }
 
-    /// A network or volume that only services without containers are to have is made with the first of those; Compose makes it at once.
-    fn is_unused(&self, resource: &str) -> bool {
-        let mut users = self.version.listed().filter(|service| service.uses(resource));
-        users.all(|service| service.declared() == 0)
-    }
-
-    /// THE LIST of where dockmaster means to differ from `up -d`, each with what must be true for it; [`Self::is_unused`] is on it, too. What
-    /// stays as it keeps data is compared with the plan only.
+    /// THE LIST of where dockmaster means to differ from `up -d`, each with what must be true for it. What stays as it keeps data is
+    /// compared with the plan only.
     fn meant(&self, service: &str) -> Option<&'static str> {
         let (ours, twins, (action, why)) = (self.ours(service), self.twins(service), self.said(service));
         let ended = self.ours[1].containers(service).iter().all(|c| c.standing.starts_with("exited"));

@@ -79,13 +79,6 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Whether it mentions a network or volume as the project's resources are told.
-    pub(super) fn uses(&self, resource: &str) -> bool {
-        let is = |kind: &str, name: &str| resource.strip_prefix(kind).is_some_and(|rest| rest == format!(" PROJECT_{name}"));
-        let has_default = is("network", "default");
-        has_default || self.networks.iter().any(|name| is("network", name)) || self.volumes.iter().any(|name| is("volume", name))
-    }
-
     pub(super) fn declared(&self) -> usize {
         self.replicas.unwrap_or(1)
     }
