@@ -45,7 +45,7 @@ async fn try_settle(job: &Job) -> Result<(), EngineError> {
 }
 
 /// Waits until a container has stopped or started again, `within` at most.
-async fn stopped(job: &Job, container: &Container, within: Duration) {
+pub(super) async fn stopped(job: &Job, container: &Container, within: Duration) {
     tracing::info!(operation = job.operation, container = container.name, ?within, "waiting for the engine to finish a stop");
     job.recorder.service(container.service.as_str(), Progress::Working, "waiting for the engine to finish stopping it");
     let (until, mut events) = (Instant::now() + within, job.tools.docker.told());

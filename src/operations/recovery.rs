@@ -88,6 +88,8 @@ pub(super) enum Left {
         /// How many of its steps were begun.
         begun: usize,
     },
+    /// Some of what was left over may be removed, and the engine may still be at stopping more of it.
+    Orphans,
 }
 
 /// Ends what is still at work for operations that never ended. Gives each an outcome that left production whole, and
@@ -187,6 +189,7 @@ impl Desk {
                         managed::settle(&work.tools, &work.project, work.operation).await;
                         Some(outcome)
                     }
+                    Left::Orphans => managed::recover_tidy(&work, outcome).await,
                     Left::Services { begun } => lifecycle_recovery::recover_services(&work, begun, outcome).await,
                 }
             };
@@ -263,6 +266,9 @@ fn services_touched(record: &OperationRecord) -> bool {
 /// What steps of a plan without a release were at, where they touch services.
 fn touched(record: &OperationRecord) -> Option<Left> {
     let begun = record.step?.0 + 1;
+    if record.plan.steps.iter().take(begun).any(|step| matches!(step, Step::Tidy { .. })) {
+        return Some(Left::Orphans);
+    }
     let touches = |step: &Step| matches!(step, Step::Up { .. } | Step::Stop { .. } | Step::Start { .. } | Step::Restart { .. });
     let any = !record.plan.has_release() && record.plan.steps.iter().take(begun).any(touches);
     any.then_some(Left::Services { begun })

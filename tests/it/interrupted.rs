@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use dockmaster::sandbox::bot_api::Fault;
 use serde_json::json;
 
-use crate::support::fixture::{healthy_service, service};
+use crate::counts::ids;
+use crate::support::fixture::{compose_file, healthy_service, plain_service, service, sh};
 use crate::support::program::{Launch, Program, Tools};
 use crate::support::shop::{dockerfile_that, shop_of, web};
 use crate::support::{ADMIN, Fixture, PATIENCE, World, eventually};
@@ -290,6 +291,44 @@ async fn killed_in_a_restart_that_has_stopped_everything_the_next_start_brings_i
     world.api.wait_acknowledged(PATIENCE).await.unwrap();
     program.stop().await;
     world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_a_tidy_what_is_left_is_told_and_can_be_removed() {
+    let slow = |more: &str| plain_service("trap '' TERM; while true; do sleep 1; done", more);
+    let services = [("web", healthy_service("")), ("old", slow("volumes: [\"data:/data\"]")), ("gone", slow(""))];
+    let fixture = Fixture::new(&services).with(json!({ "stateful": [], "restart": { "stop_timeout": "4s" } }));
+    let declared = |services: &[(&str, String)]| compose_file(services) + "volumes: { data: {} }\n";
+    fixture.write_production("docker-compose.yml", &declared(&services));
+    fixture.compose(&["up", "-d"]);
+    // Nobody waits for this one.
+    sh("docker", &["kill", &fixture.container("gone").0]);
+    fixture.write_production("docker-compose.yml", &declared(&services[..1]));
+    let world = World::prepare(vec![fixture], json!({ "default_project": "shop" })).await;
+    let shop = &world.fixtures[0];
+    let (tools, kept) = (Tools::all(), shop.container("web"));
+    let there = |service: &str| ids(shop, service).len();
+    let program = Launch::run(&world, &tools).start();
+    begin(&world, "/docker_tidy").await;
+    eventually("one is removed while the other takes its time", async || there("gone") == 0).await;
+    program.kill();
+    assert_eq!(there("old"), 1, "it takes its time to stop, or this test shows nothing");
+    let program = Launch::run(&world, &tools).start();
+    let outcome = world.outcome(ADMIN).await;
+    for told in ["was interrupted", "1 of 2 containers removed", "-gone-1: removed", "-old-1: still there: stopped", "/docker_tidy"] {
+        assert!(outcome.text.contains(told), "{told:?} is not told: {}", outcome.text);
+    }
+    assert_eq!((shop.container("web"), there("old")), (kept.clone(), 1), "nothing is removed by itself");
+    world.ask("/docker_tidy").await;
+    let outcome = world.confirm().await;
+    assert!(outcome.text.starts_with('✅'), "{}", outcome.text);
+    assert_eq!((shop.container("web"), there("old")), (kept, 0), "{}", outcome.text);
+    let volume = format!("{}_data", shop.name);
+    assert!(sh("docker", &["volume", "ls", "-q"]).contains(&volume), "volumes stay");
+    world.api.wait_acknowledged(PATIENCE).await.unwrap();
+    program.stop().await;
+    world.finish().await;
+    sh("docker", &["volume", "rm", &volume]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

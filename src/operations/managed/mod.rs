@@ -17,7 +17,7 @@ pub(super) use apart::{is_contained, part};
 pub(super) use aside::{awake, put_back, settle};
 pub(super) use names::check_names;
 pub(super) use pull::pull;
-pub(super) use tidy::{plan_tidying, tidy};
+pub(super) use tidy::{plan_tidying, recover_tidy, tidy};
 pub(super) use up::up;
 
 use super::stops::stopped;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt, stream};
 
 use super::super::deploy;
+use super::super::pending_stops;
 use super::super::runner::{Job, StepResult, Stop};
 use super::super::tools::Tools;
 use crate::domain::container::{Container, State};
@@ -12,7 +13,7 @@ use crate::domain::event::Progress;
 use crate::domain::failure::Failure;
 use crate::domain::managed::network_name;
 use crate::domain::orphans::{Orphan, needs_network, orphans};
-use crate::domain::outcome::ServiceOutcome;
+use crate::domain::outcome::{Outcome, ServiceOutcome};
 use crate::domain::plan::{Plan, TidyFacts, plan_tidy};
 use crate::domain::project::{Configuration, ProjectName};
 use crate::domain::request::Request;
@@ -97,6 +98,44 @@ pub(in super::super) async fn tidy(job: &Job, orphans: &[Orphan], network: Optio
             Err(Failure::new(WHAT, why, "Mend the cause and ask for /docker_tidy again.").into())
         }
     }
+}
+
+/// Tells what became of each container that a tidy was removing when it was cut off. Nothing more is removed by itself. None where
+/// dockmaster is stopping meanwhile.
+pub(in super::super) async fn recover_tidy(job: &Job, mut outcome: Outcome) -> Option<Outcome> {
+    let mut left = 0;
+    for orphan in job.plan.orphans() {
+        let (good, seen) = match settled(job, orphan).await {
+            Ok(None) => (true, "removed".to_owned()),
+            Ok(Some(seen)) => (false, format!("still there: {}", if seen.runs() { "running" } else { "stopped" })),
+            Err(error) => (false, format!("unknown: {}", error.why())),
+        };
+        left += usize::from(!good);
+        job.note(vec![ServiceOutcome { service: orphan.name.raw().to_owned(), good, seen }]);
+    }
+    if job.tools.stopping.is_cancelled() {
+        return None;
+    }
+    let all = job.plan.orphans().len();
+    outcome.now = format!("{}: {} of {} removed.", job.project.name, all - left, count(all, "container"));
+    Some(Outcome { services: job.noted(), ..outcome })
+}
+
+/// How a container is once the engine no longer stops it: whoever asked for that was killed. None where it is gone.
+async fn settled(job: &Job, orphan: &Orphan) -> Result<Option<Container>, EngineError> {
+    let tools = &job.tools;
+    let Some(seen) = tools.by_id(&orphan.id).await? else { return Ok(None) };
+    if !seen.may_run() || seen.is_process() {
+        return Ok(Some(seen));
+    }
+    let stops = tools.docker.pending_stops(std::slice::from_ref(&seen), job.project.restart.stop_timeout).await?;
+    if let Some(within) = stops.into_iter().next().flatten() {
+        tokio::select! {
+            () = pending_stops::stopped(job, &seen, within) => {}
+            () = tools.stopping.cancelled() => {}
+        }
+    }
+    tools.by_id(&orphan.id).await
 }
 
 /// Stops one and removes it; why not, in words for a person.
