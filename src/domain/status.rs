@@ -106,6 +106,9 @@ pub struct ServiceStatus {
     /// Who stopped it, where a person did: `stopped by Ann`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
+    /// That it could not start again and why, where it shares something of a container that is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ownerless: Option<String>,
     /// What was measured of it.
     #[serde(default)]
     pub measures: ServiceMeasures,
@@ -137,6 +140,7 @@ impl ServiceStatus {
             serves: false,
             unlisted: None,
             stopped: None,
+            ownerless: None,
             measures: ServiceMeasures::default(),
         }
     }

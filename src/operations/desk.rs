@@ -17,6 +17,7 @@ use super::insight::Insights;
 use super::keeper::Keeper;
 use super::managed;
 use super::measures::Measures;
+use super::ownerless::ownerless;
 use super::recorder::{KEPT_AT_ONCE, Recorder, history_failure, insist};
 use super::registry::{Closed, Hold};
 use super::relay;
@@ -297,6 +298,7 @@ impl Desk {
         let variables = &self.variables(project, config.as_ref(), &what).await?;
         let now = (self.tools.clock)();
         let stopped = stopped(&self.tools, &containers).await;
+        let ownerless = ownerless(&self.tools, &containers).await;
         let facts = LifecycleFacts {
             project,
             containers: &containers,
@@ -305,6 +307,7 @@ impl Desk {
             configuration: &configuration,
             variables,
             stopped: &stopped,
+            ownerless: &ownerless,
             now,
         };
         // Nobody knows whether the files declare what is not there.

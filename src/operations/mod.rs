@@ -21,6 +21,7 @@ pub mod logs;
 mod managed;
 mod measures;
 pub mod moving;
+mod ownerless;
 mod pending_stops;
 mod probe;
 mod readable;

@@ -11,6 +11,7 @@ use super::desk::{Desk, Refusal};
 use super::insight::Insight;
 use super::logs::{self, Followed, LogQuery, Logs};
 use super::managed;
+use super::ownerless::ownerless;
 use super::recorder::history_failure;
 use super::status::{self, Seen};
 use super::stops::{down_since_engine, stopped};
@@ -75,13 +76,14 @@ impl Desk {
         let (pending, unknown) = managed::pending(project, &containers).await;
         let mut insight = insight.unwrap_or_default();
         insight.trouble = insight.trouble.or(unknown);
-        let stopped = stopped(&self.tools, &containers).await;
+        let (stopped, ownerless) = tokio::join!(stopped(&self.tools, &containers), ownerless(&self.tools, &containers));
         let down_since_engine = down_since_engine(&self.tools, &containers, &stopped).await;
         let seen = Seen {
             containers,
             measured: self.tools.gauge.of(&project.name),
             stopped,
             down_since_engine,
+            ownerless,
             purposes: self.tools.purposes(&project.name),
             desired: self.tools.desired(&project.name),
         };
@@ -138,6 +140,7 @@ impl Desk {
             measured: self.tools.gauge.of(name),
             stopped: BTreeMap::new(),
             down_since_engine: BTreeSet::new(),
+            ownerless: BTreeMap::new(),
             purposes: self.tools.purposes(name),
             desired: self.tools.desired(name),
         };

@@ -10,6 +10,7 @@ use crate::domain::desired::{DesiredState, Standing, count_of};
 use crate::domain::job::{self, Purposes};
 use crate::domain::measures::{Measures, ServiceMeasures};
 use crate::domain::project::{Project, ServiceName, Source};
+use crate::domain::shared::Shared;
 use crate::domain::status::{Busy, ProjectStatus, ServiceStatus};
 use crate::domain::untrusted::UntrustedText;
 
@@ -21,6 +22,8 @@ pub(super) struct Seen {
     pub(super) stopped: BTreeMap<ServiceName, String>,
     /// The containers that are down since the engine was killed, by their ids.
     pub(super) down_since_engine: BTreeSet<String>,
+    /// The services that share something of a container that is gone.
+    pub(super) ownerless: BTreeMap<ServiceName, Shared>,
     /// What its services are there for, as far as production's compose files were read.
     pub(super) purposes: Arc<Purposes>,
     /// Which services there are to be, as far as production's compose files were read.
@@ -41,7 +44,7 @@ pub(super) fn status(
     now: Millis,
 ) -> ProjectStatus {
     let primary = |service: &ServiceName| project.primary.as_ref() == Some(service);
-    let Seen { containers, measured, stopped, down_since_engine, purposes, desired } = seen;
+    let Seen { containers, measured, stopped, down_since_engine, ownerless, purposes, desired } = seen;
     let standing = |service: &ServiceName| desired.as_ref().map(|desired| desired.of(service));
     let number = |service: &ServiceName| desired.as_ref().and_then(|desired| desired.replicas(service));
     let surplus: BTreeSet<ServiceName> =
@@ -68,6 +71,7 @@ pub(super) fn status(
             exited: c.exited_zero() && !c.is_done() && !stopped.contains_key(&c.service),
             serves: c.purpose.serves,
             stopped: stopped.get(&c.service).cloned(),
+            ownerless: ownerless.get(&c.service).map(|what| cannot_start(project, *what)),
             condition: c.condition(now),
             process: c.is_process(),
             measures: ServiceMeasures::of(&c, measured.get(&c.name), now),
@@ -112,6 +116,15 @@ fn named(project: &Project) -> Vec<ServiceName> {
         Source::Containers(selectors) => selectors.iter().filter_map(|selector| selector.service.clone()).collect(),
         Source::Services(managed) => managed.services.keys().cloned().collect(),
     }
+}
+
+/// That what shares a namespace of a container that is gone could not start again, and what helps.
+fn cannot_start(project: &Project, what: Shared) -> String {
+    let remedy = match project.source {
+        Source::Compose(_) => "/docker_deploy recreates it",
+        Source::Containers(_) | Source::Services(_) => "make it anew",
+    };
+    format!("shares the {} of a container that is gone, and could not start again: {remedy}", what.word())
 }
 
 fn missing(project: &Project, service: &ServiceName, primary: bool) -> ServiceStatus {

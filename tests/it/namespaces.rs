@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::lifecycle::{carry_out, good, told};
-use crate::support::fixture::{compose_file, engine_get, plain_service, sh};
+use crate::support::fixture::{compose_file, engine_get, image, plain_service, sh};
 use crate::support::{Fixture, World};
 
 const SERVES: &str = "trap 'exit 0' TERM; while true; do sleep 0.1; done";
@@ -128,9 +128,53 @@ async fn sharers_of_a_container_follow_their_owner() {
     // Remade by hand: what is left without its owner is remade for that, and for no other reason.
     sh("docker", &["rm", "-f", &id(shop, "vpn")]);
     shop.compose(&["up", "-d", "vpn"]);
+    let refused = world.ask("/docker_restart shop/named").await.text;
+    told(
+        &refused,
+        &["shop/named was not restarted: it shares the network of a container that is gone.", "/docker_deploy shop recreates it."],
+    );
     let (plan, outcome) = carry_out(&world, "/docker_deploy shop with=memory").await;
     good(&outcome);
     told(&plan.text, &["app: recreate (shares the network of vpn, which was remade)", "named: recreate (shares the network of vpn, which"]);
     assert!(has_network(shop, "app") && has_network(shop, "named"), "{}", outcome.text);
     world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sharer_of_a_container_that_is_gone_is_told_and_recreated() {
+    let fixture = Fixture::new(&[]).with(json!({ "deploy": { "stability": "200ms", "health_timeout": "20s" } }));
+    let tunnel = format!("{}-tunnel", fixture.name);
+    let make = || sh("docker", &["run", "-d", "--init", "--name", &tunnel, image(), "sleep", "1000"]);
+    let remove = || sh("docker", &["rm", "-f", &tunnel]);
+    make();
+    std::fs::remove_file(fixture.production.join("docker-compose.yml")).unwrap();
+    let services = [("web", format!("network_mode: \"container:{tunnel}\"")), ("plain", String::new())];
+    fixture.write("docker-compose.yml", &compose_file(&services.map(|(name, more)| (name, plain_service(SERVES, &more)))));
+    let world = World::start(fixture).await;
+    let shop = &world.fixtures[0];
+    good(&carry_out(&world, "/docker_deploy").await.1);
+    assert!(world.ask("/docker_deploy").await.text.starts_with("Nothing to deploy"));
+
+    // Another one of its name is there, and not what `web` shares.
+    remove();
+    make();
+    let (web, gone) = (shop.container("web"), "shares the network of a container that is gone");
+    told(&world.ask("/docker_status").await.text, &[&format!("🔴 web\nup"), &format!("{gone}, and could not start again: /docker_deploy")]);
+    let refused = world.ask("/docker_restart shop/web").await.text;
+    told(&refused, &[&format!("shop/web was not restarted: it {gone}."), "/docker_deploy shop recreates it."]);
+    let (plan, outcome) = carry_out(&world, "/docker_restart").await;
+    good(&outcome);
+    told(&plan.text, &["Restart: plain", &format!("web stays: {gone}, so it could not start again; /docker_deploy shop recreates it")]);
+    assert_eq!(shop.container("web"), web);
+    sh("docker", &["stop", "-t", "1", &web.0]);
+    told(&world.ask("/docker_start shop/web").await.text, &["shop/web was not started"]);
+    sh("docker", &["start", &shop.container("plain").0]);
+
+    let (plan, outcome) = carry_out(&world, "/docker_deploy").await;
+    good(&outcome);
+    told(&plan.text, &[&format!("web: recreate ({gone}")]);
+    assert!(has_network(shop, "web"), "{}", outcome.text);
+    assert!(world.ask("/docker_deploy").await.text.starts_with("Nothing to deploy"));
+    world.finish().await;
+    remove();
 }

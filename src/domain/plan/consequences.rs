@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::deploy::DeployFacts;
-use super::links::{Link, ends_with_owner, is_named, reason, shares};
+use super::links::{Link, ends_with_owner, is_named, reason, shares, shares_what_is_gone};
 use super::{Action, ServicePlan};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
@@ -74,12 +74,16 @@ pub(super) fn follow(facts: &DeployFacts<'_>, services: &mut [ServicePlan], with
     }
 }
 
-/// Why a service is remade whose owner was, by a hand other than ours: it shares something of a container that is gone.
+/// Why a service is remade whose owner was, by a hand other than ours: it shares something of a container that is gone. With that
+/// whether Compose does not see it.
 pub(super) fn outlived(facts: &DeployFacts<'_>, service: &ServiceName, containers: &[&Container]) -> Option<(String, bool)> {
     let is_there = |with: &str| facts.containers.iter().any(|c| c.id == with || c.name == with);
     let lost = containers.iter().flat_map(|c| &c.shares).find(|sharing| !is_there(&sharing.with))?.what;
     let holds = |links: &&BTreeSet<Link>| links.contains(&Link::Shares(lost)) || links.contains(&Link::SharesNamed(lost));
-    let (on, links) = facts.links.of(service).find(|(_, links)| holds(links))?;
+    let Some((on, links)) = facts.links.of(service).find(|(_, links)| holds(links)) else {
+        // Of a container that is none of the project's, only the engine knows.
+        return facts.ownerless.get(service).map(|what| (shares_what_is_gone(*what), true));
+    };
     let is_remade = facts.containers.iter().any(|c| c.service == *on);
     is_remade.then(|| (format!("shares the {} of {on}, which was remade", lost.word()), links.contains(&Link::SharesNamed(lost))))
 }

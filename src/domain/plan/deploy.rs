@@ -18,6 +18,7 @@ use crate::domain::manifest::{Changes, Manifest, TreePath};
 use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::request::Request;
+use crate::domain::shared::Shared;
 use crate::domain::text::{count, listing};
 use crate::domain::untrusted::UntrustedText;
 
@@ -77,6 +78,8 @@ pub struct DeployFacts<'a> {
     pub lost: &'a BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was: `stopped by Ann`.
     pub stopped: &'a BTreeMap<ServiceName, String>,
+    /// The services that could not start again, and what they share of a container that is gone.
+    pub ownerless: &'a BTreeMap<ServiceName, Shared>,
     /// What services mount of the host and is not there.
     pub missing: &'a [MissingSource],
     /// What is known of networks and volumes.
@@ -439,7 +442,8 @@ fn wanted(facts: &DeployFacts<'_>, service: &ServiceFacts, files: &Changes, cont
         let few = matches!(service.made, Made::Managed(..)) && !service.made.is_other(containers) && moved.is_none();
         action = if few { Action::Create } else { Action::Recreate };
         // Another image is another configuration, and says more.
-        let outlived = outlived.as_ref().map(|(why, _)| why.clone());
+        // What Compose does not see is no part of its hash.
+        let outlived = outlived.as_ref().filter(|(_, is_named)| !is_named).map(|(why, _)| why.clone());
         reasons.push(renamed.or(outlived).unwrap_or(differs));
     }
     if let Some(moved) = moved.filter(|_| !build) {

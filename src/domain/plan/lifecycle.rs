@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::links::{Links, shared, take_along};
+use super::links::{Links, shared, shares_what_is_gone, take_along};
 use super::needs::{Declared, Needs, lacks};
 use super::order::{layered, restart_steps, restarts, start_steps, stop_steps};
 use super::{Action, Plan, Replicas, ServicePlan, Step, Variables, digest};
@@ -13,7 +13,8 @@ use crate::domain::failure::Failure;
 use crate::domain::names::offer;
 use crate::domain::project::{Project, ServiceName, Source, Strategy};
 use crate::domain::request::{Kind, Request};
-use crate::domain::text::listing;
+use crate::domain::shared::Shared;
+use crate::domain::text::{capital, listing};
 use crate::domain::untrusted::UntrustedText;
 
 /// How many services that are down are named where that is the reason for a refusal.
@@ -37,6 +38,8 @@ pub struct LifecycleFacts<'a> {
     pub desired: Option<&'a DesiredState>,
     /// The services that a person stopped, and who it was: `stopped by Ann`.
     pub stopped: &'a BTreeMap<ServiceName, String>,
+    /// The services that could not start again, and what they share of a container that is gone.
+    pub ownerless: &'a BTreeMap<ServiceName, Shared>,
     /// The time.
     pub now: Millis,
 }
@@ -80,8 +83,9 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
     };
     let mut services: Vec<ServicePlan> = by_service.iter().map(planned).collect();
     check_swarm(request, &services, &by_service)?;
+    leave_ownerless(facts, request, &mut services)?;
     let links = Links::of_containers(&facts.project.source, facts.containers);
-    let along = take_along(kind, &mut services, &links, &by_service, facts.stopped);
+    let along = take_along(kind, &mut services, &links, &by_service, (facts.stopped, facts.ownerless));
     let down = down(&services, &needs, &by_service);
     // What is only taken along is no reason to refuse what was asked for.
     if !request.is_forced() && down.iter().any(|down| !along.contains(down.service)) {
@@ -130,6 +134,30 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
         }
     });
     Ok(Plan { strategy, by_compose, unset, ..Plan::without_files(request, steps, services, warnings, digest) })
+}
+
+/// Leaves what could not start again as it is: a restart would only stop it.
+///
+/// # Errors
+/// It is what was named.
+fn leave_ownerless(facts: &LifecycleFacts<'_>, request: &Request, services: &mut [ServicePlan]) -> Result<(), Failure> {
+    let project = &facts.project.name;
+    let remedy = match facts.project.source {
+        Source::Compose(_) => format!("/docker_deploy {project} recreates it"),
+        Source::Containers(_) | Source::Services(_) => "make it anew".to_owned(),
+    };
+    for planned in services.iter_mut().filter(|s| matches!(s.action, Action::Start | Action::Restart)) {
+        let Some(what) = facts.ownerless.get(&planned.service) else { continue };
+        let (service, why) = (&planned.service, shares_what_is_gone(*what));
+        if request.service() == Some(service) {
+            let done = if request.kind() == Kind::Restart { "restarted" } else { "started" };
+            let what = format!("{project}/{service} was not {done}: it {why}.");
+            return Err(Failure::new(what, "The engine starts no container without that one.", format!("{}.", capital(&remedy))));
+        }
+        planned.action = Action::Stay;
+        planned.reasons = vec![format!("{why}, so it could not start again; {remedy}")];
+    }
+    Ok(())
 }
 
 /// Whether one call of Compose starts or stops all of it and touches nothing else.
@@ -392,6 +420,7 @@ pub(crate) mod tests {
             configuration: "",
             variables: &Variables::default(),
             stopped: &BTreeMap::new(),
+            ownerless: &BTreeMap::new(),
             now: 1_000_000,
         };
         plan_lifecycle(&facts, request)

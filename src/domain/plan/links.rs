@@ -87,6 +87,11 @@ pub(super) fn reason(on: &ServiceName, links: &BTreeSet<Link>) -> String {
     }
 }
 
+/// That a service could not start again, in a few words.
+pub(super) fn shares_what_is_gone(what: Shared) -> String {
+    format!("shares the {} of a container that is gone", what.word())
+}
+
 /// Whether something that is shared is gone while its owner is down.
 pub(super) fn ends_with_owner(links: &BTreeSet<Link>) -> bool {
     links.iter().any(|link| link.shared().is_some_and(Shared::ends_with_owner))
@@ -108,7 +113,7 @@ pub(super) fn take_along(
     services: &mut [ServicePlan],
     links: &Links,
     known: &ByService<'_>,
-    stopped: &BTreeMap<ServiceName, String>,
+    (stopped, ownerless): (&BTreeMap<ServiceName, String>, &BTreeMap<ServiceName, Shared>),
 ) -> BTreeSet<ServiceName> {
     let mut along = BTreeSet::new();
     let mut noted = BTreeSet::new();
@@ -118,7 +123,8 @@ pub(super) fn take_along(
         let mut changed = false;
         for planned in services.iter_mut().filter(|s| s.action == Action::Stay) {
             let containers = known.get(&planned.service).map_or(&[][..], Vec::as_slice);
-            if containers.is_empty() {
+            // Without its owner it would not come up.
+            if containers.is_empty() || kind != Kind::Stop && ownerless.contains_key(&planned.service) {
                 continue;
             }
             for (on, links) in links.of(&planned.service) {

@@ -108,6 +108,7 @@ fn light(status: &ProjectStatus) -> &'static str {
 fn one_service(text: Text, service: &ServiceStatus, several: Option<usize>, now: Millis) -> Text {
     let light = match service.condition {
         _ if service.unlisted.is_some() => "▫️",
+        Condition::Running if service.ownerless.is_some() => "🔴",
         Condition::Running => "🟢",
         Condition::Creating | Condition::Starting | Condition::Restarting | Condition::Paused | Condition::Stopping => "🟡",
         Condition::Stopped if service.down_since_engine => "🔴",
@@ -134,6 +135,9 @@ fn one_service(text: Text, service: &ServiceStatus, several: Option<usize>, now:
     if let Some(why) = &service.unlisted {
         let tidy = if why == LEFTOVER { ": /docker_tidy removes its containers" } else { "" };
         text = text.plain(format!("{why}{tidy}\n"));
+    }
+    if let Some(why) = &service.ownerless {
+        text = text.plain(format!("{why}\n"));
     }
     let measured = measured(service, now);
     if !measured.is_empty() {

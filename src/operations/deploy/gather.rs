@@ -7,6 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
 use super::super::hooks;
+use super::super::ownerless::ownerless;
 use super::super::recorder::history_failure;
 use super::super::relay;
 use super::super::stops::stopped;
@@ -42,6 +43,7 @@ use crate::domain::plan::{
 use crate::domain::project::{Project, ServiceName, Source};
 use crate::domain::pull_policy::PullPolicy;
 use crate::domain::request::{ReleaseOptions, Request};
+use crate::domain::shared::Shared;
 use crate::domain::untrusted::UntrustedText;
 use crate::engine::compose::{Definition, Version};
 use crate::engine::docker::EngineError;
@@ -108,6 +110,8 @@ pub(in super::super) struct Facts {
     lost: BTreeSet<ServiceName>,
     /// The services that a person stopped, and who it was.
     stopped: BTreeMap<ServiceName, String>,
+    /// The services that share something of a container that is gone.
+    ownerless: BTreeMap<ServiceName, Shared>,
     missing: Vec<MissingSource>,
     resources: Resources,
     now: Millis,
@@ -188,6 +192,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         job::assign(project, &composed.config.resolved.purposes(), &mut containers);
     }
     let stopped = stopped(tools, &containers).await;
+    let ownerless = ownerless(tools, &containers).await;
     let resources = Box::pin(resources(tools, &declared, &containers, &what)).await?;
     let trees = Box::pin(Trees::of(&ground, &mounted, (&workspace_scan, &production_scan), &options.overwrite)).await?;
     let binds = BindSources::of(&ground, &trees, &containers).await?;
@@ -282,6 +287,7 @@ pub(in super::super) async fn gather(tools: &Tools, project: &Project, coming: C
         added,
         lost,
         stopped,
+        ownerless,
         missing: binds.missing,
         resources,
         now: (tools.clock)(),
@@ -346,6 +352,7 @@ impl Facts {
             free: self.free,
             lost: &self.lost,
             stopped: &self.stopped,
+            ownerless: &self.ownerless,
             missing: &self.missing,
             resources: &self.resources,
             now: self.now,

@@ -9,7 +9,7 @@ use crate::domain::plan::is_store;
 use crate::domain::plan::lifecycle::tests::project;
 use crate::domain::plan::links::Link;
 use crate::domain::request::ReleaseOptions;
-use crate::domain::shared::Shared;
+use crate::domain::shared::{Shared, Sharing};
 
 fn name(text: &str) -> ServiceName {
     ServiceName::new(text).unwrap()
@@ -56,6 +56,7 @@ struct Given {
     services: Vec<ServiceFacts>,
     containers: Vec<Container>,
     stopped: BTreeMap<ServiceName, String>,
+    ownerless: BTreeMap<ServiceName, Shared>,
     new_file: bool,
     first: bool,
     links: Links,
@@ -70,7 +71,8 @@ impl Given {
         let names: Vec<String> = containers.iter().map(|c| c.service.to_string()).collect();
         let services = services(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let (stopped, before, added, links) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), Links::default());
-        Self { services, containers, stopped, new_file: false, first: false, links, desired: None, before, added, back: false }
+        let ownerless = BTreeMap::new();
+        Self { services, containers, stopped, ownerless, new_file: false, first: false, links, desired: None, before, added, back: false }
     }
 
     fn plan(&self, with: &[&str]) -> Plan {
@@ -104,6 +106,7 @@ impl Given {
             free: None,
             lost: &none,
             stopped: &self.stopped,
+            ownerless: &self.ownerless,
             missing: &[],
             resources: &Resources::default(),
             now: 1_000_000,
@@ -396,5 +399,24 @@ fn what_is_linked_to_a_service_follows_it() {
             Verify vpn, named, api, plain
             named depends on app, which is down and stays so.
             release None"#]],
+    );
+}
+
+#[test]
+fn what_shares_a_namespace_of_a_container_that_is_gone_is_recreated() {
+    let mut given = Given::of(["web", "postgres"].map(running).into());
+    for container in &mut given.containers {
+        container.shares = vec![Sharing { what: Shared::Network, with: "gone".into() }];
+        given.ownerless.insert(container.service.clone(), Shared::Network);
+    }
+    let plan = given.plan(&[]);
+    let told: Vec<String> =
+        plan.services.iter().map(|s| format!("{} {} {} {:?}", s.service, s.action.word(), s.forced, s.reasons)).collect();
+    assert_eq!(
+        told,
+        [
+            r#"web recreate true ["shares the network of a container that is gone"]"#,
+            r#"postgres stays false ["it keeps data; pending: shares the network of a container that is gone"]"#
+        ]
     );
 }
