@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::insight::Insight;
 use crate::domain::Millis;
-use crate::domain::container::{Container, State};
+use crate::domain::container::{Condition, Container, State};
 use crate::domain::desired::{DesiredState, Standing, count_of};
 use crate::domain::job::{self, Purposes};
 use crate::domain::measures::{Measures, ServiceMeasures};
@@ -72,7 +72,11 @@ pub(super) fn status(
             serves: c.purpose.serves,
             stopped: stopped.get(&c.service).cloned(),
             ownerless: ownerless.get(&c.service).map(|what| cannot_start(project, *what)),
-            condition: c.condition(now),
+            condition: match c.condition(now) {
+                // However it ended, that was meant.
+                Condition::Failed if stopped.contains_key(&c.service) && c.not_started().is_none() => Condition::Stopped,
+                seen => seen,
+            },
             process: c.is_process(),
             measures: ServiceMeasures::of(&c, measured.get(&c.name), now),
             service: c.service,
