@@ -430,6 +430,9 @@ mod tests {
                 up 2 h 15 min
                 image `example/web:1`
 
+                ▫️ `migrate`
+                a job that has not run yet
+
                 ▫️ `debug`
                 stopped 2 h 15 min ago with code 0
                 behind a profile that is not active
