@@ -71,7 +71,7 @@ pub(super) fn status(
             exited: c.exited_zero() && !c.is_done() && !stopped.contains_key(&c.service),
             serves: c.purpose.serves,
             stopped: stopped.get(&c.service).cloned(),
-            ownerless: ownerless.get(&c.service).map(|what| cannot_start(project, *what)),
+            ownerless: ownerless.get(&c.service).map(|what| cannot_start(project, &c.service, *what, &stopped)),
             condition: match c.condition(now) {
                 // However it ended, that was meant.
                 Condition::Failed if stopped.contains_key(&c.service) && c.not_started().is_none() => Condition::Stopped,
@@ -123,10 +123,12 @@ fn named(project: &Project) -> Vec<ServiceName> {
 }
 
 /// That what shares a namespace of a container that is gone could not start again, and what helps.
-fn cannot_start(project: &Project, what: Shared) -> String {
+fn cannot_start(project: &Project, service: &ServiceName, what: Shared, stopped: &BTreeMap<ServiceName, String>) -> String {
+    let named = stopped.contains_key(service) || project.stateful.contains(service);
     let remedy = match project.source {
-        Source::Compose(_) => "/docker_deploy recreates it",
-        Source::Containers(_) | Source::Services(_) => "make it anew",
+        Source::Compose(_) if named => format!("/docker_deploy {} with={service} recreates it", project.name),
+        Source::Compose(_) => format!("/docker_deploy {} recreates it", project.name),
+        Source::Containers(_) | Source::Services(_) => "make it anew".to_owned(),
     };
     format!("shares the {} of a container that is gone, and could not start again: {remedy}", what.word())
 }

@@ -159,7 +159,10 @@ async fn sharer_of_a_container_that_is_gone_is_told_and_recreated() {
     remove();
     make();
     let (web, gone) = (shop.container("web"), "shares the network of a container that is gone");
-    told(&world.ask("/docker_status").await.text, &[&format!("🔴 web\nup"), &format!("{gone}, and could not start again: /docker_deploy")]);
+    told(
+        &world.ask("/docker_status").await.text,
+        &[&format!("🔴 web\nup"), &format!("{gone}, and could not start again: /docker_deploy shop")],
+    );
     let refused = world.ask("/docker_restart shop/web").await.text;
     told(&refused, &[&format!("shop/web was not restarted: it {gone}."), "/docker_deploy shop recreates it."]);
     let (plan, outcome) = carry_out(&world, "/docker_restart").await;
@@ -167,10 +170,11 @@ async fn sharer_of_a_container_that_is_gone_is_told_and_recreated() {
     told(&plan.text, &["Restart: plain", &format!("web stays: {gone}, so it could not start again; /docker_deploy shop recreates it")]);
     assert_eq!(shop.container("web"), web);
     sh("docker", &["stop", "-t", "1", &web.0]);
-    told(&world.ask("/docker_start shop/web").await.text, &["shop/web was not started"]);
+    let refused = world.ask("/docker_start shop/web").await.text;
+    told(&refused, &["shop/web was not started", "/docker_deploy shop with=web recreates it."]);
     sh("docker", &["start", &shop.container("plain").0]);
 
-    let (plan, outcome) = carry_out(&world, "/docker_deploy").await;
+    let (plan, outcome) = carry_out(&world, "/docker_deploy shop with=web").await;
     good(&outcome);
     told(&plan.text, &[&format!("web: recreate ({gone}")]);
     assert!(has_network(shop, "web"), "{}", outcome.text);

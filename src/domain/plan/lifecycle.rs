@@ -142,7 +142,11 @@ pub fn plan_lifecycle(facts: &LifecycleFacts<'_>, request: &Request) -> Result<P
 /// It is what was named.
 fn leave_ownerless(facts: &LifecycleFacts<'_>, request: &Request, services: &mut [ServicePlan]) -> Result<(), Failure> {
     let project = &facts.project.name;
-    let remedy = match facts.project.source {
+    let remedy = |service: &ServiceName| match facts.project.source {
+        // A deploy leaves these as they are, too.
+        Source::Compose(_) if facts.stopped.contains_key(service) || facts.project.stateful.contains(service) => {
+            format!("/docker_deploy {project} with={service} recreates it")
+        }
         Source::Compose(_) => format!("/docker_deploy {project} recreates it"),
         Source::Containers(_) | Source::Services(_) => "make it anew".to_owned(),
     };
@@ -152,10 +156,10 @@ fn leave_ownerless(facts: &LifecycleFacts<'_>, request: &Request, services: &mut
         if request.service() == Some(service) {
             let done = if request.kind() == Kind::Restart { "restarted" } else { "started" };
             let what = format!("{project}/{service} was not {done}: it {why}.");
-            return Err(Failure::new(what, "The engine starts no container without that one.", format!("{}.", capital(&remedy))));
+            return Err(Failure::new(what, "The engine starts no container without that one.", format!("{}.", capital(&remedy(service)))));
         }
         planned.action = Action::Stay;
-        planned.reasons = vec![format!("{why}, so it could not start again; {remedy}")];
+        planned.reasons = vec![format!("{why}, so it could not start again; {}", remedy(service))];
     }
     Ok(())
 }
