@@ -80,9 +80,9 @@ impl Registry {
         file
     }
 
-    /// Whether its image was asked for.
+    /// Whether its image was asked for. Layers need not be: the containerd store keeps those of an image that was removed for a while.
     pub(crate) fn was_asked(&self) -> bool {
-        self.asked.lock().unwrap().iter().any(|path| path.contains("/blobs/"))
+        self.asked.lock().unwrap().iter().any(|path| path.contains("/manifests/"))
     }
 }
 
