@@ -159,10 +159,7 @@ async fn sharer_of_a_container_that_is_gone_is_told_and_recreated() {
     remove();
     make();
     let (web, gone) = (shop.container("web"), "shares the network of a container that is gone");
-    told(
-        &world.ask("/docker_status").await.text,
-        &[&format!("🔴 web\nup"), &format!("{gone}, and could not start again: /docker_deploy shop")],
-    );
+    told(&world.ask("/docker_status").await.text, &["🔴 web\nup", &format!("{gone}, and could not start again: /docker_deploy shop")]);
     let refused = world.ask("/docker_restart shop/web").await.text;
     told(&refused, &[&format!("shop/web was not restarted: it {gone}."), "/docker_deploy shop recreates it."]);
     let (plan, outcome) = carry_out(&world, "/docker_restart").await;
