@@ -202,7 +202,7 @@ fn is_as_small_as_it_may_be(boxed: &Boxed, data: &Path) {
         ("Privileged", json!(false)),
         ("CapDrop", json!(["ALL"])),
         ("NetworkMode", json!("host")),
-        ("RestartPolicy", json!({ "Name": "unless-stopped", "MaximumRetryCount": 0 })),
+        ("RestartPolicy", json!({ "Name": "always", "MaximumRetryCount": 0 })),
     ] {
         assert_eq!(host[what], is, "{what}");
     }
