@@ -40,6 +40,7 @@ pub use version::Version;
 
 use crate::domain::project::{ProjectName, ServiceName};
 use crate::domain::pull_policy::PullPolicy;
+use crate::engine::fields::flag_of;
 use crate::process::{self, Finished, Invocation};
 use asks::asks;
 
@@ -375,9 +376,9 @@ fn bind(volume: &Value) -> Option<Bind> {
     if volume.get("type")?.as_str()? != "bind" {
         return None;
     }
-    let writable = !volume.get("read_only").and_then(Value::as_bool).unwrap_or_default();
+    let writable = !volume.get("read_only").and_then(flag_of).unwrap_or_default();
     let text = |key: &str| volume.get(key).and_then(Value::as_str).map(PathBuf::from);
-    let is_made = volume.pointer("/bind/create_host_path").is_some_and(|made| made.as_bool() == Some(true) || made == "true");
+    let is_made = volume.pointer("/bind/create_host_path").is_some_and(|made| flag_of(made) == Some(true));
     Some(Bind { source: text("source")?, target: text("target").unwrap_or_default(), writable, is_made })
 }
 

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use bollard::auth::DockerCredentials;
 use bollard::models::{
-    ContainerCreateBody, CreateImageInfo, DeviceRequest, EndpointSettings, HealthConfig, HostConfig, Mount, MountType,
-    NetworkCreateRequest, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceRequest, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, NetworkCreateRequest,
+    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters as query;
 use futures_util::{Stream, StreamExt};
+use serde_json::{Value, json};
 
+use super::ask::Question;
 use super::docker::{Docker, EngineError};
+use super::fields::Fields;
 use crate::domain::managed::{
     Check, ContainerDefinition, Definition, Gpus, HealthCheck, Limits, MountSource, Network, RestartRule, VolumeMount, label, network_name,
 };
@@ -19,8 +21,6 @@ use crate::domain::project::{ProjectName, ServiceName};
 
 /// Where secrets are in a container.
 pub const SECRETS: &str = "/run/secrets";
-/// How long the engine may take to make a container: it copies what the image has into new volumes.
-const CREATE_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// How long an image may take to come, unless whoever pulls it gives up before.
 const PULL_LIMIT: Duration = Duration::from_secs(60 * 60);
 
@@ -66,14 +66,14 @@ pub struct Login {
 
 impl Login {
     /// As the engine takes it.
-    pub(super) fn for_engine(self) -> DockerCredentials {
-        DockerCredentials {
-            username: Some(self.user).filter(|user| !user.is_empty()),
-            password: Some(self.password).filter(|password| !password.is_empty()),
-            identitytoken: self.identity_token,
-            serveraddress: Some(self.registry),
-            ..DockerCredentials::default()
-        }
+    pub(super) fn for_engine(self) -> Value {
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        json!({
+            "username": some(self.user),
+            "password": some(self.password),
+            "identitytoken": self.identity_token,
+            "serveraddress": self.registry,
+        })
     }
 }
 
@@ -96,10 +96,7 @@ impl Docker {
     /// # Errors
     /// Its name is taken, its image is not there, or the engine refuses for another reason.
     pub async fn make(&self, making: &Making<'_>) -> Result<String, EngineError> {
-        let options = query::CreateContainerOptionsBuilder::default().name(&making.name).build();
-        let api = self.api.clone().with_timeout(CREATE_LIMIT);
-        let made = api.create_container(Some(options), body(making)).await;
-        Ok(self.acted(made)?.id)
+        self.acted(self.created(&making.name, &body(making)).await)
     }
 
     /// Gives a container another name.
@@ -116,11 +113,8 @@ impl Docker {
     /// # Errors
     /// The engine does not answer or refuses.
     pub async fn owns_network(&self, project: &ProjectName, owner: &str) -> Result<Option<bool>, EngineError> {
-        match self.api.inspect_network(&network_name(project), None::<query::InspectNetworkOptions>).await.map_err(EngineError::from) {
-            Ok(network) => Ok(Some(network.labels.as_ref().and_then(|l| l.get(label::OWNER)).is_some_and(|of| of == owner))),
-            Err(EngineError::Gone(_)) => Ok(None),
-            Err(other) => Err(other),
-        }
+        let network = self.network(&network_name(project)).await?;
+        Ok(network.map(|network| network.field("Labels").text(label::OWNER) == Some(owner)))
     }
 
     /// Removes a network. One that is gone is no error.
@@ -146,7 +140,7 @@ impl Docker {
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let request =
             NetworkCreateRequest { name: network_name(project), labels: Some(HashMap::from(labels)), ..NetworkCreateRequest::default() };
-        self.api.create_network(request).await?;
+        self.connection.bytes(Question::post("/networks/create").sending(&request)).await?;
         Ok(true)
     }
 
@@ -155,14 +149,12 @@ impl Docker {
         // Without a tag the engine would pull all of them.
         let (name, digested) = (image.rsplit('/').next().unwrap_or(image), image.contains('@'));
         let image = if digested || name.contains(':') { image.to_owned() } else { format!("{image}:latest") };
-        let options = query::CreateImageOptionsBuilder::default().from_image(&image).build();
-        let credentials = login.map(Login::for_engine);
-        let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
         // The engine answers once it knows what the image consists of: a registry may take its time. Whoever pulls has a limit.
-        let api = self.api.clone().with_timeout(PULL_LIMIT);
-        api.create_image(Some(options), None, credentials).map(move |told| {
-            let told = told.map_err(EngineError::from)?;
-            if let Some(why) = told.error_detail.as_ref().and_then(|detail| detail.message.clone()) {
+        let asked = Question::post("/images/create").with("fromImage", &image).as_user(login).within(PULL_LIMIT);
+        let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
+        self.connection.lines(asked).map(move |told| {
+            let told = told?;
+            if let Some(why) = told.field("errorDetail").text("message").or_else(|| told.text("error")) {
                 return Err(EngineError::Refused(why.into()));
             }
             note(&mut layers, &told);
@@ -183,18 +175,18 @@ struct Layer {
 /// The most layers of an image that are told apart.
 const LAYERS_MAX: usize = 500;
 
-fn note(layers: &mut BTreeMap<String, Layer>, told: &CreateImageInfo) {
-    let (Some(id), Some(status)) = (&told.id, &told.status) else { return };
+fn note(layers: &mut BTreeMap<String, Layer>, told: &Value) {
+    let (Some(id), Some(status)) = (told.text("id"), told.text("status")) else { return };
     // The first line names the tag where others name a layer.
     if status.starts_with("Pulling from") || (layers.len() >= LAYERS_MAX && !layers.contains_key(id)) {
         return;
     }
-    let layer = layers.entry(id.clone()).or_default();
-    layer.done = matches!(status.as_str(), "Pull complete" | "Already exists");
-    if let (true, Some(detail)) = (status == "Downloading", &told.progress_detail) {
-        let number = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok());
-        layer.bytes = number(detail.current).unwrap_or(layer.bytes);
-        layer.total = number(detail.total).unwrap_or(layer.total);
+    let layer = layers.entry(id.to_owned()).or_default();
+    layer.done = matches!(status, "Pull complete" | "Already exists");
+    if status == "Downloading" {
+        let detail = told.field("progressDetail");
+        layer.bytes = detail.size("current").unwrap_or(layer.bytes);
+        layer.total = detail.size("total").unwrap_or(layer.total);
     }
     if layer.done || status == "Download complete" {
         layer.bytes = layer.total;
@@ -362,12 +354,7 @@ mod tests {
     #[test]
     fn the_progress_of_a_pull_counts_layers_and_bytes() {
         let mut layers = BTreeMap::new();
-        let told = |id: &str, status: &str, current: i64, total: i64| CreateImageInfo {
-            id: Some(id.to_owned()),
-            status: Some(status.to_owned()),
-            progress_detail: Some(bollard::models::ProgressDetail { current: Some(current), total: Some(total) }),
-            ..CreateImageInfo::default()
-        };
+        let told = |id: &str, status: &str, current: i64, total: i64| json!({ "id": id, "status": status, "progressDetail": { "current": current, "total": total } });
         for line in [
             told("1", "Pulling from example/mail", 0, 0),
             told("a", "Already exists", 0, 0),

@@ -1,16 +1,23 @@
-//! The engine's API. With `inspect`, the only importer of bollard: its optional fields become our types here.
+//! The engine's API: what it is asked and told to do. How its answers are read is in `ask`, `fields` and `inspect`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::query_parameters as query;
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use serde_json::Value;
 use tokio::sync::{broadcast, watch};
 
+use super::ask::{Question, message, part};
 use super::events::{Change, Events, Told};
+use super::fields::Fields;
+use super::find::Listed;
 use super::glance::Glances;
 use super::host::HostError;
 use super::inspect;
@@ -20,8 +27,9 @@ use super::looks::{Look, Seen};
 use super::own::Mount;
 use super::passing::{UNSTUCK, is_stuck, may_pass};
 use super::shared::Shared;
-use super::transport;
+use super::transport::Connection;
 use super::volumes::Volume;
+use super::wanted::{self, Wanted};
 use crate::domain::container::Container;
 use crate::domain::failure::Failure;
 use crate::domain::text::capital;
@@ -40,6 +48,8 @@ pub(super) const STOP_MAX: Duration = Duration::from_secs(600);
 /// What may happen to a container that changes what is seen of it. What health checks do all the time is none of it.
 const TELLING: [&str; 13] =
     ["create", "start", "restart", "stop", "kill", "die", "oom", "pause", "unpause", "rename", "update", "destroy", "health_status"];
+/// How long the engine may take to make a container: it copies what the image has into new volumes.
+const CREATE_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// How long it may take to count what a container has written to its own layer: it reads all of that.
 const LAYER_LIMIT: Duration = Duration::from_secs(300);
 
@@ -58,6 +68,12 @@ pub enum EngineError {
     /// It cannot read a log any further, in its own words.
     #[error("the Docker engine cannot read the log: {0}")]
     Damaged(UntrustedText),
+    /// It answered, and its answer cannot be read: what was asked, and what is wrong.
+    #[error("the Docker engine's answer cannot be read: {0}")]
+    Unreadable(UntrustedText),
+    /// It is of a version that cannot be worked with, and why.
+    #[error("the Docker engine is too old: {0}")]
+    TooOld(String),
     /// What was asked for can mean several things.
     #[error("{0}")]
     Unclear(String),
@@ -71,7 +87,7 @@ impl EngineError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Away(_) => true,
-            Self::Gone(_) | Self::Unclear(_) | Self::Damaged(_) => false,
+            Self::Gone(_) | Self::Unreadable(_) | Self::TooOld(_) | Self::Unclear(_) | Self::Damaged(_) => false,
             Self::Process(error) => matches!(error, HostError::Busy(_) | HostError::Silent(_)),
             Self::Refused(why) => may_pass(why.raw()),
         }
@@ -80,8 +96,8 @@ impl EngineError {
     /// In the engine's own words, or of the way to it.
     pub fn why(&self) -> String {
         match self {
-            Self::Away(why) | Self::Gone(why) | Self::Refused(why) | Self::Damaged(why) => why.to_string(),
-            Self::Unclear(why) => why.clone(),
+            Self::Away(why) | Self::Gone(why) | Self::Refused(why) | Self::Damaged(why) | Self::Unreadable(why) => why.to_string(),
+            Self::TooOld(why) | Self::Unclear(why) => why.clone(),
             Self::Process(error) => error.to_string(),
         }
     }
@@ -100,9 +116,39 @@ impl EngineError {
             Self::Damaged(why) => {
                 Failure::new(what, format!("The Docker engine cannot read the log: {why}."), "Ask for fewer lines, or for newer ones.")
             }
+            Self::Unreadable(why) => Failure::new(
+                what,
+                format!("The Docker engine answers, and its answer cannot be read: {why}."),
+                "Ask again. If it stays so, report it with what `docker version` prints.",
+            ),
+            Self::TooOld(why) => {
+                Failure::new(what, format!("The Docker engine is too old: {why}."), "Upgrade it to Docker 19.03 or later, then ask again.")
+            }
             Self::Process(error) => error.failure(what),
             Self::Unclear(why) => Failure::new(what, format!("{}.", capital(&why)), "Say in projects.json which one is meant."),
         }
+    }
+}
+
+impl EngineError {
+    /// A refusal with this status and message.
+    pub(super) fn refusal(status: u16, message: &str) -> Self {
+        let said = UntrustedText::from(message.trim().trim_end_matches('.'));
+        match status {
+            404 => Self::Gone(said),
+            _ if said.is_blank() => Self::Refused(format!("it gives no reason (status {status})").into()),
+            _ => Self::Refused(said),
+        }
+    }
+
+    /// What was asked was answered with something that cannot be read.
+    pub(super) fn unreadable(asked: &str, why: impl std::fmt::Display) -> Self {
+        Self::Unreadable(format!("{asked}: {why}").into())
+    }
+
+    /// It did not answer in time.
+    pub(super) fn slow() -> Self {
+        Self::Away("it took too long".into())
     }
 }
 
@@ -110,20 +156,32 @@ impl From<Error> for EngineError {
     fn from(error: Error) -> Self {
         let trimmed = |message: String| UntrustedText::from(message.trim().trim_end_matches('.'));
         match error {
-            Error::DockerResponseServerError { status_code: 404, message } => Self::Gone(trimmed(message)),
-            Error::DockerResponseServerError { status_code, message } if message.trim().is_empty() => {
-                Self::Refused(format!("it gives no reason (status {status_code})").into())
-            }
+            Error::DockerResponseServerError { status_code, message } => Self::refusal(status_code, &message),
             Error::DockerStreamError { error: message } if message.trim().is_empty() => Self::Refused("it gives no reason".into()),
-            Error::DockerResponseServerError { message, .. } | Error::DockerStreamError { error: message } => {
-                Self::Refused(trimmed(message))
+            Error::DockerStreamError { error: message } => Self::Refused(trimmed(message)),
+            Error::RequestTimeoutError => Self::slow(),
+            Error::HyperLegacyError { err } => from_connection(&err),
+            Error::HyperResponseError { err } => from_connection(&err),
+            Error::JsonDataError { .. } | Error::JsonSerdeError { .. } | Error::StrParseError { .. } => {
+                Self::Unreadable(trimmed(error.to_string()))
             }
-            Error::RequestTimeoutError => Self::Away("it took too long".into()),
-            Error::HyperLegacyError { err } => Self::Away(innermost(&err).into()),
-            Error::HyperResponseError { err } => Self::Away(innermost(&err).into()),
+            Error::IOError { err } => own(&err).unwrap_or_else(|| Self::Away(trimmed(err.to_string()))),
             other => Self::Away(trimmed(other.to_string())),
         }
     }
+}
+
+/// An error of ours that came by way of the library.
+fn own(error: &io::Error) -> Option<EngineError> {
+    error.get_ref()?.downcast_ref::<EngineError>().cloned()
+}
+
+/// Why a connection brought no answer: nothing came, or what came is no HTTP.
+fn from_connection(error: &(dyn std::error::Error + 'static)) -> EngineError {
+    let causes = std::iter::successors(Some(error), |cause| cause.source());
+    let is_no_http = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
+    let why = innermost(error).into();
+    if causes.into_iter().any(is_no_http) { EngineError::Unreadable(why) } else { EngineError::Away(why) }
 }
 
 /// The words of the innermost cause: the outer ones say "client error" and no more.
@@ -138,7 +196,10 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 /// A handle on the engine. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Docker {
+    /// For what is done.
     pub(super) api: bollard::Docker,
+    /// For what is asked.
+    pub(super) connection: Connection,
     absent: bool,
     /// Whoever looks at the same project at the same time.
     pub(super) looks: Arc<Shared<Look, Seen>>,
@@ -154,12 +215,14 @@ impl Docker {
     /// The address cannot be used.
     pub fn at(host: Option<&str>) -> Result<Self, EngineError> {
         let host = host.unwrap_or(DEFAULT_HOST);
-        let api = match host.strip_prefix("unix://") {
-            Some(path) => transport::at_socket(path, READ_LIMIT),
-            None if host == ABSENT => transport::nowhere(READ_LIMIT),
-            None => bollard::Docker::connect_with_http(host, READ_LIMIT.as_secs(), bollard::API_DEFAULT_VERSION),
+        let connection = match host.strip_prefix("unix://") {
+            Some(path) => Connection::at_socket(path),
+            None if host == ABSENT => Connection::nowhere(),
+            None => Connection::at_address(host),
         };
-        Ok(Self { api: api?, absent: host == ABSENT, looks: Arc::default(), glances: Arc::default(), events: Events::default() })
+        let api = connection.api(READ_LIMIT)?;
+        let (looks, glances, events) = (Arc::default(), Arc::default(), Events::default());
+        Ok(Self { api, connection, absent: host == ABSENT, looks, glances, events })
     }
 
     /// Whether there is none to be, by the address.
@@ -172,8 +235,8 @@ impl Docker {
     /// # Errors
     /// It does not.
     pub async fn ping(&self) -> Result<(), EngineError> {
-        self.api.ping().await?;
-        Ok(())
+        let greeted = tokio::time::timeout(READ_LIMIT, self.connection.greet()).await;
+        Ok(greeted.map_err(|_| EngineError::slow())??)
     }
 
     /// What the engine tells by itself.
@@ -204,22 +267,39 @@ impl Docker {
 
     /// The time of the engine's own clock.
     pub(super) async fn time(&self) -> Result<jiff::Timestamp, EngineError> {
-        let now = self.api.info().await?.system_time.unwrap_or_default();
-        now.parse().map_err(|_| EngineError::Refused("it does not tell its time".into()))
+        let info = self.connection.object(Question::get("/info")).await?;
+        inspect::clock(&info).ok_or_else(|| EngineError::unreadable("GET /info", "it does not tell its time"))
     }
 
     /// Each change of any container since a time of the engine's own clock. Ends with the connection.
     pub(super) fn told_since(&self, since: &str) -> impl Stream<Item = Result<Change, EngineError>> + use<> {
-        let some = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let filters = HashMap::from([("type".to_owned(), some(&["container"])), ("event".to_owned(), some(&TELLING))]);
-        let options = query::EventsOptionsBuilder::default().since(since).filters(&filters).build();
-        self.api.events(Some(options)).map(|event| event.map(inspect::change).map_err(EngineError::from))
+        let asked = Question::get("/events").with("since", since);
+        let asked = asked.filtered(&[("type", &["container"][..]), ("event", &TELLING)]);
+        self.connection.lines(asked).map_ok(|event| inspect::change(&event))
     }
 
-    pub(super) async fn inspected(&self, id: &str, read: inspect::Reader) -> Result<Option<Container>, EngineError> {
-        match self.api.inspect_container(id, None::<query::InspectContainerOptions>).await.map_err(EngineError::from) {
-            Ok(seen) => Ok(read(seen)),
+    /// What the engine says of a container, as far as it is read; none where it is gone.
+    pub(super) async fn inspect(&self, id: &str) -> Result<Option<Value>, EngineError> {
+        self.inspect_for(id, wanted::CONTAINER).await
+    }
+
+    async fn inspect_for(&self, id: &str, wanted: Wanted) -> Result<Option<Value>, EngineError> {
+        match self.connection.object(Question::get(format!("/containers/{}/json", part(id))).wanting(wanted)).await {
+            Ok(seen) => Ok(Some(seen)),
             Err(EngineError::Gone(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// A container that was listed, as it is now; none where it is gone, or is not one of the kind that is looked for. Where the engine
+    /// answers nothing that can be read of it, it is what the list said, in a state that is unknown.
+    pub(super) async fn inspected(&self, listed: &Listed, read: inspect::Reader) -> Result<Option<Container>, EngineError> {
+        match self.inspect(&listed.id).await {
+            Ok(seen) => Ok(seen.and_then(|seen| read(&seen, listed))),
+            Err(error @ (EngineError::Refused(_) | EngineError::Unreadable(_))) => {
+                tracing::warn!(container = listed.name, %error, "a container cannot be read");
+                Ok(read(&Value::Null, listed).map(|unknown| Container { error: error.to_string(), ..unknown }))
+            }
             Err(other) => Err(other),
         }
     }
@@ -229,7 +309,7 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn container(&self, id: &str) -> Result<Option<Container>, EngineError> {
-        self.inspected(id, inspect::of_any).await
+        Ok(self.inspect(id).await?.and_then(|seen| inspect::of_any(&seen, &Listed::known_by(id))))
     }
 
     /// What of the host, and which volumes, a container has mounted; none where this engine has no such container.
@@ -237,11 +317,7 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn mounts(&self, id: &str) -> Result<Option<Vec<Mount>>, EngineError> {
-        match self.api.inspect_container(id, None::<query::InspectContainerOptions>).await.map_err(EngineError::from) {
-            Ok(seen) => Ok(Some(inspect::mounts(seen))),
-            Err(EngineError::Gone(_)) => Ok(None),
-            Err(other) => Err(other),
-        }
+        Ok(self.inspect(id).await?.map(|seen| inspect::mounts(&seen)))
     }
 
     /// How many bytes a container has written to its own layer; none where it is gone, or where the engine does not say.
@@ -249,10 +325,9 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn layer_size(&self, id: &str) -> Result<Option<u64>, EngineError> {
-        let options = query::InspectContainerOptionsBuilder::default().size(true).build();
-        let api = self.api.clone().with_timeout(LAYER_LIMIT);
-        match api.inspect_container(id, Some(options)).await.map_err(EngineError::from) {
-            Ok(seen) => Ok(seen.size_rw.and_then(|size| u64::try_from(size).ok())),
+        let asked = Question::get(format!("/containers/{}/json", part(id))).with("size", "true").within(LAYER_LIMIT);
+        match self.connection.object(asked).await {
+            Ok(seen) => Ok(seen.size("SizeRw")),
             Err(EngineError::Gone(_)) => Ok(None),
             Err(other) => Err(other),
         }
@@ -263,8 +338,8 @@ impl Docker {
     /// # Errors
     /// The engine does not answer or refuses.
     pub async fn volumes(&self) -> Result<Vec<Volume>, EngineError> {
-        let listed = self.api.list_volumes(None::<query::ListVolumesOptions>).await?;
-        Ok(listed.volumes.unwrap_or_default().into_iter().map(inspect::volume).collect())
+        let listed = self.connection.object(Question::get("/volumes")).await?;
+        Ok(listed.items("Volumes").iter().filter_map(inspect::volume).collect())
     }
 
     /// Makes a container that has all that another one has (image, mounts, rights, network, environment) but its name, its
@@ -273,16 +348,24 @@ impl Docker {
     /// # Errors
     /// The other one is gone, or the engine refuses.
     pub async fn stand_in(&self, of: &str, name: &str, label: (String, String), command: Vec<String>) -> Result<String, EngineError> {
-        let seen = self.api.inspect_container(of, None::<query::InspectContainerOptions>).await?;
-        let body = inspect::stand_in(seen, of, label, command);
-        let options = query::CreateContainerOptionsBuilder::default().name(name).build();
-        let made = self.api.create_container(Some(options), body).await?;
-        match self.start(&made.id).await {
-            Ok(()) => Ok(made.id),
+        let seen = self.inspect_for(of, &[]).await?.ok_or_else(|| EngineError::Gone(of.into()))?;
+        let made = self.created(name, &inspect::stand_in(&seen, of, label, command)).await?;
+        match self.start(&made).await {
+            Ok(()) => Ok(made),
             Err(error) => {
-                self.remove(&made.id).await?;
+                self.remove(&made).await?;
                 Err(error)
             }
+        }
+    }
+
+    /// Makes a container, and says by what it is known: its id, or its name where the engine does not tell that.
+    pub(super) async fn created(&self, name: &str, body: &impl serde::Serialize) -> Result<String, EngineError> {
+        let asked = Question::post("/containers/create").with("name", name).sending(body).within(CREATE_LIMIT);
+        match self.connection.json(asked).await {
+            Ok(made) => Ok(made.text("Id").unwrap_or(name).to_owned()),
+            Err(EngineError::Unreadable(_)) => Ok(name.to_owned()),
+            Err(other) => Err(other),
         }
     }
 
@@ -322,9 +405,9 @@ impl Docker {
     }
 
     /// Whatever came of it, what was seen before counts no more: nobody has to wait until the engine tells.
-    pub(super) fn acted<T>(&self, done: Result<T, Error>) -> Result<T, EngineError> {
+    pub(super) fn acted<T, E: Into<EngineError>>(&self, done: Result<T, E>) -> Result<T, EngineError> {
         self.events.changed();
-        Ok(done?)
+        done.map_err(Into::into)
     }
 
     fn patient(&self, within: Option<Duration>) -> bollard::Docker {
@@ -336,17 +419,21 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn image_id(&self, name: &str) -> Result<Option<String>, EngineError> {
-        let unreasoned = |message: &str| message.trim().is_empty();
-        match self.api.inspect_image(name).await {
-            Ok(image) => Ok(image.id),
+        Ok(self.image(name).await?.and_then(|image| image.text("Id").map(str::to_owned)))
+    }
+
+    /// What the engine says of the image that a name or id means here; none where it has none.
+    pub(super) async fn image(&self, name: &str) -> Result<Option<Value>, EngineError> {
+        let asked = format!("/images/{}/json", part(name));
+        let (status, said) = self.connection.answer(Question::get(&*asked)).await?;
+        let why = message(&said);
+        match status {
+            200..=299 => serde_json::from_slice(&said).map(Some).map_err(|error| EngineError::unreadable(&format!("GET {asked}"), error)),
             // It answers with a redirect, or with nothing, where a name makes no path.
-            Err(Error::DockerResponseServerError { status_code: 300..=499, message }) if unreasoned(&message) => {
-                Err(EngineError::Refused(format!("“{name}” is not the name of an image").into()))
-            }
-            Err(error) => match EngineError::from(error) {
-                EngineError::Gone(_) => Ok(None),
-                other => Err(other),
-            },
+            300..=399 => Err(EngineError::Refused(format!("“{name}” is not the name of an image").into())),
+            400..=499 if why.trim().is_empty() => Err(EngineError::Refused(format!("“{name}” is not the name of an image").into())),
+            404 => Ok(None),
+            _ => Err(EngineError::refusal(status, &why)),
         }
     }
 
@@ -355,28 +442,27 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn file_of(&self, id: &str, path: &str, length: usize) -> Result<Option<ContainerFile>, EngineError> {
-        let asked = query::ContainerArchiveInfoOptionsBuilder::default().path(path).build();
-        let seen = match self.api.get_container_archive_info(id, Some(asked)).await.map_err(EngineError::from) {
-            Ok(seen) => seen,
+        let address = format!("/containers/{}/archive", part(id));
+        let headers = match self.connection.headers(Question::head(&*address).with("path", path)).await {
+            Ok(headers) => headers,
             Err(EngineError::Gone(_)) => return Ok(None),
             Err(other) => return Err(other),
         };
-        let time = seen.modification_time.and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        let said = headers.get("X-Docker-Container-Path-Stat").and_then(|said| BASE64_STANDARD.decode(said).ok());
+        let seen: Value = said.and_then(|said| serde_json::from_slice(&said).ok()).unwrap_or_default();
+        let time = seen.text("mtime").and_then(|time| time.parse::<jiff::Timestamp>().ok());
         let is_copied = time.is_some_and(|time| time.subsec_nanosecond() == 0);
-        if usize::try_from(seen.size).ok() != Some(length) {
+        if seen.size("size").and_then(|size| usize::try_from(size).ok()) != Some(length) {
             return Ok(Some(ContainerFile { content: None, is_copied }));
         }
-        let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
-        let mut archive = std::pin::pin!(self.api.download_from_container(id, Some(options)));
-        let mut bytes = Vec::new();
-        while let Some(part) = archive.next().await {
-            bytes.extend_from_slice(&part?);
-            // Headers, and what an extended one holds.
-            if bytes.len() > length + ARCHIVE_MORE {
-                return Ok(Some(ContainerFile { content: None, is_copied }));
-            }
-        }
-        Ok(Some(ContainerFile { content: archived(&bytes), is_copied }))
+        // Headers, and what an extended one holds.
+        let asked = Question::get(address).with("path", path).at_most(length + ARCHIVE_MORE);
+        let content = match self.connection.bytes(asked).await {
+            Ok(archive) => archived(&archive),
+            Err(EngineError::Unreadable(_)) => None,
+            Err(other) => return Err(other),
+        };
+        Ok(Some(ContainerFile { content, is_copied }))
     }
 
     /// Gives an image another name (`repository:tag`; `latest` where there is no tag).
@@ -398,10 +484,9 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn tags(&self, pattern: &str) -> Result<BTreeMap<String, String>, EngineError> {
-        let filters = HashMap::from([("reference".to_owned(), vec![pattern.to_owned()])]);
-        let options = query::ListImagesOptionsBuilder::default().filters(&filters).build();
-        let images = self.api.list_images(Some(options)).await?;
-        Ok(images.into_iter().flat_map(|image| image.repo_tags.into_iter().map(move |tag| (tag, image.id.clone()))).collect())
+        let asked = Question::get("/images/json").filtered(&[("reference", [pattern])]);
+        let images = self.connection.list(asked).await?;
+        Ok(images.iter().flat_map(inspect::tags).collect())
     }
 
     /// The ids of the images that containers were made from, whether they run or not.
@@ -409,9 +494,9 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn images_in_use(&self) -> Result<BTreeSet<String>, EngineError> {
-        let options = query::ListContainersOptionsBuilder::default().all(true).build();
-        let containers = self.api.list_containers(Some(options)).await?;
-        Ok(containers.into_iter().filter_map(|container| container.image_id).collect())
+        let listed = self.list_containers(&[]).await?;
+        let unknown = || EngineError::unreadable("GET /containers/json", "it does not tell which images are in use");
+        listed.into_iter().map(|container| container.image_id.ok_or_else(unknown)).collect()
     }
 
     /// Takes a name from an image, which goes with its last one. One that is not there is no error, nor is one whose last
@@ -420,8 +505,8 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn untag(&self, name: &str) -> Result<(), EngineError> {
-        let options = query::RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
-        match self.api.remove_image(name, Some(options), None).await.map_err(EngineError::from) {
+        let asked = Question::delete(format!("/images/{}", part(name))).with("force", "false").with("noprune", "true");
+        match self.connection.bytes(asked).await {
             Ok(_) | Err(EngineError::Gone(_)) => Ok(()),
             Err(EngineError::Refused(why)) if why.raw().contains("conflict") => Ok(()),
             Err(other) => Err(other),

@@ -53,10 +53,23 @@ pub(super) struct Listed {
     pub(super) name: String,
     /// Its labels.
     pub(super) labels: BTreeMap<String, String>,
+    /// Whether the engine told its labels.
+    pub(super) tells_labels: bool,
+    /// Its image as named in its configuration.
+    pub(super) image: String,
+    /// The id of its image; none where the engine does not tell.
+    pub(super) image_id: Option<String>,
     /// The ports of the host that are published, or would be if it ran.
     pub(super) ports: BTreeSet<u16>,
     /// Whether it runs.
     pub(super) runs: bool,
+}
+
+impl Listed {
+    /// One of which nothing is known but by what to ask for it.
+    pub(super) fn known_by(id: &str) -> Self {
+        Self { id: id.to_owned(), ..Self::default() }
+    }
 }
 
 /// A container that is meant.
@@ -181,7 +194,14 @@ mod tests {
 
     fn listed(name: &str, labels: &[(&str, &str)], ports: &[u16]) -> Listed {
         let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Listed { id: format!("id-{name}"), name: name.to_owned(), labels, ports: ports.iter().copied().collect(), runs: true }
+        Listed {
+            id: format!("id-{name}"),
+            name: name.to_owned(),
+            labels,
+            ports: ports.iter().copied().collect(),
+            runs: true,
+            ..Listed::default()
+        }
     }
 
     fn composed(name: &str, project: &str, service: &str, ports: &[u16]) -> Listed {

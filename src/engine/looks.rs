@@ -1,16 +1,19 @@
 //! Looking for the containers of a project.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use bollard::query_parameters as query;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
 use tokio::time::Instant;
 
+use super::ask::Question;
 use super::docker::{Docker, EngineError};
 use super::events::Change;
+use super::fields::Fields;
 use super::find::{self, Found, Listed, Selection};
 use super::inspect;
+use super::wanted;
 use crate::domain::compose_labels;
 use crate::domain::container::Container;
 use crate::domain::managed::label;
@@ -103,16 +106,15 @@ impl Docker {
     }
 
     async fn look_at_all(&self, looks: &[&Look]) -> Vec<Seen> {
-        let all = query::ListContainersOptionsBuilder::default().all(true).build();
-        let listed: Vec<Listed> = match self.api.list_containers(Some(all)).await.map_err(EngineError::from) {
-            Ok(all) => all.into_iter().filter_map(inspect::listed).collect(),
+        let listed = match self.list_with_labels().await {
+            Ok(listed) => listed,
             Err(error) => return looks.iter().map(|_| Err(error.clone())).collect(),
         };
         let answers = looks.iter().map(|look| {
-            let ids = ids_of(look, &listed);
+            let meant = meant(look, &listed);
             async move {
-                match ids {
-                    Some((ids, read)) => self.inspected_all(ids.into_iter(), read).await,
+                match meant {
+                    Some((meant, read)) => self.inspected_all(meant, read).await,
                     None => self.containers(look).await,
                 }
             }
@@ -157,14 +159,12 @@ impl Docker {
     /// # Errors
     /// The engine does not answer or refuses.
     pub async fn compose_projects(&self) -> Result<BTreeMap<PathBuf, BTreeSet<String>>, EngineError> {
-        let filters = HashMap::from([("label".to_owned(), vec![compose_labels::WORKING_DIR.to_owned()])]);
-        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let listed = self.api.list_containers(Some(options)).await?.into_iter().filter_map(inspect::listed);
+        let listed = self.list_containers(&[compose_labels::WORKING_DIR.to_owned()]).await?;
         let made_in = |c: Listed| {
             let (project, _) = compose_labels::owner(&c.labels)?;
             Some((PathBuf::from(c.labels.get(compose_labels::WORKING_DIR)?), project.to_owned()))
         };
-        let made_in: BTreeSet<(PathBuf, String)> = listed.filter_map(made_in).collect();
+        let made_in: BTreeSet<(PathBuf, String)> = listed.into_iter().filter_map(made_in).collect();
         let real = move || made_in.into_iter().map(|(at, project)| (at.canonicalize().unwrap_or(at), project)).collect::<Vec<_>>();
         let mut all: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
         for (directory, project) in tokio::task::spawn_blocking(real).await.unwrap_or_default() {
@@ -179,17 +179,19 @@ impl Docker {
     }
 
     async fn selected(&self, selection: &Selection) -> Seen {
-        let all = self.api.list_containers(Some(query::ListContainersOptionsBuilder::default().all(true).build())).await?;
-        let mut listed: Vec<Listed> = all.into_iter().filter_map(inspect::listed).collect();
+        let mut listed = self.list_with_labels().await?;
         if find::needs_ports(selection) {
             // A port is listed of what runs alone; what is stopped is asked what it would publish.
             let asked = stream::iter(listed.into_iter().map(|one| async move { self.with_ports(one).await }));
             listed = asked.buffer_unordered(INSPECTED_AT_ONCE).try_collect().await?;
         }
         let found = find::find(selection, &listed).map_err(EngineError::Unclear)?;
-        let inspected = found.into_iter().map(|Found { id, service, .. }| async move {
-            let seen = self.inspected(&id, inspect::of_name).await?;
-            Ok::<_, EngineError>(seen.map(|seen| Container { service: service.unwrap_or_else(|| seen.service.clone()), ..seen }))
+        let inspected = found.into_iter().map(|Found { id, service, .. }| {
+            let found = listed.iter().find(|one| one.id == id).cloned().unwrap_or_else(|| Listed::known_by(&id));
+            async move {
+                let seen = self.inspected(&found, inspect::of_name).await?;
+                Ok::<_, EngineError>(seen.map(|seen| Container { service: service.unwrap_or_else(|| seen.service.clone()), ..seen }))
+            }
         });
         let found: Vec<Option<Container>> = stream::iter(inspected).buffer_unordered(INSPECTED_AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
@@ -199,11 +201,40 @@ impl Docker {
         if !one.ports.is_empty() {
             return Ok(one);
         }
-        match self.api.inspect_container(&one.id, None::<query::InspectContainerOptions>).await.map_err(EngineError::from) {
-            Ok(seen) => Ok(Listed { ports: inspect::would_publish(&seen), ..one }),
-            Err(EngineError::Gone(_)) => Ok(one),
+        let seen = self.inspect_listed(&one).await?;
+        Ok(Listed { ports: inspect::would_publish(&seen), ..one })
+    }
+
+    /// What the engine says of a container that was listed; null where it is gone, or cannot be read.
+    async fn inspect_listed(&self, one: &Listed) -> Result<Value, EngineError> {
+        match self.inspect(&one.id).await {
+            Ok(seen) => Ok(seen.unwrap_or_default()),
+            Err(EngineError::Refused(_) | EngineError::Unreadable(_)) => Ok(Value::Null),
             Err(other) => Err(other),
         }
+    }
+
+    /// All containers that have some labels (`NAME` or `NAME=VALUE`), as the engine lists them.
+    pub(super) async fn list_containers(&self, labels: &[String]) -> Result<Vec<Listed>, EngineError> {
+        let mut asked = Question::get("/containers/json").with("all", "true").wanting(wanted::LISTED);
+        if !labels.is_empty() {
+            asked = asked.filtered(&[("label", labels)]);
+        }
+        Ok(self.connection.list(asked).await?.iter().filter_map(inspect::listed).collect())
+    }
+
+    /// All containers. One of which the list does not tell the labels is asked for them: it may be anybody's.
+    async fn list_with_labels(&self) -> Result<Vec<Listed>, EngineError> {
+        let listed = self.list_containers(&[]).await?;
+        let asked = stream::iter(listed.into_iter().map(|one| async move {
+            if one.tells_labels {
+                return Ok(one);
+            }
+            let seen = self.inspect_listed(&one).await?;
+            let labels = seen.field("Config").words("Labels");
+            Ok::<_, EngineError>(Listed { labels, ..one })
+        }));
+        asked.buffered(INSPECTED_AT_ONCE).try_collect().await
     }
 
     async fn listed(&self, label: &str, read: inspect::Reader) -> Seen {
@@ -211,24 +242,22 @@ impl Docker {
     }
 
     async fn listed_with(&self, labels: &[String], read: inspect::Reader) -> Seen {
-        let filters = HashMap::from([("label".to_owned(), labels.to_vec())]);
-        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let ids = self.api.list_containers(Some(options)).await?.into_iter().filter_map(|c| c.id);
-        self.inspected_all(ids, read).await
+        let listed = self.list_containers(labels).await?;
+        self.inspected_all(listed, read).await
     }
 
-    async fn inspected_all(&self, ids: impl Iterator<Item = String>, read: inspect::Reader) -> Seen {
-        let inspected = stream::iter(ids.map(|id| async move { self.inspected(&id, read).await })).buffer_unordered(INSPECTED_AT_ONCE);
-        let found: Vec<Option<Container>> = inspected.try_collect().await?;
+    async fn inspected_all(&self, listed: Vec<Listed>, read: inspect::Reader) -> Seen {
+        let inspected = listed.into_iter().map(|one| async move { self.inspected(&one, read).await });
+        let found: Vec<Option<Container>> = stream::iter(inspected).buffer_unordered(INSPECTED_AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 }
 
 /// The containers that a look means, by the list of all of them; none where that does not tell enough.
-fn ids_of(look: &Look, listed: &[Listed]) -> Option<(Vec<String>, inspect::Reader)> {
-    let with = |wanted: &[(&str, &str)]| -> Vec<String> {
+fn meant(look: &Look, listed: &[Listed]) -> Option<(Vec<Listed>, inspect::Reader)> {
+    let with = |wanted: &[(&str, &str)]| -> Vec<Listed> {
         let has = |c: &&Listed| wanted.iter().all(|(label, value)| c.labels.get(*label).is_some_and(|found| found == value));
-        listed.iter().filter(has).map(|c| c.id.clone()).collect()
+        listed.iter().filter(has).cloned().collect()
     };
     match look {
         Look::Compose(name) => Some((with(&[(compose_labels::PROJECT, name)]), inspect::of_compose)),

@@ -1,5 +1,7 @@
 //! What runs: containers, by the engine's API and the Compose program, and processes of the host.
 
+mod api_version;
+mod ask;
 pub mod compose;
 pub mod create;
 pub mod credentials;
@@ -7,6 +9,7 @@ pub mod disk;
 pub mod docker;
 pub mod environment;
 pub mod events;
+mod fields;
 mod find;
 mod glance;
 pub mod host;
@@ -22,5 +25,9 @@ mod pending_stop;
 pub mod registry;
 mod shared;
 mod transport;
-pub mod usage;
+mod usage;
 pub mod volumes;
+mod wanted;
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bollard::query_parameters as query;
+use serde_json::Value;
 
+use super::ask::{Question, part};
 use super::docker::{Docker, EngineError};
+use super::fields::{Fields, words_of};
 use super::inspect::time;
 use crate::domain::Millis;
 use crate::domain::compose_labels::CONFIG_HASH;
@@ -46,8 +48,8 @@ impl Docker {
     /// # Errors
     /// The engine does not answer or refuses.
     pub async fn networks(&self) -> Result<Vec<Network>, EngineError> {
-        let listed = self.api.list_networks(None::<query::ListNetworksOptions>).await?;
-        Ok(listed.into_iter().map(network).collect())
+        let listed = self.connection.list(Question::get("/networks")).await?;
+        Ok(listed.iter().filter_map(network).collect())
     }
 
     /// When the engine began, as its default network tells; none where it has none. What still ran had been stopped by then.
@@ -55,11 +57,8 @@ impl Docker {
     /// # Errors
     /// The engine does not answer or refuses.
     pub async fn began(&self) -> Result<Option<Millis>, EngineError> {
-        match self.api.inspect_network(DEFAULT_NETWORK, None::<query::InspectNetworkOptions>).await.map_err(EngineError::from) {
-            Ok(network) => Ok(network.created.as_deref().and_then(time)),
-            Err(EngineError::Gone(_)) => Ok(None),
-            Err(other) => Err(other),
-        }
+        let network = self.network(DEFAULT_NETWORK).await?;
+        Ok(network.and_then(|network| network.text("Created").and_then(time)))
     }
 
     /// The ids of the containers that run in a network, with their names; none where there is no such network.
@@ -67,27 +66,31 @@ impl Docker {
     /// # Errors
     /// The engine does not answer or refuses.
     pub async fn connected(&self, name: &str) -> Result<BTreeMap<String, String>, EngineError> {
-        match self.api.inspect_network(name, None::<query::InspectNetworkOptions>).await.map_err(EngineError::from) {
-            Ok(network) => {
-                let all = network.containers.unwrap_or_default().into_iter();
-                Ok(all.map(|(id, endpoint)| (id, endpoint.name.unwrap_or_default())).collect())
-            }
-            Err(EngineError::Gone(_)) => Ok(BTreeMap::new()),
+        let named = |(id, endpoint): (&String, &Value)| (id.clone(), words_of(endpoint.field("Name")).unwrap_or_default());
+        Ok(self.network(name).await?.map(|network| network.entries("Containers").map(named).collect()).unwrap_or_default())
+    }
+
+    /// What the engine says of a network; none where there is none.
+    pub(super) async fn network(&self, name: &str) -> Result<Option<Value>, EngineError> {
+        match self.connection.object(Question::get(format!("/networks/{}", part(name)))).await {
+            Ok(network) => Ok(Some(network)),
+            Err(EngineError::Gone(_)) => Ok(None),
             Err(other) => Err(other),
         }
     }
 }
 
-fn network(seen: bollard::models::Network) -> Network {
-    let pools = seen.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-    Network {
-        name: seen.name.unwrap_or_default(),
-        driver: seen.driver.unwrap_or_default(),
-        internal: seen.internal.unwrap_or_default(),
-        attachable: seen.attachable.unwrap_or_default(),
-        ipv6: seen.enable_ipv6.unwrap_or_default(),
-        options: seen.options.unwrap_or_default().into_iter().collect(),
-        labels: seen.labels.unwrap_or_default().into_iter().collect(),
-        subnets: pools.into_iter().filter_map(|pool| pool.subnet).collect(),
-    }
+/// A network; none where it has no name.
+pub(super) fn network(seen: &Value) -> Option<Network> {
+    let subnets = seen.field("IPAM").items("Config").iter().filter_map(|pool| pool.text("Subnet"));
+    Some(Network {
+        name: seen.text("Name")?.to_owned(),
+        driver: seen.text("Driver").unwrap_or_default().to_owned(),
+        internal: seen.flag("Internal").unwrap_or_default(),
+        attachable: seen.flag("Attachable").unwrap_or_default(),
+        ipv6: seen.flag("EnableIPv6").unwrap_or_default(),
+        options: seen.words("Options"),
+        labels: seen.words("Labels"),
+        subnets: subnets.map(str::to_owned).collect(),
+    })
 }

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use bollard::query_parameters as query;
 use futures_util::TryStreamExt;
 
+use super::ask::Question;
 use super::docker::{Docker, EngineError, STOP_MAX};
 use super::inspect;
 use crate::domain::container::Container;
@@ -47,8 +47,8 @@ impl Docker {
         // What the engine has accepted and not begun yet shows within a moment: it lists until then.
         let until = self.time().await? + ACCEPTED;
         let text = format!("{}.{:09}", until.as_second(), until.subsec_nanosecond());
-        let options = query::EventsOptionsBuilder::default().since("0").until(&text).build();
-        let listed = self.api.events(Some(options)).try_filter_map(|event| async { Ok(inspect::recent_event(event)) });
+        let listed = self.connection.lines(Question::get("/events").with("since", "0").with("until", &text));
+        let listed = listed.try_filter_map(|event| async move { Ok(inspect::recent_event(&event)) });
         let listed = tokio::time::timeout(LIST_LIMIT, listed.try_collect::<Vec<RecentEvent>>()).await;
         let events = listed.map_err(|_| EngineError::Away("it took too long to list its last events".into()))??;
         let now = i64::try_from(until.as_nanosecond()).unwrap_or(i64::MAX);

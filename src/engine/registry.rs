@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::ask::{Question, part};
 use super::create::Login;
 use super::docker::{Docker, EngineError};
+use super::fields::Fields;
 use super::inspect;
 use crate::domain::Millis;
 
@@ -28,16 +32,8 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn local_image(&self, name: &str) -> Result<Option<LocalImage>, EngineError> {
-        let seen = match self.api.inspect_image(name).await.map_err(EngineError::from) {
-            Ok(seen) => seen,
-            Err(EngineError::Gone(_)) => return Ok(None),
-            Err(other) => return Err(other),
-        };
-        let digests = seen.repo_digests.unwrap_or_default();
-        let digests = digests.iter().filter_map(|name| name.split_once('@')).map(|(_, digest)| digest.to_owned()).collect();
-        let tagged = seen.metadata.and_then(|metadata| metadata.last_tag_time);
-        let tagged = tagged.and_then(|text| inspect::time(&text));
-        Ok(Some(LocalImage { id: seen.id.unwrap_or_default(), digests, tagged }))
+        let Some(seen) = self.image(name).await? else { return Ok(None) };
+        local_image(&seen).map(Some).ok_or_else(|| EngineError::unreadable("an image", "it does not tell its id"))
     }
 
     /// The digest of what a registry has by a name now.
@@ -45,7 +41,15 @@ impl Docker {
     /// # Errors
     /// The registry cannot be reached, or does not give it.
     pub async fn registry_digest(&self, name: &str, login: Option<Login>) -> Result<Option<String>, EngineError> {
-        let api = self.api.clone().with_timeout(LIMIT);
-        Ok(api.inspect_registry_image(name, login.map(Login::for_engine)).await?.descriptor.digest)
+        let asked = Question::get(format!("/distribution/{}/json", part(name))).as_user(login).within(LIMIT);
+        let seen = self.connection.object(asked).await?;
+        Ok(seen.field("Descriptor").text("digest").map(str::to_owned))
     }
+}
+
+/// An image; none where it does not tell its id.
+pub(super) fn local_image(seen: &Value) -> Option<LocalImage> {
+    let digests = seen.texts("RepoDigests").filter_map(|name| name.split_once('@')).map(|(_, digest)| digest.to_owned());
+    let tagged = seen.field("Metadata").text("LastTagTime").and_then(inspect::time);
+    Some(LocalImage { id: seen.text("Id")?.to_owned(), digests: digests.collect(), tagged })
 }

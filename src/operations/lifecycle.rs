@@ -159,13 +159,16 @@ async fn side_by_side(job: &Job, act: Act, meant: &[Container], all: &[Container
 /// What failed and what is seen of it. An engine that went away may have done all the same what it was asked for.
 fn undone(act: Act, service: &ServiceName, error: &EngineError) -> (String, String) {
     match error {
-        EngineError::Away(_) => {
+        EngineError::Away(_) | EngineError::Unreadable(_) => {
             let unknown = format!("not known whether it {}", act.done());
             (format!("It is not known whether {service} {}.", act.done()), unknown)
         }
-        EngineError::Gone(_) | EngineError::Refused(_) | EngineError::Damaged(_) | EngineError::Unclear(_) | EngineError::Process(_) => {
-            (format!("{service} did not {}.", act.verb()), format!("did not {}", act.verb()))
-        }
+        EngineError::Gone(_)
+        | EngineError::Refused(_)
+        | EngineError::TooOld(_)
+        | EngineError::Damaged(_)
+        | EngineError::Unclear(_)
+        | EngineError::Process(_) => (format!("{service} did not {}.", act.verb()), format!("did not {}", act.verb())),
     }
 }
 

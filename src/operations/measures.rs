@@ -16,7 +16,6 @@ use crate::domain::project::ProjectName;
 use crate::domain::volumes::{Figure, Why};
 use crate::engine::disk::{self, Room, Walked};
 use crate::engine::docker::{Docker, EngineError};
-use crate::engine::usage;
 
 /// How long an answer waits for figures; what takes longer goes on aside, and is told to whoever asks then.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -98,9 +97,9 @@ impl Measures {
     }
 
     /// How much each of the engine's volumes holds, and when that was measured; none where that takes long.
-    pub(super) async fn counted(&self, host: &str, clock: Clock) -> Option<(Millis, Counted)> {
-        let host = host.to_owned();
-        self.volumes.of((), PATIENCE, clock, || async move { usage::volumes(&host).await.map(Arc::new) }).await
+    pub(super) async fn counted(&self, docker: &Docker, clock: Clock) -> Option<(Millis, Counted)> {
+        let docker = docker.clone();
+        self.volumes.of((), PATIENCE, clock, || async move { docker.volume_sizes().await.map(Arc::new) }).await
     }
 
     /// How much a container has written to its own layer.

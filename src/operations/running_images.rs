@@ -104,7 +104,7 @@ impl Desk {
             }
             for container in tools.glance(project).await? {
                 let tag = running_tag(&project.name, &container.service, &container.image_id, &tools.instance);
-                if container.may_run() && !tags.contains_key(&tag) {
+                if container.may_run() && !container.image_id.is_empty() && !tags.contains_key(&tag) {
                     self.keep_image(project, &container, &tag).await?;
                 }
                 wanted.insert(tag);

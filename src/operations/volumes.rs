@@ -70,8 +70,7 @@ impl Look<'_> {
             volumes.as_ref().err().map(|e| format!("Which volumes there are is not known: {e}.")).into_iter().collect();
         let mut stores = stores(project, &containers, volumes.as_deref().ok());
         let has_volumes = stores.iter().any(|store| is_volume(store.kind));
-        let counted =
-            async { if has_volumes { Some(self.measures.counted(&self.tools.docker_host, self.tools.clock).await) } else { None } };
+        let counted = async { if has_volumes { Some(self.measures.counted(&self.tools.docker, self.tools.clock).await) } else { None } };
         let looks = future::join_all(stores.iter().map(|store| self.look(store, &here)));
         let (counted, seen, (layers, untold)) = tokio::join!(counted, looks, self.layers(&containers));
         for (store, seen) in stores.iter_mut().zip(seen) {

@@ -86,3 +86,20 @@ async fn an_idle_dockmaster_asks_the_engine_nothing() {
     assert!(u64::try_from(pings.len()).unwrap() <= 1 + seconds / 60, "{} pings in {seconds} s", pings.len());
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_cannot_be_read_is_unknown_and_the_rest_is_right() {
+    let services = ["api", "db", "web"].map(|name| (name, plain_service(SLEEPS, "")));
+    let (world, proxy) = world(&services).await;
+    let inspection = |service: &str| format!("/containers/{}/json", world.fixtures[0].container(service).0);
+    // As Podman says it, and as no engine should.
+    proxy.rewrite(&inspection("api"), "/State/Status", "stopped".into());
+    proxy.rewrite(&inspection("db"), "/NetworkSettings/Networks", serde_json::Value::Null);
+    proxy.rewrite(&inspection("db"), "/RestartCount", "0".into());
+    let answer = world.ask("/docker_status").await.text;
+    let of = |service: &str| answer.split("\n\n").find(|part| part.contains(service)).unwrap_or_else(|| panic!("{answer}"));
+    assert!(of("api").contains("unknown"), "{answer}");
+    assert!(of("db").contains("up ") && of("web").contains("up "), "{answer}");
+    assert!(!answer.contains("does not answer"), "{answer}");
+    world.finish().await;
+}

@@ -199,7 +199,7 @@ fn state(service: &ServiceStatus, now: Millis) -> String {
         Condition::Stopping => "being removed".to_owned(),
         Condition::Missing if service.not_run => "a job that has not run yet".to_owned(),
         Condition::Missing => "no container".to_owned(),
-        Condition::Unknown => "the engine does not say how it stands".to_owned(),
+        Condition::Unknown => "unknown: the engine does not tell its state".to_owned(),
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{bind, mounted, mounted_files};
 use crate::domain::plan::MOUNT_OF;
 use crate::domain::untrusted::UntrustedText;
+use crate::engine::fields::flag_of;
 
 /// Namespaces that a service can share, and what is in them.
 const NAMESPACES: [(&str, &str); 6] = [
@@ -29,7 +30,7 @@ fn is_clock(path: &Path) -> bool {
 /// What reaches beyond the container, in words. `all` is the whole resolved configuration.
 pub(super) fn asks(all: &Value, service: &Value, production: &Path) -> BTreeSet<String> {
     let mut asks = BTreeSet::new();
-    let flag = |path: &str| service.pointer(path).and_then(Value::as_bool).unwrap_or_default();
+    let flag = |path: &str| service.pointer(path).and_then(flag_of).unwrap_or_default();
     let texts = |key: &str| service.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     if flag("/privileged") {
         asks.insert("privileged mode".to_owned());
@@ -65,7 +66,7 @@ pub(super) fn asks(all: &Value, service: &Value, production: &Path) -> BTreeSet<
         asks.insert("the engine's socket".to_owned());
     }
     let hooks = ["post_start", "pre_stop"].into_iter().flat_map(|key| service.get(key).and_then(Value::as_array).into_iter().flatten());
-    if hooks.into_iter().any(|hook| hook.get("privileged").and_then(Value::as_bool).unwrap_or_default()) {
+    if hooks.into_iter().any(|hook| hook.get("privileged").and_then(flag_of).unwrap_or_default()) {
         asks.insert("a privileged hook".to_owned());
     }
     if flag("/build/privileged") {
@@ -96,7 +97,7 @@ fn device(all: &Value, volume: &Value) -> Option<(PathBuf, bool)> {
     let options = all.get("volumes")?.get(volume.get("source")?.as_str()?)?.get("driver_opts")?;
     let device = options.get("device")?.as_str().filter(|device| device.starts_with('/'))?;
     let is_bind = options.get("o").and_then(Value::as_str).is_some_and(|o| o.split(',').any(|o| matches!(o.trim(), "bind" | "rbind")));
-    is_bind.then(|| (PathBuf::from(device), !volume.get("read_only").and_then(Value::as_bool).unwrap_or_default()))
+    is_bind.then(|| (PathBuf::from(device), !volume.get("read_only").and_then(flag_of).unwrap_or_default()))
 }
 
 #[cfg(test)]

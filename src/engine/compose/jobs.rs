@@ -9,6 +9,7 @@ use super::{Files, Resolved, words};
 use crate::domain::job::{Job, Purpose, Purposes};
 use crate::domain::plan::Need;
 use crate::domain::project::ServiceName;
+use crate::engine::fields::flag_of;
 
 /// Fields of a service that list others.
 const LISTED: [&str; 3] = ["volumes_from", "links", "external_links"];
@@ -47,7 +48,7 @@ impl Resolved {
         for (name, how) in services.iter().filter_map(of).flatten() {
             let Some(needed) = ServiceName::new(name).ok().filter(|name| !services.contains(name)) else { continue };
             let need = Need::of(how.get("condition").and_then(Value::as_str).unwrap_or_default());
-            let is_required = how.get("required").and_then(Value::as_bool).unwrap_or(true);
+            let is_required = how.get("required").and_then(flag_of).unwrap_or(true);
             let known = all.entry(needed).or_insert((need, false));
             *known = (known.0.max(need), known.1 || is_required);
         }
@@ -81,8 +82,7 @@ fn may_end(service: &Value) -> bool {
 fn serves(service: &Value) -> bool {
     let publishes = service.get("ports").and_then(Value::as_array).is_some_and(|ports| !ports.is_empty());
     let is_off = |check: &Value| {
-        check.get("disable").and_then(Value::as_bool).unwrap_or_default()
-            || check.pointer("/test/0").and_then(Value::as_str) == Some("NONE")
+        check.get("disable").and_then(flag_of).unwrap_or_default() || check.pointer("/test/0").and_then(Value::as_str) == Some("NONE")
     };
     publishes || service.get("healthcheck").is_some_and(|check| check.is_object() && !is_off(check))
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Files, Resolved, words};
 use crate::domain::project::ServiceName;
 use crate::domain::shared::{Owner, Shared};
+use crate::engine::fields::flag_of;
 
 /// Fields of a service that name another one as `service:NAME` or `container:NAME`.
 pub(super) const SHARED: [(&str, Shared); 3] = [("network_mode", Shared::Network), ("pid", Shared::Processes), ("ipc", Shared::Memory)];
@@ -82,7 +83,7 @@ pub(super) fn declared_links(value: &Value) -> DeclaredLinks {
         Some((Shared::Volumes, owner))
     });
     let depends = value.get("depends_on").and_then(Value::as_object).into_iter().flatten();
-    let restarts = depends.filter(|(_, how)| how.get("restart").and_then(Value::as_bool) == Some(true));
+    let restarts = depends.filter(|(_, how)| how.get("restart").and_then(flag_of) == Some(true));
     DeclaredLinks {
         shares: modes.chain(volumes).collect(),
         restarts_with: restarts.filter_map(|(name, _)| ServiceName::new(name).ok()).collect(),

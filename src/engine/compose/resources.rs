@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Resolved;
 use crate::domain::project::ServiceName;
+use crate::engine::fields::flag_of;
 
 /// A network or a volume that services use.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +39,7 @@ impl Resource {
 
     /// What is declared of a switch of a network, where it is.
     pub fn switch(&self, key: &str) -> Option<bool> {
-        self.definition.get(key).and_then(Value::as_bool)
+        self.definition.get(key).and_then(flag_of)
     }
 
     /// The subnets that are declared of a network.
@@ -84,7 +85,7 @@ impl Resolved {
 
     /// The secrets and configs that services use and that somebody else is to make, with the kind of each: only Swarm has those.
     pub fn external_files(&self) -> BTreeSet<(String, &'static str)> {
-        let is_external = |kind: &str, name: &str| self.0.get(kind)?.get(name)?.get("external")?.as_bool();
+        let is_external = |kind: &str, name: &str| self.0.get(kind)?.get(name)?.get("external").and_then(flag_of);
         let services = self.0.get("services").and_then(Value::as_object).into_iter().flat_map(Map::values);
         let used = services.flat_map(|service| {
             [("configs", "config"), ("secrets", "secret")].into_iter().flat_map(|(kind, word)| {
@@ -106,7 +107,7 @@ impl Resolved {
         let declared = |(key, services): (String, BTreeSet<ServiceName>)| {
             let mut definition = self.0.get(kind)?.get(&key)?.as_object().cloned().unwrap_or_default();
             let name = definition.remove("name").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_else(|| key.clone());
-            let external = definition.remove("external").and_then(|external| external.as_bool()).unwrap_or_default();
+            let external = definition.remove("external").as_ref().and_then(flag_of).unwrap_or_default();
             Some(Resource { key, name, external, definition, services })
         };
         used.into_iter().filter_map(declared).collect()

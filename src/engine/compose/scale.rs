@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Files, Resolved, names, words};
 use crate::domain::project::ServiceName;
+use crate::engine::fields::whole_of;
 
 /// Numbers of containers that are not those that the files declare.
 pub type Scale = BTreeMap<ServiceName, u64>;
@@ -44,7 +45,7 @@ impl Resolved {
 /// How many containers a service is to have.
 pub(super) fn replicas(service: &Value) -> u64 {
     let scale = service.get("scale").or_else(|| service.pointer("/deploy/replicas"));
-    scale.and_then(Value::as_u64).unwrap_or(1)
+    scale.and_then(whole_of).and_then(|number| u64::try_from(number).ok()).unwrap_or(1)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Resolved;
 use crate::domain::untrusted::UntrustedText;
+use crate::engine::fields::flag_of;
 
 /// Fields of `blkio_config` whose lists Compose (2.26 to 2.40) prints with capitals that it refuses to read.
 const DEVICES: [&str; 5] = ["device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops", "weight_device"];
@@ -18,7 +19,7 @@ pub(super) fn correct(config: &mut Value) {
     let known: BTreeSet<String> = services.iter().flat_map(|all| all.keys().cloned()).collect();
     for service in services.into_iter().flat_map(|all| all.values_mut()) {
         if let Some(needs) = service.get_mut("depends_on").and_then(Value::as_object_mut) {
-            needs.retain(|name, how| known.contains(name) || how.get("required").and_then(Value::as_bool) != Some(false));
+            needs.retain(|name, how| known.contains(name) || how.get("required").and_then(flag_of) != Some(false));
         }
         let Some(limits) = service.get_mut("blkio_config").and_then(Value::as_object_mut) else { continue };
         for key in DEVICES {

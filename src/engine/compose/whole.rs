@@ -10,6 +10,7 @@ use super::links::SHARED;
 use super::{Files, Resolved, words};
 use crate::domain::plan::{Declared, Need};
 use crate::domain::project::ServiceName;
+use crate::engine::fields::flag_of;
 
 impl Files<'_> {
     /// Starts the containers of the resolved configuration on the standard input and makes those that are not there.
@@ -75,7 +76,7 @@ fn declared(service: &Value) -> Declared {
     let mut declared = Declared { replicas: super::scale::replicas(service), ..Declared::default() };
     for (name, how) in service.get("depends_on").and_then(Value::as_object).into_iter().flatten() {
         let Ok(needed) = ServiceName::new(name) else { continue };
-        if how.get("required").and_then(Value::as_bool) == Some(false) {
+        if how.get("required").and_then(flag_of) == Some(false) {
             declared.optional.insert(needed);
         } else {
             declared.needs.insert(needed, Need::of(how.get("condition").and_then(Value::as_str).unwrap_or_default()));

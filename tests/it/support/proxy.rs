@@ -18,7 +18,18 @@ pub(crate) struct Proxy {
     refusals: Arc<Mutex<Option<Refusal>>>,
     held: Arc<Mutex<Option<Held>>>,
     cut_answers: Arc<watch::Sender<Option<usize>>>,
+    rewrites: Arc<Mutex<Vec<Rewrite>>>,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// A field that is to be told otherwise than the engine tells it.
+#[derive(Clone)]
+struct Rewrite {
+    /// The address of the answer.
+    path: String,
+    /// The field (a JSON pointer).
+    field: String,
+    value: serde_json::Value,
 }
 
 /// A request that the engine never sees, and that nobody answers.
@@ -50,9 +61,10 @@ impl Proxy {
         let listener = UnixListener::bind(directory.path().join("docker.sock")).unwrap();
         let (away, cut_after) = (Arc::new(watch::channel(false).0), Arc::new(Mutex::default()));
         let (refusals, held, asked) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()), Arc::default());
-        let cut_answers = Arc::new(watch::channel(None).0);
+        let (cut_answers, rewrites) = (Arc::new(watch::channel(None).0), Arc::default());
         let way = Way {
             engine,
+            rewrites: Arc::clone(&rewrites),
             cut_answers: Arc::clone(&cut_answers),
             away: away.clone(),
             cut_after: cut_after.clone(),
@@ -61,7 +73,7 @@ impl Proxy {
             asked: Arc::clone(&asked),
         };
         let task = tokio::spawn(serve(listener, way));
-        Self { directory, away, cut_after, refusals, held, asked, cut_answers, task }
+        Self { directory, away, cut_after, refusals, held, asked, cut_answers, rewrites, task }
     }
 
     /// What `DOCKER_HOST` is set to.
@@ -87,6 +99,11 @@ impl Proxy {
     /// Ends each connection, from now on, after so many bytes of the engine's answers; none lets all of them through again.
     pub(crate) fn cut_answers(&self, after: Option<usize>) {
         self.cut_answers.send_replace(after);
+    }
+
+    /// From now on a field of what the engine answers at this address is told otherwise.
+    pub(crate) fn rewrite(&self, path: &str, field: &str, value: serde_json::Value) {
+        self.rewrites.lock().unwrap().push(Rewrite { path: path.to_owned(), field: field.to_owned(), value });
     }
 
     /// Keeps a request that holds this text from the engine, and the one who asked waiting, once so many were passed on.
@@ -131,6 +148,7 @@ struct Way {
     held: Arc<Mutex<Option<Held>>>,
     asked: Arc<Mutex<Vec<String>>>,
     cut_answers: Arc<watch::Sender<Option<usize>>>,
+    rewrites: Arc<Mutex<Vec<Rewrite>>>,
 }
 
 async fn serve(listener: UnixListener, way: Way) {
@@ -164,7 +182,7 @@ async fn pass(mut client: UnixStream, way: &Way) -> std::io::Result<()> {
                 to_server.shutdown().await?;
                 return std::io::Result::Ok(());
             }
-            let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+            let text = unversioned(&String::from_utf8_lossy(&bytes[..n]));
             if let Some(line) = text.lines().next().and_then(|line| line.strip_suffix(" HTTP/1.1")) {
                 way.asked.lock().unwrap().push(line.to_owned());
             }
@@ -172,6 +190,10 @@ async fn pass(mut client: UnixStream, way: &Way) -> std::io::Result<()> {
                 std::future::pending::<()>().await;
             }
             if let Some(answer) = refusal(&way.refusals, &text) {
+                to_client.lock().await.write_all(answer.as_bytes()).await?;
+                continue;
+            }
+            if let Some(answer) = rewritten(&way.rewrites, &text).await {
                 to_client.lock().await.write_all(answer.as_bytes()).await?;
                 continue;
             }
@@ -196,6 +218,32 @@ async fn pass(mut client: UnixStream, way: &Way) -> std::io::Result<()> {
         }
     };
     tokio::try_join!(requests, answers).map(|_| ())
+}
+
+/// A request as if it were asked in no version of the engine's API (`/v1.45/..`).
+fn unversioned(request: &str) -> String {
+    let parts = request.split_once(" /v").and_then(|(method, rest)| Some((method, rest.split_once('/')?)));
+    match parts {
+        Some((method, (version, rest))) if version.bytes().all(|b| b.is_ascii_digit() || b == b'.') => format!("{method} /{rest}"),
+        _ => request.to_owned(),
+    }
+}
+
+/// The answer to a request of which fields are told otherwise.
+async fn rewritten(rewrites: &Mutex<Vec<Rewrite>>, request: &str) -> Option<String> {
+    let path = request.strip_prefix("GET ")?.split(' ').next()?.to_owned();
+    let rewrites: Vec<Rewrite> = rewrites.lock().unwrap().iter().filter(|rewrite| rewrite.path == path).cloned().collect();
+    if rewrites.is_empty() {
+        return None;
+    }
+    let mut answer = tokio::task::spawn_blocking(move || super::fixture::engine_get(&path)).await.unwrap();
+    for Rewrite { field, value, .. } in rewrites {
+        // The container may be gone.
+        *answer.pointer_mut(&field)? = value;
+    }
+    let body = answer.to_string();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    Some(head + &body)
 }
 
 /// Whether a request is the one that is to be held.
