@@ -29,7 +29,7 @@ use crate::domain::health::Part;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::request::{Request, Target};
 use crate::domain::snapshot::Cause;
-use crate::engine::docker::{self, Docker};
+use crate::engine::docker::{self, Docker, EngineError};
 use crate::operations::Refusal;
 use crate::operations::keeper::Keeper;
 use crate::telegram::{self, Activity, BotToken, Connection, Pace, TelegramError};
@@ -102,8 +102,11 @@ pub async fn compose_projects(host: Option<&str>) -> ComposeProjects {
     listed.ok().and_then(Result::ok).unwrap_or_default()
 }
 
-fn no_engine(host: Option<&str>, error: &crate::engine::docker::EngineError) -> AppError {
+fn no_engine(host: Option<&str>, error: &EngineError) -> AppError {
     let place = host.unwrap_or(docker::DEFAULT_HOST);
+    if matches!(error, EngineError::TooOld(_) | EngineError::Unreadable(_)) {
+        return AppError::Setting(format!("The Docker engine at {place} cannot be used: {error}."));
+    }
     AppError::Setting(format!(
         "No Docker engine answers at {place} ({error}): install one (Debian: apt install docker.io), start it, and see that this user may use its socket, or name another with DOCKER_HOST."
     ))

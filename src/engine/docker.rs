@@ -419,7 +419,9 @@ impl Docker {
     /// # Errors
     /// The engine does not answer.
     pub async fn image_id(&self, name: &str) -> Result<Option<String>, EngineError> {
-        Ok(self.image(name).await?.and_then(|image| image.text("Id").map(str::to_owned)))
+        let Some(image) = self.image(name).await? else { return Ok(None) };
+        let id = image.text("Id").ok_or_else(|| EngineError::unreadable("an image", "it does not tell its id"))?;
+        Ok(Some(id.to_owned()))
     }
 
     /// What the engine says of the image that a name or id means here; none where it has none.

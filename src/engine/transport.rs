@@ -156,11 +156,16 @@ impl Connection {
     }
 
     async fn sent(&self, request: BollardRequest) -> Result<Response<Incoming>, Error> {
-        let answer = (self.send)(request).await;
+        let again = again(&request).filter(|again| again.method() == Method::GET);
+        let mut answer = (self.send)(request).await;
         if answer.is_err() {
             // Whoever holds the lock is asking for the version right now.
             if let Ok(mut known) = self.spoken.try_lock() {
                 *known = None;
+            }
+            // A kept connection may have ended a moment ago, with the engine that was there: a question can be asked twice.
+            if let Some(again) = again {
+                answer = (self.send)(again).await;
             }
         }
         answer

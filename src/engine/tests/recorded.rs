@@ -157,7 +157,9 @@ fn read(path: &str, answer: &Value) -> Vec<String> {
         "/info" => vec![format!("{:?}", inspect::clock(answer))],
         "/version" => vec![format!("{:?}", answer.text("ApiVersion").and_then(ApiVersion::parse))],
         _ if path.starts_with("/images/") => vec![format!("{:?}", registry::local_image(answer))],
-        _ if path.starts_with("/networks/") => answer.entries("Containers").map(|(id, one)| format!("{id} {one}")).collect(),
+        _ if path.starts_with("/networks/") => {
+            answer.entries("Containers").map(|(id, one)| format!("{id} {:?}", one.text("Name"))).collect()
+        }
         _ => {
             let one = Listed::known_by("0a1b");
             let made = inspect::stand_in(answer, "0a1b", ("a".into(), "b".into()), vec!["c".into()]);
