@@ -93,7 +93,7 @@ impl Question {
     }
 
     /// With what a registry is to be told.
-    pub(super) fn as_user(mut self, login: Option<Login>) -> Self {
+    pub(super) fn with_login(mut self, login: Option<Login>) -> Self {
         let said = login.map(|login| BASE64_URL_SAFE.encode(login.for_engine().to_string()));
         if let Some(mut said) = said.and_then(|said| HeaderValue::from_maybe_shared(said).ok()) {
             said.set_sensitive(true);

@@ -150,7 +150,7 @@ impl Docker {
         let (name, digested) = (image.rsplit('/').next().unwrap_or(image), image.contains('@'));
         let image = if digested || name.contains(':') { image.to_owned() } else { format!("{image}:latest") };
         // The engine answers once it knows what the image consists of: a registry may take its time. Whoever pulls has a limit.
-        let asked = Question::post("/images/create").with("fromImage", &image).as_user(login).within(PULL_LIMIT);
+        let asked = Question::post("/images/create").with("fromImage", &image).with_login(login).within(PULL_LIMIT);
         let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
         self.connection.lines(asked).map(move |told| {
             let told = told?;

@@ -41,7 +41,7 @@ impl Docker {
     /// # Errors
     /// The registry cannot be reached, or does not give it.
     pub async fn registry_digest(&self, name: &str, login: Option<Login>) -> Result<Option<String>, EngineError> {
-        let asked = Question::get(format!("/distribution/{}/json", part(name))).as_user(login).within(LIMIT);
+        let asked = Question::get(format!("/distribution/{}/json", part(name))).with_login(login).within(LIMIT);
         let seen = self.connection.object(asked).await?;
         Ok(seen.field("Descriptor").text("digest").map(str::to_owned))
     }
