@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::{Compose, Version};
 
@@ -14,6 +15,10 @@ const PLUGINS: [&str; 4] = [
     "/usr/lib/docker/cli-plugins",
     "/usr/libexec/docker/cli-plugins",
 ];
+
+/// How often it is looked for again where it is gone all of a sudden, and the pause before each.
+const LOOKS_MORE: usize = 5;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A file as it was seen, links followed: its device, inode, size and time of change. An upgrade changes at least one of them.
 type Seen = (PathBuf, [u64; 3], [i64; 2]);
@@ -58,7 +63,16 @@ impl Program {
         if self.known().seen.as_ref() == Some(&seen) {
             return;
         }
-        let found = Compose::find(&self.path).await;
+        let was_there = self.known().compose.is_some();
+        let mut found = Compose::find(&self.path).await;
+        // Where there was one, an upgrade may be half way: the file is being written, or moved into its place.
+        for _ in 0..LOOKS_MORE {
+            if found.is_some() || !was_there {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            found = Compose::find(&self.path).await;
+        }
         let mut known = self.known();
         let (before, now) = (known.compose.as_ref().map(|c| c.version), found.as_ref().map(|c| c.version));
         if let Some(before) = before.filter(|before| now != Some(*before)) {
