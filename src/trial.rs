@@ -89,9 +89,10 @@ async fn tool(trial: &Trial) -> Result<Tool, String> {
     if let Err(error) = app::engine(trial.docker_host.as_deref()).await {
         return Err(error.to_string());
     }
-    let compose = Compose::find(&std::env::var_os("PATH").unwrap_or_default()).await.ok_or_else(|| {
-        "Docker Compose v2 is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned()
-    })?;
+    let compose =
+        Compose::find(&std::env::var_os("PATH").unwrap_or_default(), &crate::process::owned_mark("try")).await.ok_or_else(|| {
+            "Docker Compose v2 is not installed: install it (Debian 13: apt install docker-compose; Ubuntu: docker-compose-v2).".to_owned()
+        })?;
     Ok(Tool { compose, docker_host: trial.docker_host.clone().unwrap_or_else(|| docker::DEFAULT_HOST.to_owned()) })
 }
 

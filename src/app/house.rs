@@ -116,9 +116,9 @@ impl Workshop {
     async fn tools(self) -> Result<Tools, AppError> {
         let docker = engine_later(self.docker_host.as_deref())?;
         let docker_host = self.docker_host.unwrap_or_else(|| docker::DEFAULT_HOST.to_owned());
-        let compose = Program::find(&std::env::var_os("PATH").unwrap_or_default()).await;
         let data = resolved(&self.data);
         let instance = self.history.instance().await.map_err(|e| unusable(&data, e))?;
+        let compose = Program::find(&std::env::var_os("PATH").unwrap_or_default(), &instance).await;
         let gauge = Gauge::read(&self.history, now()).await;
         let Self { elsewhere, history, stopping, vitals, .. } = self;
         let program = self.program.or_else(|| std::env::current_exe().ok()).unwrap_or_else(|| "dockmaster".into());

@@ -183,7 +183,7 @@ impl Connection {
             let status = answer.status().as_u16();
             Ok::<_, EngineError>((status, collected(answer.into_body(), most).await.map_err(Error::from)?))
         };
-        // Boxed, so that whoever asks stays small.
+        // Boxed, so that the futures of the callers stay small.
         let (status, bytes) = Box::pin(timeout(limit, answer)).await.map_err(|_| EngineError::slow())??;
         let bytes = bytes.ok_or_else(|| EngineError::unreadable(&asked, format!("it is longer than {most} bytes")))?;
         Ok((status, bytes))

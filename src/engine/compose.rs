@@ -62,12 +62,13 @@ impl Compose {
     /// Looks for the standalone program first (33 ms a call instead of 64, and it needs no `docker`), then for the plugin
     /// of `docker`. Each is asked for its version: `docker` is often there without the plugin, and a `docker-compose`
     /// may be the old one, which knows other arguments. None where neither is there and new enough.
-    pub async fn find(path: &std::ffi::OsStr) -> Option<Self> {
+    pub async fn find(path: &std::ffi::OsStr, mark: &str) -> Option<Self> {
         let candidates = [("docker-compose", None), ("docker", Some("compose"))];
         for (name, plugin) in candidates {
             let Some(program) = std::env::split_paths(path).map(|d| d.join(name)).find(|p| p.is_file()) else { continue };
             let prefix: Vec<OsString> = plugin.map(OsString::from).into_iter().collect();
-            let ask = Invocation::new(&program).args(&prefix).args(["version", "--short"]).limit(VERSION_LIMIT);
+            let ask =
+                Invocation::new(&program).args(&prefix).args(["version", "--short"]).environment(process::MARK, mark).limit(VERSION_LIMIT);
             let asked = process::run(&ask, &mut |_| {}, &CancellationToken::new()).await.ok().filter(Finished::success);
             let version = asked.and_then(|asked| Version::parse(&String::from_utf8_lossy(&asked.stdout)));
             if let Some(version) = version.filter(|version| version.is_supported()) {

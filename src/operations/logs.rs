@@ -210,8 +210,8 @@ impl Log<'_> {
         Ok(read)
     }
 
-    /// What lies behind the last damage. Where the engine comes upon it, it gives what is before and nothing after it: the most that it
-    /// can be asked for without coming upon it is looked for, below a number that is too many.
+    /// The entries after the last damage. An engine that reads into the damage gives only what is before it, so that this searches for
+    /// the greatest number of entries, below `too_many`, that it can read.
     async fn undamaged(&self, too_many: usize) -> Result<Vec<LogLine>, EngineError> {
         let (mut good, mut bad, mut lines) = (0, too_many, Vec::new());
         while bad - good > 1 {

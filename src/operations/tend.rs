@@ -85,12 +85,12 @@ impl Desk {
         if self.tools.registry.holder(&project.name).is_some() {
             return false;
         }
+        // Whoever wanted it down may have been about to say so. What cannot be read is no reason to start anything.
+        let last = self.tools.history.operations_of(project.name.clone(), 1).await;
+        if !last.is_ok_and(|last| last.first().is_none_or(|last| last.plan.kind() != Kind::Stop)) {
+            return true;
+        }
         let raised = async {
-            // Whoever wanted it down may have been about to say so.
-            let last = self.tools.history.operations_of(project.name.clone(), 1).await;
-            if last.is_ok_and(|last| last.first().is_some_and(|last| last.plan.kind() == Kind::Stop)) {
-                return Ok(());
-            }
             let containers = self.tools.containers(project).await?;
             let stopped = stopped(&self.tools, &containers).await;
             let down = down_since_engine(&self.tools, &containers, &stopped).await;

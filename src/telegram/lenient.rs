@@ -144,7 +144,7 @@ fn pressed(message: &Value) -> Option<Value> {
     Some(reduced)
 }
 
-/// A chat. One of an unknown kind is taken for a group: only there nothing is believed that a private chat would make plain.
+/// A chat. One of an unknown kind counts as a group, where less is believed than in a private chat.
 fn chat(chat: &Value) -> Option<Value> {
     let kind = chat.get("type").and_then(Value::as_str).unwrap_or_default();
     let kind = if matches!(kind, "private" | "group" | "channel") { kind } else { "supergroup" };
@@ -155,7 +155,7 @@ fn chat(chat: &Value) -> Option<Value> {
     })
 }
 
-/// A person or a bot: whoever is not said to be no bot may be one.
+/// A person or a bot. Without a clear `is_bot` it counts as a bot.
 fn person(user: Option<&Value>) -> Option<Value> {
     let user = user?;
     let id = u64::try_from(number(user.get("id"))?).ok()?;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Compose, Version};
+use crate::process::owned_mark;
 
 /// Where the client of Docker looks for plugins, beside the directory of its own configuration.
 const PLUGINS: [&str; 4] = [
@@ -16,7 +17,7 @@ const PLUGINS: [&str; 4] = [
     "/usr/libexec/docker/cli-plugins",
 ];
 
-/// How often it is looked for again where it is gone all of a sudden, and the pause before each.
+/// How many more times to look for a program that was there a moment ago, and the pause before each look.
 const LOOKS_MORE: usize = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -27,6 +28,8 @@ type Seen = (PathBuf, [u64; 3], [i64; 2]);
 #[derive(Debug, Clone, Default)]
 pub struct Program {
     path: OsString,
+    /// Which dockmaster asks: a kill may leave a program that does not answer, and its next start ends that.
+    instance: String,
     known: Arc<Mutex<Known>>,
 }
 
@@ -38,9 +41,9 @@ struct Known {
 }
 
 impl Program {
-    /// Looks for it in a search path.
-    pub async fn find(path: &OsStr) -> Self {
-        let program = Self { path: path.to_owned(), known: Arc::default() };
+    /// Looks for it in a search path, for the dockmaster `instance`.
+    pub async fn find(path: &OsStr, instance: &str) -> Self {
+        let program = Self { path: path.to_owned(), instance: instance.to_owned(), known: Arc::default() };
         program.renew().await;
         program
     }
@@ -64,14 +67,15 @@ impl Program {
             return;
         }
         let was_there = self.known().compose.is_some();
-        let mut found = Compose::find(&self.path).await;
+        let find = || async { Compose::find(&self.path, &owned_mark(&self.instance)).await };
+        let mut found = find().await;
         // Where there was one, an upgrade may be half way: the file is being written, or moved into its place.
         for _ in 0..LOOKS_MORE {
             if found.is_some() || !was_there {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
-            found = Compose::find(&self.path).await;
+            found = find().await;
         }
         let mut known = self.known();
         let (before, now) = (known.compose.as_ref().map(|c| c.version), found.as_ref().map(|c| c.version));

@@ -37,7 +37,9 @@ pub fn reason(printed: &[String]) -> Option<String> {
         ["error", "failed", "cannot", "invalid", "denied", "not found", "no such"].iter().any(|word| line.contains(word))
     };
     let whole = told.iter().rev().filter(says);
-    let found = whole.clone().find(speaks).or_else(|| whole.clone().next()).or_else(|| told.last())?;
+    // A step of a build says it on another stream, and may come last.
+    let sums_up = whole.clone().filter(|line| !line.starts_with('#')).find(speaks);
+    let found = sums_up.or_else(|| whole.clone().find(speaks)).or_else(|| whole.clone().next()).or_else(|| told.last())?;
     Some(found.trim_end_matches('.').to_owned())
 }
 
@@ -92,6 +94,8 @@ mod tests {
             "------",
         ];
         assert_eq!(why(&build).as_deref(), Some(failed));
+        assert_eq!(why(&[build[0], build[1], failed, build[2]]).as_deref(), Some(failed), "whichever stream was faster");
+        assert_eq!(why(&build[..3]).as_deref(), Some(build[2]), "a step alone");
         let shown = lines(&build.map(str::to_owned));
         assert!(!shown.iter().any(|line| line.contains("---")) && shown.len() == 6, "{shown:?}");
         assert_eq!(why(&["time=\"x\" level=error msg=\"no such service: x\"", ""]).as_deref(), Some("no such service: x"));

@@ -121,7 +121,7 @@ pub(in super::super) async fn recover_tidy(job: &Job, mut outcome: Outcome) -> O
     Some(Outcome { services: job.noted(), ..outcome })
 }
 
-/// How a container is once the engine no longer stops it: whoever asked for that was killed. None where it is gone.
+/// A container after the engine has finished a stop that a killed dockmaster asked for; none where it is gone.
 async fn settled(job: &Job, orphan: &Orphan) -> Result<Option<Container>, EngineError> {
     let tools = &job.tools;
     let Some(seen) = tools.by_id(&orphan.id).await? else { return Ok(None) };
